@@ -1,0 +1,3 @@
+//! The `strandline` binary.
+
+fn main() {}

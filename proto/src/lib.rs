@@ -1,0 +1,1 @@
+//! Placeholder face, replaced by the crate's owner.
