@@ -1,0 +1,59 @@
+//! Records and batches as they are stored, replicated and archived.
+//!
+//! All numbers of the header and of the prefix are little-endian. `docs/file-formats.md` draws the same layout.
+//!
+//! ```text
+//! batch:  header (72 bytes) | payload
+//!    0  u32  CRC-32C of bytes 4.. of the batch
+//!    4  u32  length of the whole batch in bytes, header included
+//!    8  u8   format version, 1
+//!    9  u8   flags, 0
+//!   10  u8   codec of the payload: 0 none
+//!   11  u8   0
+//!   12  u32  number of records
+//!   16  u64  leader epoch
+//!   24  u64  base offset: offset of the first record
+//!   32  u64  last offset: offset of the last record
+//!   40  i64  first timestamp, nanoseconds since the Unix epoch
+//!   48  i64  last timestamp
+//!   56  u32  key id, 0 = not encrypted
+//!   60  [12] nonce
+//!   72       payload: records one after another
+//!
+//! record: prefix (13 bytes) | body
+//!    0  u32  length of the record in bytes, prefix included
+//!    4  u32  offset - base offset
+//!    8  u32  timestamp - first timestamp, nanoseconds
+//!   12  u8   attributes: bit 0 = has a key
+//!   13       body: protobuf fields 2 key, 3 value, 7 subject, 8 reply subject, 9 headers of the wire's `Message`
+//! ```
+//!
+//! The body is valid protobuf in this order, so that a reader puts offset, timestamp, stream and partition before it
+//! and copies the rest. A key that is present but empty is written as an empty field 2 with its attribute set.
+
+mod batch;
+mod body;
+mod builder;
+mod header;
+
+pub use batch::{Batch, BatchError, BatchIter};
+pub use body::{
+    BodyError, Fields, HeaderIter, MAX_HEADER_KEY_BYTES, MAX_HEADERS, PREFIX_BYTES, REPLY_HEADER, RecordIter,
+    RecordView, SUBJECT_HEADER, append_record,
+};
+pub use builder::BatchBuilder;
+pub use header::{BatchHeader, Codec, FORMAT_VERSION, HEADER_BYTES, MAX_BATCH_BYTES};
+
+/// CRC-32C (Castagnoli), the checksum of every stored byte and of NATS envelopes.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    // crc-fast returns every width as u64; the value of a 32-bit algorithm fits.
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_checksum_is_castagnolis() {
+        assert_eq!(super::crc32c(b"123456789"), 0xe306_9283);
+    }
+}

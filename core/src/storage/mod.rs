@@ -1,0 +1,29 @@
+//! The contract between the engine and a storage backend.
+//!
+//! Three traits by lifetime: a [`Factory`] opens a [`Store`] from its settings; a store lists, creates, opens and
+//! deletes partition logs by id and coordinates durability; a [`Log`] holds the batches of one partition.
+//!
+//! ```text
+//!            start                     durable end        end (LEO)
+//!   removed    |     sealed segments       |  active seg.    |
+//!  ------------[===========================|=================]- - - >
+//!              `------ read() serves all of this range ------'
+//! ```
+//!
+//! Everything is synchronous and free of any runtime: methods may block on the disk and are called from threads that
+//! may block. All methods take `&self` and may be called from several threads at once; appends, truncations and
+//! segment changes of one log have one caller at a time (its partition's owner), readers come from anywhere.
+
+mod capabilities;
+mod commit;
+mod error;
+mod factory;
+mod log;
+mod settings;
+
+pub use capabilities::Capabilities;
+pub use commit::{Commit, CommitSetter};
+pub use error::{AppendError, Damage, ReadError, StorageError, SyncFailure};
+pub use factory::{Factory, Store, SyncBy};
+pub use log::{EpochEnd, Log, ReadLimit, Role, Run, SegmentSummary};
+pub use settings::{Durability, LogSettings};

@@ -1,0 +1,104 @@
+//! What a stream is: its definition in the metadata log and the settings of its partitions.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::StreamName;
+use crate::storage::{Durability, LogSettings};
+use crate::subject::SubjectFilter;
+
+/// Most partitions of one stream.
+pub const MAX_PARTITIONS: u32 = 10_000;
+
+/// A stream as its creator asked for it. Everything that was left out is `None` and follows the server's configuration
+/// at the time a partition opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamDefinition {
+    /// Unique name.
+    pub name: StreamName,
+    /// NATS subject that the stream records; wildcards allowed.
+    pub subject: SubjectFilter,
+    /// Load-balance group: NATS queue group shared by streams that split the messages.
+    pub group: Option<String>,
+    /// Number of partitions, 1 to [`MAX_PARTITIONS`].
+    pub partitions: u32,
+    /// Copies of each partition, at least 1.
+    pub replication_factor: u32,
+    /// Settings that override the server's.
+    pub settings: StreamSettings,
+}
+
+/// Settings of one stream that override the server's; absent = not overridden.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StreamSettings {
+    /// Bytes to keep per partition; 0 = unlimited.
+    pub retention_max_bytes: Option<u64>,
+    /// Records to keep per partition; 0 = unlimited.
+    pub retention_max_messages: Option<u64>,
+    /// Age to keep, milliseconds; 0 = unlimited.
+    pub retention_max_age_ms: Option<u64>,
+    /// Period of the cleaner, milliseconds.
+    pub cleaner_interval_ms: Option<u64>,
+    /// Size at which a segment is sealed, bytes.
+    pub segment_max_bytes: Option<u64>,
+    /// Age at which a segment is sealed, milliseconds; 0 = by size only.
+    pub segment_max_age_ms: Option<u64>,
+    /// Most workers of one compaction.
+    pub compact_max_workers: Option<u32>,
+    /// Compaction by key.
+    pub compact_enabled: Option<bool>,
+    /// Idle time after which the partition is paused, milliseconds; 0 = never.
+    pub auto_pause_time_ms: Option<u64>,
+    /// Whether subscribers keep a partition from being paused.
+    pub auto_pause_disable_if_subscribers: Option<bool>,
+    /// The least number of in-sync replicas that must hold a record for it to be committed.
+    pub min_isr: Option<u32>,
+    /// Whether publishers may state the offset that they expect.
+    pub optimistic_concurrency_control: Option<bool>,
+    /// Whether values are encrypted at rest.
+    pub encryption: Option<bool>,
+    /// When an append counts as done.
+    pub durability: Option<Durability>,
+}
+
+impl StreamSettings {
+    /// The log settings that follow from these and the server's.
+    pub fn log_settings(&self, server: &LogSettings) -> LogSettings {
+        LogSettings {
+            durability: self.durability.unwrap_or(server.durability),
+            segment_max_bytes: self
+                .segment_max_bytes
+                .filter(|&bytes| bytes > 0)
+                .unwrap_or(server.segment_max_bytes),
+            segment_max_age: match self.segment_max_age_ms {
+                None => server.segment_max_age,
+                Some(0) => None,
+                Some(milliseconds) => Some(Duration::from_millis(milliseconds)),
+            },
+        }
+    }
+}
+
+/// When a publisher is told that its record is safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AckPolicy {
+    /// Once it is durable on the partition's leader.
+    #[default]
+    Leader,
+    /// Once it is committed.
+    All,
+    /// Never; errors are still told where there is a way to.
+    None,
+}
+
+/// The offset that a publisher expects its record to get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExpectedOffset {
+    /// Any will do.
+    #[default]
+    Any,
+    /// Exactly this one. Checked on streams with concurrency control only; may be a number that no offset can have.
+    Exactly(i64),
+}
