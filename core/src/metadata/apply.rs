@@ -1,0 +1,275 @@
+//! What each command does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{
+    Broker, ClusterId, Command, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry, Placement, Rejection,
+};
+use super::{State, StreamEntry};
+use crate::stream::{MAX_PARTITIONS, StreamDefinition};
+use crate::{BrokerId, LeaderEpoch, LogId, StreamName, Timestamp};
+
+/// Applies the command at `index` of the metadata log. The same state and command give the same result on every broker;
+/// any command at all gives one.
+///
+/// # Errors
+///
+/// A rejected command has changed nothing.
+pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome, Rejection> {
+    let outcome = match command {
+        Command::FoundCluster { cluster } => found_cluster(state, cluster),
+        Command::RegisterBroker {
+            broker,
+            host,
+            port,
+            now,
+        } => register_broker(state, broker, (host, *port), *now),
+        Command::CreateStream {
+            definition,
+            placement,
+            now,
+        } => create_stream(state, definition, placement, *now),
+        Command::DeleteStream { name } => delete_stream(state, name),
+        Command::ElectLeader { broker } => elect_leader(state, broker),
+        Command::LogsRemoved { broker, logs } => logs_removed(state, broker, logs),
+    }?;
+    state.revision = state.revision.max(index);
+    Ok(outcome)
+}
+
+fn found_cluster(state: &mut State, cluster: &ClusterId) -> Result<Outcome, Rejection> {
+    match &state.cluster {
+        Some(existing) if existing != cluster => Err(Rejection::AlreadyFounded {
+            cluster: existing.clone(),
+        }),
+        _ => {
+            state.cluster = Some(cluster.clone());
+            Ok(Outcome::Founded)
+        }
+    }
+}
+
+fn register_broker(
+    state: &mut State,
+    id: &BrokerId,
+    (host, port): (&str, u16),
+    now: Timestamp,
+) -> Result<Outcome, Rejection> {
+    if host.is_empty() || host.len() > Broker::MAX_HOST_BYTES {
+        return Err(Rejection::InvalidHost { bytes: host.len() });
+    }
+    let broker = state.brokers.entry(id.clone()).or_insert_with(|| Broker {
+        id: id.clone(),
+        host: String::new(),
+        port,
+        incarnation: 0,
+        registered: now,
+        partitions: 0,
+        leaderships: 0,
+    });
+    host.clone_into(&mut broker.host);
+    broker.port = port;
+    broker.registered = now;
+    broker.incarnation = broker.incarnation.saturating_add(1);
+    Ok(Outcome::Registered {
+        incarnation: broker.incarnation,
+    })
+}
+
+fn create_stream(
+    state: &mut State,
+    definition: &StreamDefinition,
+    placement: &Placement,
+    now: Timestamp,
+) -> Result<Outcome, Rejection> {
+    check_definition(state, definition)?;
+    check_placement(state, definition, placement)?;
+    let first_log = state.next_log;
+    let next_log = first_log
+        .checked_add(u64::from(definition.partitions))
+        .ok_or(Rejection::LogIdsExhausted)?;
+    let partitions = (first_log..next_log).map(LogId::new).zip(placement.partitions());
+    let partitions = partitions
+        .map(|(log, replicas)| new_partition(log, replicas))
+        .collect();
+    let entry = Arc::new(StreamEntry {
+        definition: definition.clone(),
+        created: now,
+        partitions,
+    });
+    state.next_log = next_log;
+    state.count(&entry);
+    state
+        .streams
+        .insert(definition.name.as_str().into(), Arc::clone(&entry));
+    Ok(Outcome::Created(entry))
+}
+
+fn new_partition(log: LogId, replicas: &[BrokerId]) -> PartitionEntry {
+    PartitionEntry {
+        log,
+        leader_epoch: LeaderEpoch::new(1),
+        leader: replicas.first().cloned(),
+        replicas: replicas.to_vec(),
+        isr: replicas.to_vec(),
+    }
+}
+
+fn check_definition(state: &State, definition: &StreamDefinition) -> Result<(), Rejection> {
+    let StreamDefinition {
+        name,
+        partitions,
+        replication_factor: factor,
+        ..
+    } = definition;
+    let brokers = state.brokers.len();
+    if name.is_reserved() {
+        return Err(Rejection::ReservedName { name: name.clone() });
+    }
+    if !(1..=MAX_PARTITIONS).contains(partitions) {
+        return Err(Rejection::InvalidPartitionCount {
+            partitions: *partitions,
+        });
+    }
+    if *factor == 0 || u64::from(*factor) > brokers as u64 {
+        return Err(Rejection::InvalidReplicationFactor {
+            factor: *factor,
+            brokers,
+        });
+    }
+    if state.streams.contains_key(name.as_str()) {
+        return Err(Rejection::StreamExists { name: name.clone() });
+    }
+    if state.partitions.saturating_add(u64::from(*partitions)) > MAX_CLUSTER_PARTITIONS {
+        return Err(Rejection::TooManyPartitions {
+            partitions: state.partitions,
+        });
+    }
+    Ok(())
+}
+
+fn check_placement(
+    state: &State,
+    definition: &StreamDefinition,
+    placement: &Placement,
+) -> Result<(), Rejection> {
+    let refuse = |problem: String| Err(Rejection::InvalidPlacement { problem });
+    let placed = placement.partitions();
+    if placed.len() as u64 != u64::from(definition.partitions) {
+        return refuse(format!(
+            "{} partitions placed, {} defined",
+            placed.len(),
+            definition.partitions
+        ));
+    }
+    for replicas in placed {
+        if replicas.len() as u64 != u64::from(definition.replication_factor) {
+            let factor = definition.replication_factor;
+            return refuse(format!(
+                "{} replicas, replication factor {factor}",
+                replicas.len()
+            ));
+        }
+        if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
+            return refuse("a broker holds two replicas of one partition".to_owned());
+        }
+        if let Some(broker) = replicas.iter().find(|id| !state.brokers.contains_key(id)) {
+            return Err(Rejection::UnknownBroker {
+                broker: broker.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn delete_stream(state: &mut State, name: &StreamName) -> Result<Outcome, Rejection> {
+    if name.is_reserved() {
+        return Err(Rejection::ReservedName { name: name.clone() });
+    }
+    let Some(entry) = state.streams.remove(name.as_str()) else {
+        return Err(Rejection::NoSuchStream { name: name.clone() });
+    };
+    state.uncount(&entry);
+    for partition in &entry.partitions {
+        state
+            .removals
+            .insert(partition.log, partition.replicas.iter().cloned().collect());
+    }
+    Ok(Outcome::Deleted(entry))
+}
+
+fn elect_leader(state: &mut State, broker: &BrokerId) -> Result<Outcome, Rejection> {
+    if !state.brokers.contains_key(broker) {
+        return Err(Rejection::UnknownBroker {
+            broker: broker.clone(),
+        });
+    }
+    let (mut elected, mut gained) = (0_u64, 0_u64);
+    for stream in state.streams.values_mut() {
+        if !stream
+            .partitions
+            .iter()
+            .any(|partition| can_lead(partition, broker))
+        {
+            continue;
+        }
+        for partition in &mut Arc::make_mut(stream).partitions {
+            if can_lead(partition, broker) {
+                elected += 1;
+                gained += u64::from(partition.leader.is_none());
+                partition.leader = Some(broker.clone());
+                partition.leader_epoch = LeaderEpoch::new(partition.leader_epoch.get().saturating_add(1));
+            }
+        }
+    }
+    if let Some(broker) = state.brokers.get_mut(broker) {
+        broker.leaderships = broker.leaderships.saturating_add(gained);
+    }
+    Ok(Outcome::Elected { partitions: elected })
+}
+
+fn can_lead(partition: &PartitionEntry, broker: &BrokerId) -> bool {
+    let free_or_own = partition.leader.as_ref().is_none_or(|leader| leader == broker);
+    free_or_own && partition.isr.contains(broker)
+}
+
+fn logs_removed(state: &mut State, broker: &BrokerId, logs: &[LogId]) -> Result<Outcome, Rejection> {
+    let mut removed = 0;
+    for log in logs {
+        let Some(holders) = state.removals.get_mut(log) else {
+            continue;
+        };
+        removed += u64::from(holders.remove(broker));
+        if holders.is_empty() {
+            state.removals.remove(log);
+        }
+    }
+    Ok(Outcome::LogsRemoved { logs: removed })
+}
+
+impl State {
+    /// Adds a stream's partitions to what is counted per broker and cluster.
+    pub(super) fn count(&mut self, entry: &StreamEntry) {
+        self.adjust(entry, |number| number.saturating_add(1));
+    }
+
+    fn uncount(&mut self, entry: &StreamEntry) {
+        self.adjust(entry, |number| number.saturating_sub(1));
+    }
+
+    fn adjust(&mut self, entry: &StreamEntry, step: fn(u64) -> u64) {
+        for partition in &entry.partitions {
+            self.partitions = step(self.partitions);
+            for replica in &partition.replicas {
+                let Some(broker) = self.brokers.get_mut(replica) else {
+                    continue;
+                };
+                broker.partitions = step(broker.partitions);
+                if partition.is_led_by(replica) {
+                    broker.leaderships = step(broker.leaderships);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What can be asked of the state machine, and what it answers.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Broker, ClusterId, MAX_CLUSTER_PARTITIONS, Placement, StreamEntry};
+use crate::stream::{MAX_PARTITIONS, StreamDefinition};
+use crate::{BrokerId, LogId, StreamName, Timestamp};
+
+/// One change of the cluster's state, as it stands in the metadata log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Gives the cluster its identity. Repeating it with the same one is harmless.
+    FoundCluster {
+        /// The identity.
+        cluster: ClusterId,
+    },
+    /// A broker's process has started; says where clients reach it. Must come before anything is placed on it.
+    RegisterBroker {
+        /// Who.
+        broker: BrokerId,
+        /// Host for clients.
+        host: String,
+        /// Port for clients.
+        port: u16,
+        /// The proposer's time.
+        now: Timestamp,
+    },
+    /// Creates a stream with all its partitions.
+    CreateStream {
+        /// As its creator asked for it.
+        definition: StreamDefinition,
+        /// The proposer's choice of brokers, from a [`Planner`](super::Planner).
+        placement: Placement,
+        /// The proposer's time.
+        now: Timestamp,
+    },
+    /// Deletes a stream. Its logs stay known as [pending removal](super::State::pending_removals) until their holders
+    /// report them removed.
+    DeleteStream {
+        /// Which.
+        name: StreamName,
+    },
+    /// Makes a broker the leader, under a new epoch, of every partition that it led before or that nobody leads, as far
+    /// as it is in sync there. A new process asks for this before it appends, so that no batch of it can carry the
+    /// epoch of the process before.
+    ElectLeader {
+        /// Who.
+        broker: BrokerId,
+    },
+    /// A broker has removed these logs of deleted streams from its disk. Repeating it is harmless.
+    LogsRemoved {
+        /// Who.
+        broker: BrokerId,
+        /// Which.
+        logs: Vec<LogId>,
+    },
+}
+
+/// What a command did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The cluster has this identity.
+    Founded,
+    /// The broker is registered under this incarnation.
+    Registered {
+        /// See [`Broker::incarnation`].
+        incarnation: u64,
+    },
+    /// The stream exists.
+    Created(#[serde(with = "shared")] Arc<StreamEntry>),
+    /// The stream existed like this and is gone.
+    Deleted(#[serde(with = "shared")] Arc<StreamEntry>),
+    /// The broker now leads so many partitions under a new epoch.
+    Elected {
+        /// How many changed.
+        partitions: u64,
+    },
+    /// So many logs that were known as pending on this broker are forgotten.
+    LogsRemoved {
+        /// How many changed.
+        logs: u64,
+    },
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejection {
+    /// The name is taken.
+    #[error("stream already exists: {name}")]
+    StreamExists {
+        /// The name.
+        name: StreamName,
+    },
+    /// There is no such stream.
+    #[error("stream does not exist: {name}")]
+    NoSuchStream {
+        /// The name.
+        name: StreamName,
+    },
+    /// The server keeps this name for a stream of its own.
+    #[error("stream is reserved: {name}")]
+    ReservedName {
+        /// The name.
+        name: StreamName,
+    },
+    /// No partitions, or more than a stream may have.
+    #[error("a stream has 1 to {MAX_PARTITIONS} partitions: {partitions} asked for")]
+    InvalidPartitionCount {
+        /// How many were asked for.
+        partitions: u32,
+    },
+    /// No copies, or more than there are brokers.
+    #[error("replication factor must be 1 to the number of brokers: {factor} asked for, {brokers} brokers")]
+    InvalidReplicationFactor {
+        /// Copies asked for.
+        factor: u32,
+        /// Brokers registered.
+        brokers: usize,
+    },
+    /// The cluster would hold more than [`MAX_CLUSTER_PARTITIONS`].
+    #[error("a cluster holds at most {MAX_CLUSTER_PARTITIONS} partitions: {partitions} exist")]
+    TooManyPartitions {
+        /// How many exist.
+        partitions: u64,
+    },
+    /// The numbers for logs are used up.
+    #[error("log ids are used up")]
+    LogIdsExhausted,
+    /// The proposer's choice of brokers does not fit the definition or the cluster.
+    #[error("placement does not fit the stream: {problem}")]
+    InvalidPlacement {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The broker never registered.
+    #[error("broker is not registered: {broker}")]
+    UnknownBroker {
+        /// Who.
+        broker: BrokerId,
+    },
+    /// Clients could not use this as an address.
+    #[error("advertised host must be 1 to {max} bytes: {bytes} bytes", max = Broker::MAX_HOST_BYTES)]
+    InvalidHost {
+        /// Length of the refused host.
+        bytes: usize,
+    },
+    /// The cluster has another identity.
+    #[error("the cluster already has the id {cluster}")]
+    AlreadyFounded {
+        /// The identity it has.
+        cluster: ClusterId,
+    },
+}
+
+/// Serde for a shared value: as if it were not shared.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Arc<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        T::serialize(value, serializer)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Arc<T>, D::Error>
+    where
+        T: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        T::deserialize(deserializer).map(Arc::new)
+    }
+}

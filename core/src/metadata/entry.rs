@@ -1,0 +1,56 @@
+//! Streams and partitions as the cluster knows them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stream::StreamDefinition;
+use crate::{BrokerId, LeaderEpoch, LogId, PartitionId, Timestamp};
+
+/// A stream that exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamEntry {
+    /// As its creator asked for it.
+    pub definition: StreamDefinition,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Its partitions; the position is the number.
+    pub partitions: Vec<PartitionEntry>,
+}
+
+impl StreamEntry {
+    /// The partition with this number.
+    pub fn partition(&self, partition: PartitionId) -> Option<&PartitionEntry> {
+        self.partitions.get(usize::try_from(partition.get()).ok()?)
+    }
+
+    /// The partitions with their numbers, in order.
+    pub fn numbered_partitions(&self) -> impl Iterator<Item = (PartitionId, &PartitionEntry)> {
+        (0..).map(PartitionId::new).zip(&self.partitions)
+    }
+}
+
+/// A partition of a stream that exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionEntry {
+    /// Identity of its log, never given again.
+    pub log: LogId,
+    /// Generation of its leadership; grows with every election, also when the same broker is elected again.
+    pub leader_epoch: LeaderEpoch,
+    /// Who leads; none = nobody, until an election.
+    pub leader: Option<BrokerId>,
+    /// Who holds a copy; the preferred leader first.
+    pub replicas: Vec<BrokerId>,
+    /// Which replicas are in sync.
+    pub isr: Vec<BrokerId>,
+}
+
+impl PartitionEntry {
+    /// Whether this broker leads the partition.
+    pub fn is_led_by(&self, broker: &BrokerId) -> bool {
+        self.leader.as_ref() == Some(broker)
+    }
+
+    /// Whether this broker holds a replica.
+    pub fn is_held_by(&self, broker: &BrokerId) -> bool {
+        self.replicas.contains(broker)
+    }
+}

@@ -1,0 +1,97 @@
+//! The state as it is stored in snapshots.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Broker, ClusterId, InvalidState, State, StreamEntry, tagged};
+use crate::{BrokerId, LogId};
+
+/// The format of the state that this version writes.
+const FORMAT: u16 = 1;
+
+#[derive(Serialize)]
+struct ImageRef<'a> {
+    revision: u64,
+    cluster: Option<&'a ClusterId>,
+    next_log: u64,
+    brokers: Vec<&'a Broker>,
+    streams: Vec<&'a StreamEntry>,
+    removals: Vec<(LogId, Vec<&'a BrokerId>)>,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    revision: u64,
+    cluster: Option<ClusterId>,
+    next_log: u64,
+    brokers: Vec<Broker>,
+    streams: Vec<StreamEntry>,
+    removals: Vec<(LogId, Vec<BrokerId>)>,
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let removals = self
+            .removals
+            .iter()
+            .map(|(&log, holders)| (log, holders.iter().collect()));
+        let image = ImageRef {
+            revision: self.revision,
+            cluster: self.cluster.as_ref(),
+            next_log: self.next_log,
+            brokers: self.brokers.values().collect(),
+            streams: self.streams.values().map(|stream| &**stream).collect(),
+            removals: removals.collect(),
+        };
+        tagged::serialize(FORMAT, &image, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let image: Image = tagged::deserialize("metadata state", FORMAT, deserializer)?;
+        Self::try_from(image).map_err(serde::de::Error::custom)
+    }
+}
+
+impl TryFrom<Image> for State {
+    type Error = InvalidState;
+
+    fn try_from(image: Image) -> Result<Self, InvalidState> {
+        let mut state = Self {
+            revision: image.revision,
+            cluster: image.cluster,
+            next_log: image.next_log,
+            ..Self::default()
+        };
+        for broker in image.brokers {
+            let id = broker.id.clone();
+            if state.brokers.insert(id.clone(), broker).is_some() {
+                return Err(InvalidState::new(format!("broker {id} is there twice")));
+            }
+        }
+        for stream in image.streams {
+            state.count(&stream);
+            let name: Arc<str> = stream.definition.name.as_str().into();
+            if state
+                .streams
+                .insert(Arc::clone(&name), Arc::new(stream))
+                .is_some()
+            {
+                return Err(InvalidState::new(format!("stream {name} is there twice")));
+            }
+        }
+        for (log, holders) in image.removals {
+            if state
+                .removals
+                .insert(log, holders.into_iter().collect())
+                .is_some()
+            {
+                return Err(InvalidState::new(format!("removed log {log} is there twice")));
+            }
+        }
+        state.verify()?;
+        Ok(state)
+    }
+}

@@ -1,0 +1,457 @@
+//! Tests of the state machine as a whole.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::stream::{MAX_PARTITIONS, StreamDefinition, StreamSettings};
+use crate::subject::SubjectFilter;
+use crate::{BrokerId, LeaderEpoch, LogId, PartitionId, StreamName, Timestamp};
+
+pub(super) fn broker(number: u32) -> BrokerId {
+    BrokerId::new(format!("b{number}")).unwrap()
+}
+
+pub(super) fn definition(name: &str, partitions: u32, replication_factor: u32) -> StreamDefinition {
+    StreamDefinition {
+        name: StreamName::new(name).unwrap(),
+        subject: SubjectFilter::new("orders.*").unwrap(),
+        group: None,
+        partitions,
+        replication_factor,
+        settings: StreamSettings {
+            retention_max_bytes: Some(7),
+            ..StreamSettings::default()
+        },
+    }
+}
+
+fn register(number: u32) -> Command {
+    let (host, now) = ("localhost".to_owned(), Timestamp::from_nanos(1));
+    Command::RegisterBroker {
+        broker: broker(number),
+        host,
+        port: 9292,
+        now,
+    }
+}
+
+pub(super) fn cluster_of(brokers: u32) -> State {
+    let mut state = State::default();
+    for number in 0..brokers {
+        apply(&mut state, u64::from(number), &register(number)).unwrap();
+    }
+    state
+}
+
+fn create(state: &State, definition: StreamDefinition) -> Command {
+    let placement = Planner::new(state).plan(&definition).unwrap_or_default();
+    Command::CreateStream {
+        definition,
+        placement,
+        now: Timestamp::from_nanos(5),
+    }
+}
+
+fn created(state: &mut State, name: &str, partitions: u32) -> Arc<StreamEntry> {
+    let command = create(state, definition(name, partitions, 1));
+    match apply(state, 100, &command).unwrap() {
+        Outcome::Created(entry) => entry,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn delete(name: &str) -> Command {
+    Command::DeleteStream {
+        name: StreamName::new(name).unwrap(),
+    }
+}
+
+#[test]
+fn a_created_stream_has_its_partitions_leaders_and_first_epoch() {
+    let mut state = cluster_of(1);
+    let entry = created(&mut state, "orders", 3);
+    assert_eq!(entry.created, Timestamp::from_nanos(5));
+    assert_eq!(entry.partitions.len(), 3);
+    let second = entry.partition(PartitionId::new(1)).unwrap();
+    assert_eq!(second.log, LogId::new(1));
+    assert_eq!(second.leader_epoch, LeaderEpoch::new(1));
+    assert!(second.is_led_by(&broker(0)));
+    assert_eq!(second.isr, [broker(0)]);
+    assert!(entry.partition(PartitionId::new(3)).is_none());
+    assert_eq!(state.stream("orders"), Some(&entry));
+    assert_eq!(state.broker(&broker(0)).unwrap().partitions, 3);
+    assert_eq!(state.broker(&broker(0)).unwrap().leaderships, 3);
+    assert_eq!(state.revision(), 100);
+}
+
+#[test]
+fn a_name_is_taken_once_and_free_again_after_delete() {
+    let mut state = cluster_of(1);
+    created(&mut state, "orders", 1);
+    let before = state.clone();
+    let again = create(&state, definition("orders", 9, 1));
+    let name = StreamName::new("orders").unwrap();
+    assert_eq!(
+        apply(&mut state, 7, &again),
+        Err(Rejection::StreamExists { name: name.clone() })
+    );
+    assert_eq!(state, before, "a rejected command changes nothing");
+    assert!(apply(&mut state, 8, &delete("orders")).is_ok());
+    assert_eq!(
+        apply(&mut state, 9, &delete("orders")),
+        Err(Rejection::NoSuchStream { name })
+    );
+    created(&mut state, "orders", 1);
+}
+
+#[test]
+fn log_ids_are_not_given_again_after_delete() {
+    let mut state = cluster_of(1);
+    let first = created(&mut state, "orders", 2);
+    apply(&mut state, 1, &delete("orders")).unwrap();
+    let logs: Vec<_> = first.partitions.iter().map(|partition| partition.log).collect();
+    apply(
+        &mut state,
+        2,
+        &Command::LogsRemoved {
+            broker: broker(0),
+            logs: logs.clone(),
+        },
+    )
+    .unwrap();
+    let second = created(&mut state, "orders", 2);
+    assert!(
+        second
+            .partitions
+            .iter()
+            .all(|partition| !logs.contains(&partition.log))
+    );
+}
+
+#[test]
+fn the_logs_of_a_deleted_stream_stay_pending_until_they_are_reported_removed() {
+    let mut state = cluster_of(1);
+    created(&mut state, "keep", 1);
+    created(&mut state, "drop", 2);
+    apply(&mut state, 1, &delete("drop")).unwrap();
+    let me = broker(0);
+    assert_eq!(
+        state.pending_removals(&me).collect::<Vec<_>>(),
+        [LogId::new(1), LogId::new(2)]
+    );
+    assert_eq!(state.partitions_on(&me).count(), 1);
+    let removed = |logs| Command::LogsRemoved {
+        broker: broker(0),
+        logs,
+    };
+    let ids = |numbers: &[u64]| numbers.iter().copied().map(LogId::new).collect::<Vec<_>>();
+    assert_eq!(
+        apply(&mut state, 2, &removed(ids(&[1, 0, 77]))),
+        Ok(Outcome::LogsRemoved { logs: 1 })
+    );
+    assert_eq!(state.pending_removals(&me).collect::<Vec<_>>(), [LogId::new(2)]);
+    assert_eq!(
+        state.partitions_on(&me).count(),
+        1,
+        "a live log cannot be reported away"
+    );
+    assert_eq!(
+        apply(&mut state, 3, &removed(ids(&[1, 2]))),
+        Ok(Outcome::LogsRemoved { logs: 1 })
+    );
+    assert_eq!(state.pending_removals(&me).count(), 0);
+    assert!(state.knew_log(LogId::new(2)) && !state.knew_log(LogId::new(3)));
+}
+
+#[test]
+fn a_restarted_broker_leads_again_under_a_new_epoch() {
+    let mut state = cluster_of(2);
+    created(&mut state, "orders", 4);
+    let elected = apply(&mut state, 1, &Command::ElectLeader { broker: broker(0) });
+    assert_eq!(elected, Ok(Outcome::Elected { partitions: 2 }));
+    for partition in &state.stream("orders").unwrap().partitions {
+        let expected = if partition.is_led_by(&broker(0)) { 2 } else { 1 };
+        assert_eq!(
+            partition.leader_epoch,
+            LeaderEpoch::new(expected),
+            "{partition:?}"
+        );
+    }
+    let unknown = Command::ElectLeader { broker: broker(9) };
+    assert_eq!(
+        apply(&mut state, 2, &unknown),
+        Err(Rejection::UnknownBroker { broker: broker(9) })
+    );
+}
+
+#[test]
+fn registering_again_moves_the_address_and_counts_the_process() {
+    let mut state = cluster_of(1);
+    created(&mut state, "orders", 2);
+    let (host, now) = ("example.org".to_owned(), Timestamp::from_nanos(9));
+    let moved = Command::RegisterBroker {
+        broker: broker(0),
+        host,
+        port: 1,
+        now,
+    };
+    assert_eq!(
+        apply(&mut state, 1, &moved),
+        Ok(Outcome::Registered { incarnation: 2 })
+    );
+    let entry = state.broker(&broker(0)).unwrap();
+    assert_eq!(
+        (entry.host.as_str(), entry.port, entry.partitions),
+        ("example.org", 1, 2)
+    );
+    let nowhere = Command::RegisterBroker {
+        broker: broker(0),
+        host: String::new(),
+        port: 1,
+        now,
+    };
+    assert_eq!(
+        apply(&mut state, 2, &nowhere),
+        Err(Rejection::InvalidHost { bytes: 0 })
+    );
+}
+
+#[test]
+fn a_cluster_is_founded_once() {
+    let mut state = State::default();
+    let found = |id: &str| Command::FoundCluster {
+        cluster: ClusterId::new(id).unwrap(),
+    };
+    assert_eq!(apply(&mut state, 1, &found("one")), Ok(Outcome::Founded));
+    assert_eq!(apply(&mut state, 2, &found("one")), Ok(Outcome::Founded));
+    let cluster = ClusterId::new("one").unwrap();
+    assert_eq!(
+        apply(&mut state, 3, &found("two")),
+        Err(Rejection::AlreadyFounded { cluster })
+    );
+}
+
+#[test]
+fn definitions_and_placements_that_do_not_fit_are_refused() {
+    let mut state = cluster_of(2);
+    let now = Timestamp::ZERO;
+    let mut refused = |definition: StreamDefinition, placed: &[&[u32]]| {
+        let partitions = placed
+            .iter()
+            .map(|ids| ids.iter().map(|&id| broker(id)).collect());
+        let placement = Placement::new(partitions.collect());
+        apply(
+            &mut state,
+            1,
+            &Command::CreateStream {
+                definition,
+                placement,
+                now,
+            },
+        )
+        .unwrap_err()
+    };
+    assert!(matches!(
+        refused(definition("__cursors", 1, 1), &[&[0]]),
+        Rejection::ReservedName { .. }
+    ));
+    assert!(matches!(
+        refused(definition("s", 0, 1), &[]),
+        Rejection::InvalidPartitionCount { partitions: 0 }
+    ));
+    let too_many = refused(definition("s", MAX_PARTITIONS + 1, 1), &[&[0]]);
+    assert!(matches!(too_many, Rejection::InvalidPartitionCount { .. }));
+    let factor = refused(definition("s", 1, 3), &[&[0, 1, 0]]);
+    assert_eq!(
+        factor,
+        Rejection::InvalidReplicationFactor {
+            factor: 3,
+            brokers: 2
+        }
+    );
+    assert!(matches!(
+        refused(definition("s", 1, 2), &[&[0, 0]]),
+        Rejection::InvalidPlacement { .. }
+    ));
+    assert!(matches!(
+        refused(definition("s", 2, 1), &[&[0]]),
+        Rejection::InvalidPlacement { .. }
+    ));
+    assert!(matches!(
+        refused(definition("s", 1, 2), &[&[0]]),
+        Rejection::InvalidPlacement { .. }
+    ));
+    assert_eq!(
+        refused(definition("s", 1, 1), &[&[9]]),
+        Rejection::UnknownBroker { broker: broker(9) }
+    );
+}
+
+#[test]
+fn a_format_of_the_future_is_refused_by_name() {
+    let batch = serde_json::to_string(&CommandBatch::from(delete("x"))).unwrap();
+    assert!(batch.starts_with("[1,"), "{batch}");
+    let newer = r#"[2,[{"ride_a_unicorn":{}}]]"#;
+    let error = serde_json::from_str::<CommandBatch>(newer)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("metadata command has format 2, this version reads 1 to 1"),
+        "{error}"
+    );
+    let error = serde_json::from_str::<State>("[9,{}]").unwrap_err().to_string();
+    assert!(error.contains("metadata state has format 9"), "{error}");
+}
+
+/// What format 1 looked like when it was first written: these bytes must stay readable.
+#[test]
+fn the_first_stored_format_stays_readable() {
+    let batch = concat!(
+        r#"[1,[{"found_cluster":{"cluster":"c-1"}},"#,
+        r#"{"register_broker":{"broker":"b0","host":"localhost","port":9292,"now":1}},"#,
+        r#"{"create_stream":{"definition":{"name":"orders","subject":"orders.*","group":"g","partitions":1,"#,
+        r#""replication_factor":1,"settings":{"retention_max_bytes":7,"durability":"os"}},"#,
+        r#""placement":[["b0"]],"now":5}},"#,
+        r#"{"elect_leader":{"broker":"b0"}},"#,
+        r#"{"create_stream":{"definition":{"name":"gone","subject":"gone","group":null,"partitions":1,"#,
+        r#""replication_factor":1,"settings":{}},"placement":[["b0"]],"now":6}},"#,
+        r#"{"delete_stream":{"name":"gone"}},{"logs_removed":{"broker":"b0","logs":[9]}}]]"#,
+    );
+    let image = concat!(
+        r#"[1,{"revision":3,"cluster":"c-1","next_log":2,"#,
+        r#""brokers":[{"id":"b0","host":"localhost","port":9292,"incarnation":1,"registered":1}],"#,
+        r#""streams":[{"definition":{"name":"orders","subject":"orders.*","group":"g","partitions":1,"#,
+        r#""replication_factor":1,"settings":{"retention_max_bytes":7,"durability":"os"}},"created":5,"partitions":"#,
+        r#"[{"log":0,"leader_epoch":2,"leader":"b0","replicas":["b0"],"isr":["b0"]}]}],"removals":[[1,["b0"]]]}]"#,
+    );
+    let mut state = State::default();
+    for command in serde_json::from_str::<CommandBatch>(batch).unwrap().commands() {
+        apply(&mut state, 3, command).unwrap();
+    }
+    assert_eq!(serde_json::from_str::<State>(image).unwrap(), state);
+}
+
+#[test]
+fn a_stored_state_that_contradicts_itself_is_refused() {
+    let mut state = cluster_of(2);
+    created(&mut state, "orders", 2);
+    let stored = serde_json::to_string(&state).unwrap();
+    let changes = [
+        (r#""next_log":2"#, r#""next_log":1"#),
+        (r#""log":1"#, r#""log":0"#),
+        (r#""partitions":2"#, r#""partitions":3"#),
+        (r#""leader":"b1""#, r#""leader":"b0""#),
+        (r#""isr":["b0"]"#, r#""isr":["b1"]"#),
+        (r#""replicas":["b0"]"#, r#""replicas":["b0","b0"]"#),
+        (r#""id":"b1""#, r#""id":"b0""#),
+        (r#""removals":[]"#, r#""removals":[[0,["b0"]]]"#),
+    ];
+    for (good, bad) in changes {
+        let damaged = stored.replacen(good, bad, 1);
+        assert_ne!(damaged, stored, "{good}");
+        assert!(serde_json::from_str::<State>(&damaged).is_err(), "{bad}");
+    }
+}
+
+fn any_command() -> impl Strategy<Value = (Command, bool)> {
+    let name = prop::sample::select(vec!["a", "b", "c", "__cursors"]);
+    let id = (0_u32..4).prop_map(broker);
+    let now = any::<i64>().prop_map(Timestamp::from_nanos);
+    let placement = vec(vec((0_u32..5).prop_map(broker), 0..4), 0..4).prop_map(Placement::new);
+    let definitions = (name.clone(), 0_u32..4, 0_u32..4).prop_map(|(name, p, r)| definition(name, p, r));
+    let logs = vec((0_u64..20).prop_map(LogId::new), 0..5);
+    let command = prop_oneof![
+        2 => (id.clone(), "[a-z]{0,3}", any::<u16>(), now.clone())
+            .prop_map(|(broker, host, port, now)| Command::RegisterBroker { broker, host, port, now }),
+        6 => (definitions, placement, now)
+            .prop_map(|(definition, placement, now)| Command::CreateStream { definition, placement, now }),
+        4 => name.prop_map(delete),
+        1 => id.clone().prop_map(|broker| Command::ElectLeader { broker }),
+        2 => (id, logs).prop_map(|(broker, logs)| Command::LogsRemoved { broker, logs }),
+        1 => "[a-b]".prop_map(|id| Command::FoundCluster { cluster: ClusterId::new(id).unwrap() }),
+    ];
+    (command, prop::bool::weighted(0.8))
+}
+
+/// Replaces an arbitrary placement by a planned one, so that most creations succeed.
+fn planned(state: &State, command: Command, plan: bool) -> Command {
+    match command {
+        Command::CreateStream { definition, now, .. } if plan => {
+            let placement = Planner::new(state).plan(&definition).unwrap_or_default();
+            Command::CreateStream {
+                definition,
+                placement,
+                now,
+            }
+        }
+        command => command,
+    }
+}
+
+fn live_logs(state: &State) -> BTreeSet<LogId> {
+    state
+        .streams()
+        .flat_map(|stream| stream.partitions.iter().map(|partition| partition.log))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn any_sequence_of_commands_keeps_the_invariants(commands in vec(any_command(), 0..60)) {
+        let mut state = State::default();
+        let mut given: BTreeSet<LogId> = BTreeSet::new();
+        for (index, (command, plan)) in commands.into_iter().enumerate() {
+            let command = planned(&state, command, plan);
+            let before = state.clone();
+            let outcome = apply(&mut state, index as u64, &command);
+            prop_assert_eq!(state.verify(), Ok(()));
+            match outcome {
+                Err(_) => prop_assert_eq!(&state, &before),
+                Ok(Outcome::Created(entry)) => {
+                    for partition in &entry.partitions {
+                        prop_assert!(given.insert(partition.log), "log {} given twice", partition.log);
+                    }
+                }
+                Ok(_) => {}
+            }
+            for stream in before.streams() {
+                let Some(now) = state.stream(stream.definition.name.as_str()) else { continue };
+                for (old, new) in stream.partitions.iter().zip(&now.partitions) {
+                    prop_assert!(old.log != new.log || old.leader_epoch <= new.leader_epoch);
+                }
+            }
+            let gone: Vec<_> = live_logs(&before).difference(&live_logs(&state)).copied().collect();
+            for log in gone {
+                prop_assert!((0..5).any(|id| state.pending_removals(&broker(id)).any(|pending| pending == log)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_stored_state_and_the_rest_of_the_log_give_the_same_as_the_whole_log(
+        commands in vec(any_command(), 1..40),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let cut = cut.index(commands.len());
+        let (mut whole, mut restored) = (State::default(), State::default());
+        for (index, (command, plan)) in commands.into_iter().enumerate() {
+            if index == cut {
+                let stored = serde_json::to_vec(&whole).unwrap();
+                restored = serde_json::from_slice(&stored).unwrap();
+                prop_assert_eq!(&restored, &whole);
+            }
+            let command = planned(&whole, command, plan);
+            let stored = serde_json::to_vec(&CommandBatch::from(command)).unwrap();
+            let batch: CommandBatch = serde_json::from_slice(&stored).unwrap();
+            let first = apply(&mut whole, index as u64, &batch.commands()[0]);
+            if index >= cut {
+                prop_assert_eq!(apply(&mut restored, index as u64, &batch.commands()[0]), first);
+            }
+        }
+        prop_assert_eq!(restored, whole);
+    }
+}
