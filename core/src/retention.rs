@@ -25,3 +25,126 @@ pub trait Retention: Send + Sync {
     /// active one last, as [`Log::segments`](crate::storage::Log::segments) gives them.
     fn removable_before(&self, segments: &[SegmentSummary], now: Timestamp) -> Option<Offset>;
 }
+
+impl RetentionLimits {
+    /// Whether there is any limit.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Retention for RetentionLimits {
+    /// The strictest limit wins. Bytes and records count what would be left, the active segment included.
+    fn removable_before(&self, segments: &[SegmentSummary], now: Timestamp) -> Option<Offset> {
+        let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let mut records: u64 = segments.iter().map(|segment| segment.records).sum();
+        let mut removable = None;
+        for segment in segments.iter().take_while(|segment| segment.sealed) {
+            let (kept_bytes, kept_records) = (bytes - segment.bytes, records - segment.records);
+            let too_many = self.max_bytes.is_some_and(|max| bytes > max)
+                || self.max_records.is_some_and(|max| records > max);
+            if !too_many && !self.is_too_old(segment, now) {
+                break;
+            }
+            removable = Some(segment.range.end);
+            (bytes, records) = (kept_bytes, kept_records);
+        }
+        removable
+    }
+}
+
+impl RetentionLimits {
+    fn is_too_old(&self, segment: &SegmentSummary, now: Timestamp) -> bool {
+        let Some((max_age, newest)) = self.max_age.zip(segment.last_time) else {
+            return false;
+        };
+        now.since(newest) > max_age
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OffsetRange;
+
+    /// Ten segments of one record and 10 bytes, a second apart; the last one is active.
+    fn segments() -> Vec<SegmentSummary> {
+        let segment = |number: u64| SegmentSummary {
+            id: Offset::new(number),
+            range: OffsetRange::new(Offset::new(number), Offset::new(number + 1)),
+            records: 1,
+            bytes: 10,
+            first_time: Some(seconds(number)),
+            last_time: Some(seconds(number)),
+            sealed: number < 9,
+        };
+        (0..10).map(segment).collect()
+    }
+
+    fn seconds(seconds: u64) -> Timestamp {
+        Timestamp::ZERO.plus(Duration::from_secs(seconds))
+    }
+
+    fn removable(limits: RetentionLimits) -> Option<u64> {
+        limits.removable_before(&segments(), seconds(10)).map(Offset::get)
+    }
+
+    #[test]
+    fn nothing_goes_without_a_limit_or_below_it() {
+        assert_eq!(removable(RetentionLimits::default()), None);
+        let wide = RetentionLimits {
+            max_bytes: Some(100),
+            max_records: Some(10),
+            max_age: Some(Duration::from_secs(10)),
+        };
+        assert_eq!(removable(wide), None);
+        assert_eq!(wide.removable_before(&[], seconds(10)), None);
+    }
+
+    #[test]
+    fn bytes_and_records_are_kept_up_to_their_limits() {
+        assert_eq!(
+            removable(RetentionLimits {
+                max_bytes: Some(55),
+                ..Default::default()
+            }),
+            Some(5)
+        );
+        assert_eq!(
+            removable(RetentionLimits {
+                max_records: Some(5),
+                ..Default::default()
+            }),
+            Some(5)
+        );
+    }
+
+    #[test]
+    fn the_stricter_limit_wins() {
+        let limits = RetentionLimits {
+            max_bytes: Some(80),
+            max_records: Some(3),
+            max_age: None,
+        };
+        assert_eq!(removable(limits), Some(7));
+    }
+
+    #[test]
+    fn a_segment_goes_when_its_newest_record_is_too_old() {
+        let limits = RetentionLimits {
+            max_age: Some(Duration::from_secs(6)),
+            ..Default::default()
+        };
+        assert_eq!(removable(limits), Some(4));
+    }
+
+    #[test]
+    fn the_active_segment_stays_whatever_the_limit() {
+        let limits = RetentionLimits {
+            max_bytes: Some(0),
+            max_records: Some(0),
+            max_age: Some(Duration::ZERO),
+        };
+        assert_eq!(removable(limits), Some(9));
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::StreamName;
+use crate::retention::RetentionLimits;
 use crate::storage::{Durability, LogSettings};
 use crate::subject::SubjectFilter;
 
@@ -77,6 +78,25 @@ impl StreamSettings {
                 Some(0) => None,
                 Some(milliseconds) => Some(Duration::from_millis(milliseconds)),
             },
+        }
+    }
+}
+
+impl StreamSettings {
+    /// The retention limits that follow from these and the server's. An explicit 0 lifts the server's limit.
+    pub fn retention_limits(&self, server: &RetentionLimits) -> RetentionLimits {
+        let or_server = |own: Option<u64>, server: Option<u64>| {
+            own.map_or(server, |own| Some(own).filter(|&max| max > 0))
+        };
+        let max_age = match self.retention_max_age_ms {
+            None => server.max_age,
+            Some(0) => None,
+            Some(milliseconds) => Some(Duration::from_millis(milliseconds)),
+        };
+        RetentionLimits {
+            max_bytes: or_server(self.retention_max_bytes, server.max_bytes),
+            max_records: or_server(self.retention_max_messages, server.max_records),
+            max_age,
         }
     }
 }

@@ -5,6 +5,10 @@
 // Generated code is checked by its generator, not by this workspace's lints.
 #![allow(missing_docs, unused_qualifications, unreachable_pub)]
 #![allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::needless_pass_by_value, clippy::semicolon_if_nothing_returned, clippy::uninlined_format_args)]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::semicolon_if_nothing_returned,
+    clippy::uninlined_format_args
+)]
 
 include!(concat!(env!("OUT_DIR"), "/proto.rs"));

@@ -1,0 +1,23 @@
+//! The hot path's messages, read and written in place.
+
+mod ack;
+mod async_error;
+mod envelope;
+mod frame_reader;
+mod headers;
+mod message;
+mod publish;
+mod scan;
+mod varint;
+
+#[cfg(test)]
+mod tests;
+
+pub use ack::{AckError, AckFields, AckTemplate};
+pub use async_error::{AsyncError, AsyncErrorCode, put_async_error};
+pub use envelope::{EnvelopeFields, put_publish_envelope};
+pub use frame_reader::{FRAME_PREFIX_BYTES, FrameError, FrameReader};
+pub use headers::HeadersRef;
+pub use message::MessageFramer;
+pub use publish::{PublishRequestRef, PublishedMessageRef};
+pub use scan::ScanError;
