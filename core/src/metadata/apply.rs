@@ -32,6 +32,7 @@ pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome
         } => create_stream(state, definition, placement, *now),
         Command::DeleteStream { name } => delete_stream(state, name),
         Command::ElectLeader { broker } => elect_leader(state, broker),
+        Command::LogsCreated { broker, name } => logs_created(state, broker, name),
         Command::LogsRemoved { broker, logs } => logs_removed(state, broker, logs),
     }?;
     state.revision = state.revision.max(index);
@@ -113,6 +114,7 @@ fn new_partition(log: LogId, replicas: &[BrokerId]) -> PartitionEntry {
         leader: replicas.first().cloned(),
         replicas: replicas.to_vec(),
         isr: replicas.to_vec(),
+        stored: Vec::new(),
     }
 }
 
@@ -232,6 +234,25 @@ fn elect_leader(state: &mut State, broker: &BrokerId) -> Result<Outcome, Rejecti
 fn can_lead(partition: &PartitionEntry, broker: &BrokerId) -> bool {
     let free_or_own = partition.leader.as_ref().is_none_or(|leader| leader == broker);
     free_or_own && partition.isr.contains(broker)
+}
+
+fn logs_created(state: &mut State, broker: &BrokerId, name: &StreamName) -> Result<Outcome, Rejection> {
+    let Some(stream) = state.streams.get_mut(name.as_str()) else {
+        return Err(Rejection::NoSuchStream { name: name.clone() });
+    };
+    let is_new = |partition: &PartitionEntry| partition.is_held_by(broker) && !partition.is_stored_on(broker);
+    let mut created = 0;
+    if stream.partitions.iter().any(is_new) {
+        for partition in Arc::make_mut(stream)
+            .partitions
+            .iter_mut()
+            .filter(|partition| is_new(partition))
+        {
+            partition.stored.push(broker.clone());
+            created += 1;
+        }
+    }
+    Ok(Outcome::LogsCreated { partitions: created })
 }
 
 fn logs_removed(state: &mut State, broker: &BrokerId, logs: &[LogId]) -> Result<Outcome, Rejection> {

@@ -50,6 +50,13 @@ pub enum Command {
         /// Who.
         broker: BrokerId,
     },
+    /// A broker has created its logs of a stream, durably. Repeating it is harmless.
+    LogsCreated {
+        /// Who.
+        broker: BrokerId,
+        /// The stream.
+        name: StreamName,
+    },
     /// A broker has removed these logs of deleted streams from its disk. Repeating it is harmless.
     LogsRemoved {
         /// Who.
@@ -76,6 +83,11 @@ pub enum Outcome {
     Deleted(#[serde(with = "shared")] Arc<StreamEntry>),
     /// The broker now leads so many partitions under a new epoch.
     Elected {
+        /// How many changed.
+        partitions: u64,
+    },
+    /// So many partitions are now known to be stored on the broker.
+    LogsCreated {
         /// How many changed.
         partitions: u64,
     },

@@ -41,12 +41,21 @@ pub struct PartitionEntry {
     pub replicas: Vec<BrokerId>,
     /// Which replicas are in sync.
     pub isr: Vec<BrokerId>,
+    /// Which replicas have reported that their log exists. On one of these a log that is missing is lost; on another its
+    /// creation may never have been finished, and nothing was acknowledged from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<BrokerId>,
 }
 
 impl PartitionEntry {
     /// Whether this broker leads the partition.
     pub fn is_led_by(&self, broker: &BrokerId) -> bool {
         self.leader.as_ref() == Some(broker)
+    }
+
+    /// Whether this broker has reported that its log exists.
+    pub fn is_stored_on(&self, broker: &BrokerId) -> bool {
+        self.stored.contains(broker)
     }
 
     /// Whether this broker holds a replica.

@@ -89,6 +89,44 @@ fn a_created_stream_has_its_partitions_leaders_and_first_epoch() {
 }
 
 #[test]
+fn a_partition_is_known_to_be_stored_once_its_holder_says_so() {
+    let mut state = cluster_of(2);
+    created(&mut state, "orders", 2);
+    let report = |number| Command::LogsCreated {
+        broker: broker(number),
+        name: StreamName::new("orders").unwrap(),
+    };
+    let holders = |state: &State, number| {
+        let entry = state.stream("orders").unwrap();
+        entry
+            .partitions
+            .iter()
+            .filter(|partition| partition.is_stored_on(&broker(number)))
+            .count()
+    };
+    let expected = |number| {
+        let entry = state.stream("orders").unwrap();
+        entry
+            .partitions
+            .iter()
+            .filter(|partition| partition.is_held_by(&broker(number)))
+            .count()
+    };
+    let (first, second) = (expected(0), expected(1));
+    apply(&mut state, 101, &report(0)).unwrap();
+    assert_eq!((holders(&state, 0), holders(&state, 1)), (first, 0));
+    apply(&mut state, 102, &report(1)).unwrap();
+    assert_eq!(
+        apply(&mut state, 103, &report(1)),
+        Ok(Outcome::LogsCreated { partitions: 0 })
+    );
+    assert_eq!((holders(&state, 0), holders(&state, 1)), (first, second));
+    assert!(state.verify().is_ok());
+    apply(&mut state, 104, &delete("orders")).unwrap();
+    assert!(apply(&mut state, 105, &report(0)).is_err());
+}
+
+#[test]
 fn a_name_is_taken_once_and_free_again_after_delete() {
     let mut state = cluster_of(1);
     created(&mut state, "orders", 1);
