@@ -1,0 +1,170 @@
+//! What a broker is told when it starts: plain values, checked at the edge by whoever fills them in.
+//!
+//! Files named by the configuration are read before a broker sees them where their content is small (keys,
+//! certificates), so that a wrong path is one clear error of the command that was typed. Limits that no setting changes
+//! are constants beside the code that keeps them.
+
+mod address;
+mod external_nats;
+mod grpc_tls;
+mod secret;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use strandline_core::BrokerId;
+use strandline_core::retention::RetentionLimits;
+use strandline_core::storage::LogSettings;
+
+pub use address::{Address, InvalidAddress};
+pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
+pub use grpc_tls::GrpcTls;
+pub use secret::Secret;
+
+/// Everything a broker needs to know.
+///
+/// ```
+/// use strandline_broker::Settings;
+///
+/// let settings = Settings::new("/var/lib/strandline");
+/// assert_eq!(settings.listen.port, Settings::DEFAULT_PORT);
+/// assert_eq!(settings.advertised_host(), "localhost");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the gRPC API listens; port 0 takes any free one.
+    pub listen: Address,
+    /// What clients are told to connect to; none = what [`Settings::advertised_host`] says.
+    pub advertise: Option<Address>,
+    /// All state of the broker. It is created if it is not there; two processes never share one.
+    pub data_dir: PathBuf,
+    /// Isolates brokers that share a NATS cluster; part of their internal subjects.
+    pub namespace: String,
+    /// The broker's identity if the data directory holds none yet; the stored one wins. None = a random one.
+    pub server_id: Option<BrokerId>,
+    /// TLS of the gRPC API; none = plaintext.
+    pub grpc_tls: Option<GrpcTls>,
+    /// Where messages come from.
+    pub nats: NatsMode,
+    /// Most records of one appended batch; at least 1.
+    pub batch_max_messages: u32,
+    /// Most bytes of one appended batch; a single record may be larger.
+    pub batch_max_bytes: usize,
+    /// How long the appender waits for a batch to fill; zero takes what has queued. Syncs are grouped either way.
+    pub batch_max_time: Duration,
+    /// Largest message that is stored, in bytes of payload and envelope.
+    pub max_message_bytes: usize,
+    /// Retention of streams that do not override it.
+    pub retention: RetentionDefaults,
+    /// Segments and durability of streams that do not override them.
+    pub stream_defaults: LogSettings,
+    /// Whether streams that do not say otherwise check the offset that a publisher expects.
+    pub concurrency_control: bool,
+}
+
+/// Where messages come from.
+#[derive(Clone, Debug)]
+pub enum NatsMode {
+    /// A NATS server inside this process.
+    Embedded(Box<strandline_nats::Options>),
+    /// Servers elsewhere.
+    External(ExternalNats),
+}
+
+/// Retention of streams that do not override it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionDefaults {
+    /// What is kept per partition.
+    pub limits: RetentionLimits,
+    /// How often each partition is looked at; above zero.
+    pub interval: Duration,
+}
+
+impl RetentionDefaults {
+    /// Seven days, as with Liftbridge.
+    pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+    /// Default of [`RetentionDefaults::interval`].
+    pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
+}
+
+impl Default for RetentionDefaults {
+    fn default() -> Self {
+        let limits = RetentionLimits { max_age: Some(Self::DEFAULT_MAX_AGE), ..RetentionLimits::default() };
+        Self { limits, interval: Self::DEFAULT_INTERVAL }
+    }
+}
+
+impl Settings {
+    /// Port of the gRPC API unless another is set; Liftbridge's.
+    pub const DEFAULT_PORT: u16 = 9292;
+    /// Namespace unless another is set; Liftbridge's.
+    pub const DEFAULT_NAMESPACE: &str = "liftbridge-default";
+    /// Default of [`Settings::batch_max_messages`]. Liftbridge's 1024 would cut small messages into batches of a few
+    /// dozen kilobytes; this leaves the size of a batch to [`Settings::batch_max_bytes`] for all but tiny messages.
+    pub const DEFAULT_BATCH_MAX_MESSAGES: u32 = 16_384;
+    /// Default of [`Settings::batch_max_bytes`]: readers fetch whole batches, so it bounds what one read costs.
+    pub const DEFAULT_BATCH_MAX_BYTES: usize = 1 << 20;
+    /// Default of [`Settings::max_message_bytes`]; Liftbridge's.
+    pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1 << 20;
+    /// The largest [`Settings::max_message_bytes`]: frames, inboxes and caches are dimensioned for it.
+    pub const MAX_MESSAGE_BYTES_LIMIT: usize = 64 << 20;
+
+    /// The defaults, with state in this directory and an embedded NATS server.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: Address { host: None, port: Self::DEFAULT_PORT },
+            advertise: None,
+            data_dir: data_dir.into(),
+            namespace: Self::DEFAULT_NAMESPACE.to_owned(),
+            server_id: None,
+            grpc_tls: None,
+            nats: NatsMode::Embedded(Box::default()),
+            batch_max_messages: Self::DEFAULT_BATCH_MAX_MESSAGES,
+            batch_max_bytes: Self::DEFAULT_BATCH_MAX_BYTES,
+            batch_max_time: Duration::ZERO,
+            max_message_bytes: Self::DEFAULT_MAX_MESSAGE_BYTES,
+            retention: RetentionDefaults::default(),
+            stream_defaults: LogSettings {
+                segment_max_age: Some(RetentionDefaults::DEFAULT_MAX_AGE),
+                ..LogSettings::default()
+            },
+            concurrency_control: false,
+        }
+    }
+
+    /// The host that clients are told: the advertised one, else the one that is listened on, else `localhost`.
+    pub fn advertised_host(&self) -> String {
+        let host = self.advertise.as_ref().and_then(|address| address.host.as_deref());
+        host.or(self.listen.host.as_deref()).unwrap_or("localhost").to_owned()
+    }
+
+    /// The port that clients are told, given the one that is listened on: the advertised one unless it is 0.
+    pub fn advertised_port(&self, bound: u16) -> u16 {
+        self.advertise.as_ref().map(|address| address.port).filter(|&port| port != 0).unwrap_or(bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(listen: (Option<&str>, u16), advertise: Option<(Option<&str>, u16)>) -> Settings {
+        let address = |(host, port): (Option<&str>, u16)| Address { host: host.map(str::to_owned), port };
+        Settings { listen: address(listen), advertise: advertise.map(address), ..Settings::new("data") }
+    }
+
+    #[test]
+    fn the_advertised_address_falls_back_to_the_listened_one_and_then_to_localhost() {
+        let cases = [
+            ((None, 1), None, ("localhost", 9)),
+            ((Some("0.0.0.0"), 1), None, ("0.0.0.0", 9)),
+            ((Some("a"), 1), Some((Some("b"), 2)), ("b", 2)),
+            ((Some("a"), 1), Some((Some("b"), 0)), ("b", 9)),
+            ((Some("a"), 1), Some((None, 2)), ("a", 2)),
+        ];
+        for (listen, advertise, expected) in cases {
+            let settings = settings(listen, advertise);
+            assert_eq!((settings.advertised_host().as_str(), settings.advertised_port(9)), expected);
+        }
+    }
+}
