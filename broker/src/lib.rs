@@ -1,1 +1,21 @@
-//! Placeholder face, replaced by the crate's owner.
+//! The engine of Strandline: streams, partitions, metadata, the bus and the gRPC API.
+//!
+//! [`Broker::start`] brings up everything that [`Settings`] ask for; [`Broker::shutdown`] takes it down without losing
+//! what was taken. What happens between a publisher and its ack is told in `docs/architecture.md`.
+
+mod broker;
+mod bus;
+mod cleaner;
+mod clock;
+mod context;
+mod grpc;
+mod metadata;
+mod partition;
+mod publish;
+mod reader;
+mod reply;
+pub mod settings;
+mod streams;
+
+pub use broker::{Broker, StartError};
+pub use settings::Settings;

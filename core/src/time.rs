@@ -54,7 +54,7 @@ impl fmt::Display for Timestamp {
 }
 
 /// Where the wall clock comes from: the system in a server, a script in a test.
-pub trait Clock: Send + Sync {
+pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now. May step in either direction; callers that need order keep it themselves.
     fn now(&self) -> Timestamp;
 }

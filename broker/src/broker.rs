@@ -1,0 +1,320 @@
+//! A running broker: wiring, start and stop.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use strandline_core::Clock;
+use strandline_core::disk::{Disk, DiskLock};
+use strandline_core::storage::{Factory, StorageError, Store};
+use strandline_nats::Server;
+use strandline_storage_backends::{SegmentFactory, SystemDisk};
+
+use crate::bus::{AckInboxes, Bus, ConnectError, EmbeddedBus, ExternalBus};
+use crate::cleaner;
+use crate::clock::SystemClock;
+use crate::context::Context;
+use crate::grpc::{GrpcServer, GrpcServerError};
+use crate::metadata::{ChangeError, MetadataHandle, OpenError, ServerIdentity};
+use crate::partition::{Answerer, Appender, BatchLimits};
+use crate::settings::{NatsMode, Settings};
+use crate::streams::{Expect, Opener, Streams};
+
+/// A broker that serves clients. Dropping it without [`Broker::shutdown`] ends it like a crash.
+#[derive(Debug)]
+pub struct Broker {
+    context: Arc<Context>,
+    grpc: GrpcServer,
+    nats: Option<Server>,
+    appender: Appender,
+    cleaner: tokio::task::JoinHandle<()>,
+    _lock: Box<dyn DiskLock>,
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for {what}: {source}; is another process using it?")]
+    Listen {
+        /// What was to listen.
+        what: &'static str,
+        /// The address.
+        address: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {directory}: {source}", directory = directory.display())]
+    DataDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process uses the data directory.
+    #[error("the data directory {directory} is in use by another process; stop it or choose another with --data-dir", directory = directory.display())]
+    DataDirectoryInUse {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the stored streams")]
+    Storage(#[from] StorageError),
+    /// The metadata cannot be opened.
+    #[error("cannot open the metadata: {reason}")]
+    Metadata {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The embedded NATS server did not start.
+    #[error("cannot start the embedded nats server: {reason}")]
+    EmbeddedNats {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The external NATS cannot be reached.
+    #[error("{reason}")]
+    ExternalNats {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The API cannot be served.
+    #[error("{reason}")]
+    Grpc {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operating system gives no thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+impl Broker {
+    /// Starts a broker; it serves clients when this returns.
+    ///
+    /// Cancel safety: a cancelled start leaves nothing behind but what it wrote to the data directory.
+    ///
+    /// # Errors
+    ///
+    /// Says what is in the way and how to get it out.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let disk: Arc<dyn Disk> = Arc::new(SystemDisk::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let listener = bind(&settings).await?;
+        let grpc_address = listener.local_addr().map_err(StartError::Thread)?;
+        let lock = lock_data_directory(&disk, &settings.data_dir).await?;
+        let identity = ServerIdentity {
+            configured: settings.server_id.clone(),
+            host: settings.advertised_host(),
+            port: settings.advertised_port(grpc_address.port()),
+        };
+        let metadata_dir = settings.data_dir.join("metadata");
+        let metadata = MetadataHandle::open(Arc::clone(&disk), &metadata_dir, identity, Arc::clone(&clock)).await?;
+        metadata.elect_local_leader().await?;
+        let store = open_store(&disk, settings.data_dir.join("streams")).await?;
+        let inboxes = AckInboxes::new(&settings.namespace, &nonce());
+        let (bus, nats) = start_bus(&settings, &metadata, &clock, &inboxes).await?;
+        let limits = BatchLimits { max_records: settings.batch_max_messages, max_bytes: settings.batch_max_bytes };
+        let answerer = Answerer::new(bus.ack_publisher());
+        let appender = Appender::start(Arc::clone(&store), limits, Arc::clone(&clock), answerer)
+            .map_err(StartError::Thread)?;
+        let streams = Arc::new(Streams::default());
+        let opener = Opener {
+            streams: Arc::clone(&streams),
+            store,
+            appender: appender.handle().clone(),
+            bus: Arc::clone(&bus),
+            defaults: settings.stream_defaults,
+            max_message_bytes: settings.max_message_bytes,
+            broker: metadata.broker().clone(),
+        };
+        let context = Arc::new(Context {
+            metadata,
+            streams,
+            opener,
+            bus,
+            clock,
+            inboxes,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            max_message_bytes: settings.max_message_bytes,
+        });
+        open_streams(&context).await;
+        let cleaner = tokio::spawn(cleaner::run(Arc::clone(&context), settings.retention));
+        let grpc = GrpcServer::start(Arc::clone(&context), listener, settings.grpc_tls.as_ref()).await?;
+        if let Some(nats) = &nats {
+            nats.accept();
+        }
+        Ok(Self { context, grpc, nats, appender, cleaner, _lock: lock })
+    }
+
+    /// The address of the gRPC API.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc.address()
+    }
+
+    /// The address of the embedded NATS server, if there is one.
+    pub fn nats_addr(&self) -> Option<SocketAddr> {
+        self.nats.as_ref().map(Server::client_addr)
+    }
+
+    /// The broker's identity in the cluster.
+    pub fn server_id(&self) -> String {
+        self.context.metadata.broker().to_string()
+    }
+
+    /// Streams that are served.
+    pub fn stream_count(&self) -> usize {
+        self.context.streams.all().len()
+    }
+
+    /// Stops taking messages, makes everything taken durable, answers it, tells clients and returns.
+    pub async fn shutdown(self) {
+        let Self { context, grpc, nats, appender, cleaner, _lock } = self;
+        grpc.announce_stop().await;
+        cleaner.abort();
+        context.stopping.cancel();
+        context.bus.shutdown().await;
+        drop(nats);
+        context.tasks.close();
+        let stopped = tokio::task::spawn_blocking(move || appender.stop());
+        if stopped.await.is_err() {
+            tracing::error!("the appender could not be stopped");
+        }
+        grpc.stop().await;
+        context.tasks.wait().await;
+        close_logs(&context).await;
+        context.metadata.shutdown().await;
+    }
+}
+
+async fn bind(settings: &Settings) -> Result<TcpListener, StartError> {
+    let address = settings.listen.to_string();
+    TcpListener::bind(&address).await.map_err(|source| StartError::Listen { what: "grpc", address, source })
+}
+
+async fn lock_data_directory(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Box<dyn DiskLock>, StartError> {
+    let (disk, directory) = (Arc::clone(disk), directory.to_owned());
+    let lock = move || {
+        std::fs::create_dir_all(&directory).and_then(|()| disk.lock(&directory.join("lock"))).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::WouldBlock {
+                StartError::DataDirectoryInUse { directory: directory.clone() }
+            } else {
+                StartError::DataDirectory { directory: directory.clone(), source }
+            }
+        })
+    };
+    blocking(lock).await
+}
+
+async fn open_store(disk: &Arc<dyn Disk>, directory: PathBuf) -> Result<Arc<dyn Store>, StartError> {
+    let disk = Arc::clone(disk);
+    blocking(move || Ok(SegmentFactory::new().open(disk, &directory)?)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    let stopped = |error| StartError::Thread(std::io::Error::other(error));
+    tokio::task::spawn_blocking(work).await.map_err(stopped)?
+}
+
+async fn start_bus(
+    settings: &Settings,
+    metadata: &MetadataHandle,
+    clock: &Arc<dyn Clock>,
+    inboxes: &Arc<AckInboxes>,
+) -> Result<(Arc<dyn Bus>, Option<Server>), StartError> {
+    match &settings.nats {
+        NatsMode::Embedded(options) => {
+            let server = Server::start(options.as_ref().clone()).await;
+            let server = server.map_err(|error| StartError::EmbeddedNats { reason: crate::streams::describe(&error) })?;
+            Ok((Arc::new(EmbeddedBus::new(server.clone(), Arc::clone(clock))), Some(server)))
+        }
+        NatsMode::External(external) => {
+            let name = format!("LIFT.{}.{}.streams", settings.namespace, metadata.broker());
+            let bus = ExternalBus::connect(external, &name, Arc::clone(clock), Arc::clone(inboxes)).await?;
+            Ok((Arc::new(bus), None))
+        }
+    }
+}
+
+/// Opens every stream of the metadata, and finishes what a crash interrupted.
+async fn open_streams(context: &Arc<Context>) {
+    let state = context.metadata.state();
+    for entry in state.streams() {
+        context.opener.open(entry, Expect::Existing).await;
+    }
+    let mut removed = Vec::new();
+    for log in state.pending_removals(context.metadata.broker()) {
+        match context.opener.delete_log(log).await {
+            Ok(()) => removed.push(log),
+            Err(error) => tracing::warn!(%log, %error, "a deleted log could not be removed"),
+        }
+    }
+    if !removed.is_empty()
+        && let Err(error) = context.metadata.logs_removed(removed).await
+    {
+        tracing::warn!(%error, "the removal of deleted logs could not be recorded");
+    }
+    if let Ok(found) = context.opener.store.list() {
+        for log in found.into_iter().filter(|&log| !state.knew_log(log)) {
+            tracing::warn!(%log, "the data directory holds a log that no stream ever had; it is left alone");
+        }
+    }
+}
+
+async fn close_logs(context: &Arc<Context>) {
+    let streams = context.streams.all();
+    let close = move || {
+        for handle in streams.iter().flat_map(|stream| stream.open()) {
+            if let Err(error) = strandline_core::storage::Log::close(handle.log().as_ref()) {
+                tracing::error!(stream = %handle.info().stream, %error, "a log could not be closed cleanly");
+            }
+        }
+    };
+    if tokio::task::spawn_blocking(close).await.is_err() {
+        tracing::error!("the logs could not be closed");
+    }
+}
+
+/// Tells this process from earlier ones in ack inboxes.
+fn nonce() -> String {
+    let mut bytes = [0; 8];
+    // Without randomness the time is as good: it only has to differ from earlier processes.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = SystemClock.now().nanos().to_le_bytes();
+    }
+    format!("{:016x}", u64::from_le_bytes(bytes))
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        Self::Metadata { reason: crate::streams::describe(&error) }
+    }
+}
+
+impl From<ChangeError> for StartError {
+    fn from(error: ChangeError) -> Self {
+        Self::Metadata { reason: crate::streams::describe(&error) }
+    }
+}
+
+impl From<ConnectError> for StartError {
+    fn from(error: ConnectError) -> Self {
+        Self::ExternalNats { reason: crate::streams::describe(&error) }
+    }
+}
+
+impl From<GrpcServerError> for StartError {
+    fn from(error: GrpcServerError) -> Self {
+        Self::Grpc { reason: crate::streams::describe(&error) }
+    }
+}

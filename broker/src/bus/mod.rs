@@ -1,0 +1,111 @@
+//! NATS as the broker sees it: an embedded server in this process, or an external one.
+//!
+//! Both sides of the trait behave the same and pass the same tests. What differs is how far a publish travels: with the
+//! embedded bus a publish of this process reaches partitions by a function call ([`Targets`] names them); with an
+//! external one everything goes over the wire and comes back ([`Targets::over_the_wire`]).
+
+mod embedded;
+mod external;
+mod inboxes;
+mod ingest;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::partition::PartitionHandle;
+
+pub(crate) use embedded::EmbeddedBus;
+pub(crate) use external::{ConnectError, ExternalBus};
+pub(crate) use inboxes::{AckInbox, AckInboxes};
+
+/// A boxed future, for the few calls of the bus that wait.
+pub(crate) type BusFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The bus.
+pub(crate) trait Bus: fmt::Debug + Send + Sync {
+    /// Delivers messages on a partition's subject to the partition from now on, as a member of its load-balance group if
+    /// it has one. When this returns, every message published later is delivered.
+    ///
+    /// Cancel safety: a cancelled call leaves no subscription behind.
+    fn subscribe(&self, partition: Arc<PartitionHandle>) -> BusFuture<'_, Result<Box<dyn Subscription>, BusError>>;
+
+    /// A publisher for one session or task.
+    fn publisher(&self) -> Box<dyn BusPublisher>;
+
+    /// A publisher of acks for one appender.
+    fn ack_publisher(&self) -> Box<dyn AckPublisher>;
+
+    /// Ends deliveries; what was delivered before stays delivered.
+    fn shutdown(&self) -> BusFuture<'_, ()>;
+}
+
+/// A subscription; dropping it ends the deliveries.
+pub(crate) trait Subscription: fmt::Debug + Send + Sync {}
+
+/// Publishes messages for one session or task.
+pub(crate) trait BusPublisher: Send {
+    /// Finds out who gets a message on this literal subject.
+    fn targets(&mut self, subject: &str, out: &mut Targets);
+
+    /// Queues a message: to everybody but the partitions that [`Targets`] named.
+    fn publish(&mut self, subject: &str, payload: &[u8]);
+
+    /// Sends what is queued.
+    ///
+    /// # Errors
+    ///
+    /// The bus is not connected or cannot take the messages; nothing is known about their delivery.
+    fn flush(&mut self) -> BusFuture<'_, Result<(), BusError>>;
+}
+
+/// Who gets a message.
+#[derive(Debug, Default)]
+pub(crate) struct Targets {
+    /// Partitions of this process that get it without the bus.
+    pub(crate) partitions: Vec<Arc<PartitionHandle>>,
+    /// Whether anybody else gets it, so that it has to be published as well.
+    pub(crate) others: bool,
+    /// Whether partitions of this process hear it only over the wire.
+    pub(crate) over_the_wire: bool,
+    /// Whether the answer is the same for every message on the subject for now; not so with queue groups.
+    pub(crate) fixed: bool,
+}
+
+impl Targets {
+    /// Forgets everybody.
+    pub(crate) fn clear(&mut self) {
+        self.partitions.clear();
+        (self.others, self.over_the_wire, self.fixed) = (false, false, false);
+    }
+}
+
+/// Publishes answers; never waits.
+pub(crate) trait AckPublisher: Send {
+    /// Queues a message. `headers` is a whole NATS header block, or empty.
+    fn publish(&mut self, subject: &str, headers: &[u8], payload: &[u8]);
+
+    /// Sends what is queued. Answers that the bus cannot take are dropped and counted: their publishers see no answer,
+    /// never a wrong one.
+    fn flush(&mut self);
+}
+
+/// What can go wrong on the bus.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum BusError {
+    /// The subject or queue group cannot be subscribed to.
+    #[error("cannot subscribe to {subject:?}: {reason}")]
+    Subscribe {
+        /// The subject.
+        subject: String,
+        /// What the bus said.
+        reason: String,
+    },
+    /// There is no connection now.
+    #[error("not connected to nats: {reason}")]
+    Disconnected {
+        /// What is known about it.
+        reason: String,
+    },
+}

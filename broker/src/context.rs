@@ -1,0 +1,38 @@
+//! What every service of the broker shares.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use strandline_core::Clock;
+
+use crate::bus::{AckInboxes, Bus};
+use crate::metadata::MetadataHandle;
+use crate::streams::{Opener, Streams};
+
+/// Room in a request beyond its message: names, ids, headers of the wire.
+const REQUEST_OVERHEAD_BYTES: usize = 64 << 10;
+
+/// The parts of a running broker.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) metadata: MetadataHandle,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) opener: Opener,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) inboxes: Arc<AckInboxes>,
+    /// Cancelled when the broker begins to stop.
+    pub(crate) stopping: CancellationToken,
+    /// Every task that serves a client.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) max_message_bytes: usize,
+}
+
+impl Context {
+    /// Largest request that is read at all. A message that is too large for its stream is still read and refused by name.
+    pub(crate) fn max_request_bytes(&self) -> usize {
+        self.max_message_bytes.saturating_mul(4).max(4 << 20) + REQUEST_OVERHEAD_BYTES
+    }
+}

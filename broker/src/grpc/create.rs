@@ -1,0 +1,150 @@
+//! CreateStream and DeleteStream.
+
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use strandline_core::storage::Durability;
+use strandline_core::stream::{MAX_PARTITIONS, StreamDefinition, StreamSettings};
+use strandline_core::subject::SubjectFilter;
+use strandline_core::{InvalidName, StreamName};
+use strandline_proto::api::{
+    CreateStreamRequest, DeleteStreamRequest, NullableBool, NullableInt32, NullableInt64,
+};
+
+use super::errors;
+use crate::context::Context;
+use crate::streams::{Expect, check_served};
+
+/// Request metadata by which an API client, whose request has no field for it, chooses a stream's durability.
+const DURABILITY_METADATA: &str = "strandline-durability";
+/// Longest load-balance group, in bytes; it becomes a NATS queue group.
+const GROUP_MAX_BYTES: usize = 255;
+
+/// Creates a stream; it takes messages and subscribers when this returns.
+pub(super) async fn create_stream(
+    context: &Context,
+    metadata: &MetadataMap,
+    request: CreateStreamRequest,
+) -> Result<(), Status> {
+    let definition = definition(&request, durability(metadata)?)?;
+    check_served(&definition, context.opener.store.as_ref()).map_err(|what| errors::not_built(&what))?;
+    let entry = context.metadata.create_stream(definition).await.map_err(|error| errors::create(&error))?;
+    let stream = context.opener.open(&entry, Expect::New).await;
+    match stream.first_failure() {
+        None => {
+            remember_created(context, entry.definition.name.clone());
+            Ok(())
+        }
+        Some(reason) => Err(errors::stream_not_opened(reason)),
+    }
+}
+
+/// Deletes a stream with its data.
+pub(super) async fn delete_stream(context: &Context, request: DeleteStreamRequest) -> Result<(), Status> {
+    let unknown = || errors::stream_does_not_exist();
+    let name = StreamName::new(request.name).map_err(|_| unknown())?;
+    if name.is_reserved() {
+        return Err(errors::stream_is_reserved());
+    }
+    let entry = context.metadata.delete_stream(&name).await.map_err(|error| errors::delete(&error))?;
+    context.opener.delete(&entry).await.map_err(|error| errors::delete_failed(&error))?;
+    let logs = entry.partitions.iter().map(|partition| partition.log).collect();
+    // The logs are gone already; a start after a crash would only look for them again.
+    if let Err(error) = context.metadata.logs_removed(logs).await {
+        tracing::warn!(%error, "the removal of a stream's logs could not be recorded");
+    }
+    Ok(())
+}
+
+/// Records that the stream's logs exist. Nobody waits for it: until it is recorded a log that is missing after a crash
+/// counts as never finished, which is true of one that the file system lost.
+fn remember_created(context: &Context, name: StreamName) {
+    let metadata = context.metadata.clone();
+    context.tasks.spawn(async move {
+        if let Err(error) = metadata.logs_created(name).await {
+            tracing::warn!(%error, "the creation of a stream's logs could not be recorded");
+        }
+    });
+}
+
+fn durability(metadata: &MetadataMap) -> Result<Option<Durability>, Status> {
+    let Some(value) = metadata.get(DURABILITY_METADATA) else { return Ok(None) };
+    match value.as_bytes() {
+        b"fsync" => Ok(Some(Durability::Fsync)),
+        b"os" => Ok(Some(Durability::Os)),
+        _ => Err(errors::invalid_durability(DURABILITY_METADATA)),
+    }
+}
+
+/// Checks a request in the order in which Liftbridge does.
+fn definition(request: &CreateStreamRequest, durability: Option<Durability>) -> Result<StreamDefinition, Status> {
+    let name = StreamName::new(request.name.as_str()).map_err(|error| match error {
+        InvalidName::Empty => errors::name_is_empty(),
+        other => errors::invalid_name(&other),
+    })?;
+    let subject = SubjectFilter::new(request.subject.as_str()).map_err(|error| errors::invalid_subject(&error))?;
+    if name.is_reserved() {
+        return Err(errors::stream_is_reserved());
+    }
+    let partitions = u32::try_from(request.partitions).ok().map(|count| count.max(1));
+    let partitions = partitions.filter(|&count| count <= MAX_PARTITIONS);
+    let partitions = partitions.ok_or_else(|| errors::invalid_partitions(request.partitions))?;
+    // The longest of its subjects has to be valid too.
+    SubjectFilter::new(subject.for_partition(partitions - 1)).map_err(|error| errors::invalid_subject(&error))?;
+    let replication_factor = match request.replication_factor {
+        0 | -1 | 1 => 1,
+        factor if factor < 0 => return Err(errors::invalid_replication_factor(factor)),
+        factor => u32::try_from(factor).unwrap_or(u32::MAX),
+    };
+    Ok(StreamDefinition {
+        name,
+        subject,
+        group: group(&request.group)?,
+        partitions,
+        replication_factor,
+        settings: settings(request, durability)?,
+    })
+}
+
+fn group(group: &str) -> Result<Option<String>, Status> {
+    if group.is_empty() {
+        return Ok(None);
+    }
+    if group.len() > GROUP_MAX_BYTES || group.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(errors::invalid_group(group));
+    }
+    Ok(Some(group.to_owned()))
+}
+
+fn settings(request: &CreateStreamRequest, durability: Option<Durability>) -> Result<StreamSettings, Status> {
+    Ok(StreamSettings {
+        retention_max_bytes: number("retentionMaxBytes", request.retention_max_bytes.as_ref())?,
+        retention_max_messages: number("retentionMaxMessages", request.retention_max_messages.as_ref())?,
+        retention_max_age_ms: number("retentionMaxAge", request.retention_max_age.as_ref())?,
+        cleaner_interval_ms: number("cleanerInterval", request.cleaner_interval.as_ref())?,
+        segment_max_bytes: number("segmentMaxBytes", request.segment_max_bytes.as_ref())?,
+        segment_max_age_ms: number("segmentMaxAge", request.segment_max_age.as_ref())?,
+        compact_max_workers: small_number("compactMaxGoroutines", request.compact_max_goroutines.as_ref())?,
+        compact_enabled: flag(request.compact_enabled.as_ref()),
+        auto_pause_time_ms: number("autoPauseTime", request.auto_pause_time.as_ref())?,
+        auto_pause_disable_if_subscribers: flag(request.auto_pause_disable_if_subscribers.as_ref()),
+        min_isr: small_number("minIsr", request.min_isr.as_ref())?,
+        optimistic_concurrency_control: flag(request.optimistic_concurrency_control.as_ref()),
+        encryption: flag(request.encryption.as_ref()),
+        durability,
+    })
+}
+
+fn number(field: &'static str, value: Option<&NullableInt64>) -> Result<Option<u64>, Status> {
+    let Some(NullableInt64 { value }) = value else { return Ok(None) };
+    u64::try_from(*value).map(Some).map_err(|_| errors::negative(field, *value))
+}
+
+fn small_number(field: &'static str, value: Option<&NullableInt32>) -> Result<Option<u32>, Status> {
+    let Some(NullableInt32 { value }) = value else { return Ok(None) };
+    u32::try_from(*value).map(Some).map_err(|_| errors::negative(field, i64::from(*value)))
+}
+
+fn flag(value: Option<&NullableBool>) -> Option<bool> {
+    value.map(|flag| flag.value)
+}

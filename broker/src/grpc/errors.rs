@@ -1,0 +1,265 @@
+//! Statuses and texts of the API. Clients compare some of them: those are Liftbridge's, to the letter.
+
+use std::error::Error;
+
+use tonic::{Code, Status};
+
+use strandline_core::InvalidName;
+use strandline_core::metadata::Rejection;
+use strandline_core::subject::InvalidSubject;
+use strandline_proto::wire::{AsyncError, AsyncErrorCode, FrameError};
+
+use crate::bus::BusError;
+use crate::metadata::{ChangeError, ProposeError};
+use crate::partition::Reject;
+use crate::reader::{PlanError, ReadEnd};
+use crate::streams::{NoTarget, NotServed, OpenError, describe};
+
+/// A call that is served by a layer above the service that got it.
+pub(super) fn not_here() -> Status {
+    Status::internal("the call did not reach its handler")
+}
+
+/// A call of the API that this version does not serve.
+pub(super) fn unimplemented(call: &str) -> Status {
+    Status::unimplemented(format!("{call} is not supported by this version"))
+}
+
+/// Clients connect again on this code only.
+pub(super) fn stopping() -> Status {
+    Status::unavailable("the broker is stopping")
+}
+
+pub(super) fn bus(error: &BusError) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+pub(super) fn frame(error: &FrameError) -> Status {
+    match error {
+        FrameError::TooLarge { .. } => Status::resource_exhausted(error.to_string()),
+        FrameError::Compressed => Status::unimplemented(error.to_string()),
+    }
+}
+
+pub(super) fn malformed(error: &dyn Error) -> Status {
+    Status::invalid_argument(format!("request is malformed: {error}"))
+}
+
+pub(super) fn truncated_request() -> Status {
+    Status::invalid_argument("request ends inside a message")
+}
+
+// CreateStream and DeleteStream.
+
+pub(super) fn name_is_empty() -> Status {
+    Status::invalid_argument("Name cannot be empty")
+}
+
+pub(super) fn invalid_name(error: &InvalidName) -> Status {
+    Status::invalid_argument(format!("Name is invalid: {error}"))
+}
+
+/// Liftbridge's text comes first; what is wrong follows it.
+pub(super) fn invalid_subject(error: &InvalidSubject) -> Status {
+    Status::invalid_argument(format!("Subject is invalid: {error}"))
+}
+
+pub(super) fn stream_is_reserved() -> Status {
+    Status::invalid_argument("Stream is reserved")
+}
+
+pub(super) fn invalid_partitions(count: i32) -> Status {
+    let max = strandline_core::stream::MAX_PARTITIONS;
+    Status::invalid_argument(format!("Invalid partitions {count}: a stream has 1 to {max}"))
+}
+
+pub(super) fn invalid_replication_factor(factor: i32) -> Status {
+    Status::invalid_argument(format!("Invalid replicationFactor {factor}"))
+}
+
+pub(super) fn replication_factor_too_large(factor: u32, brokers: usize) -> Status {
+    Status::invalid_argument(format!("Invalid replicationFactor {factor}, cluster size {brokers}"))
+}
+
+pub(super) fn invalid_group(group: &str) -> Status {
+    let rule = "Group must be at most 255 bytes without blanks or control characters";
+    Status::invalid_argument(format!("{rule}: {group:?}"))
+}
+
+pub(super) fn negative(field: &str, value: i64) -> Status {
+    Status::invalid_argument(format!("{field} must not be negative: {value}"))
+}
+
+pub(super) fn invalid_durability(key: &str) -> Status {
+    Status::invalid_argument(format!("{key} must be fsync or os"))
+}
+
+pub(super) fn not_built(what: &NotServed) -> Status {
+    Status::failed_precondition(what.to_string())
+}
+
+pub(super) fn create(error: &ChangeError) -> Status {
+    match error {
+        ChangeError::Rejected(Rejection::StreamExists { .. }) => Status::already_exists("stream already exists"),
+        ChangeError::Rejected(Rejection::ReservedName { .. }) => stream_is_reserved(),
+        ChangeError::Rejected(Rejection::InvalidReplicationFactor { factor, brokers }) => {
+            replication_factor_too_large(*factor, *brokers)
+        }
+        ChangeError::Rejected(Rejection::TooManyPartitions { .. }) => Status::resource_exhausted(error.to_string()),
+        ChangeError::Rejected(other) => Status::invalid_argument(other.to_string()),
+        ChangeError::Failed(error) => propose("Failed to replicate partition", error),
+    }
+}
+
+pub(super) fn stream_not_opened(reason: &str) -> Status {
+    Status::internal(format!("Failed to replicate partition: {reason}"))
+}
+
+pub(super) fn stream_does_not_exist() -> Status {
+    Status::not_found("stream does not exist")
+}
+
+pub(super) fn delete(error: &ChangeError) -> Status {
+    match error {
+        ChangeError::Rejected(Rejection::NoSuchStream { .. }) => stream_does_not_exist(),
+        ChangeError::Rejected(Rejection::ReservedName { .. }) => stream_is_reserved(),
+        ChangeError::Rejected(other) => Status::invalid_argument(other.to_string()),
+        ChangeError::Failed(error) => propose("Failed to delete stream", error),
+    }
+}
+
+pub(super) fn delete_failed(error: &OpenError) -> Status {
+    Status::internal(format!("Failed to delete stream: {}", describe(error)))
+}
+
+fn propose(action: &str, error: &ProposeError) -> Status {
+    match error {
+        // The whole text is compared by clients.
+        ProposeError::NoLeader => Status::internal("no known metadata leader"),
+        ProposeError::Stopping => stopping(),
+        other => Status::internal(format!("{action}: {other}")),
+    }
+}
+
+// Publish, PublishAsync, PublishToSubject.
+
+pub(super) fn no_stream_provided() -> Status {
+    Status::invalid_argument("no stream provided")
+}
+
+pub(super) fn unknown_ack_policy(number: i32) -> Status {
+    Status::invalid_argument(format!("Unknown AckPolicy {number}"))
+}
+
+pub(super) fn policy_missing() -> Status {
+    Status::invalid_argument(Reject::PolicyMissing.to_string())
+}
+
+pub(super) fn ack_timeout() -> Status {
+    Status::deadline_exceeded("the ack did not come before the deadline")
+}
+
+/// What a refused message is answered with.
+pub(super) fn publish(reject: Reject) -> Status {
+    let code = match reject {
+        // Clients match the text; the code is Liftbridge's.
+        Reject::IncorrectOffset => Code::Unknown,
+        Reject::TooLarge | Reject::Malformed | Reject::PolicyMissing => Code::InvalidArgument,
+        // Clients try again on this code; they give a message up on ResourceExhausted.
+        Reject::DiskFull | Reject::Overloaded | Reject::Closed => Code::Unavailable,
+        Reject::LogFailed => Code::Internal,
+    };
+    Status::new(code, reject.to_string())
+}
+
+pub(super) fn async_error(reject: Reject) -> AsyncError {
+    let code = match reject {
+        Reject::IncorrectOffset => AsyncErrorCode::IncorrectOffset,
+        Reject::TooLarge | Reject::Malformed | Reject::PolicyMissing => AsyncErrorCode::BadRequest,
+        Reject::Closed => AsyncErrorCode::NotFound,
+        Reject::DiskFull | Reject::Overloaded | Reject::LogFailed => AsyncErrorCode::Internal,
+    };
+    AsyncError { code, message: reject.to_string() }
+}
+
+pub(super) fn publish_target(error: &NoTarget) -> Status {
+    match error {
+        NoTarget::Stream { .. } | NoTarget::Partition { .. } => Status::not_found(error.to_string()),
+        NoTarget::OutOfService { .. } => Status::data_loss(error.to_string()),
+    }
+}
+
+pub(super) fn async_target(error: &NoTarget) -> AsyncError {
+    let code = match error {
+        NoTarget::Stream { .. } | NoTarget::Partition { .. } => AsyncErrorCode::NotFound,
+        NoTarget::OutOfService { .. } => AsyncErrorCode::Internal,
+    };
+    AsyncError { code, message: error.to_string() }
+}
+
+// Subscribe and metadata.
+
+pub(super) fn subscribe_target(error: &NoTarget) -> Status {
+    match error {
+        NoTarget::Stream { .. } | NoTarget::Partition { .. } => Status::not_found("No such partition"),
+        NoTarget::OutOfService { .. } => Status::data_loss(error.to_string()),
+    }
+}
+
+pub(super) fn partition_metadata_target(error: &NoTarget) -> Status {
+    match error {
+        NoTarget::Stream { .. } | NoTarget::Partition { .. } => partition_not_found(),
+        NoTarget::OutOfService { .. } => Status::data_loss(error.to_string()),
+    }
+}
+
+pub(super) fn partition_not_found() -> Status {
+    Status::not_found("partition not found")
+}
+
+pub(super) fn unknown_start_position(number: i32) -> Status {
+    Status::invalid_argument(format!("Unknown StartPosition {number}"))
+}
+
+pub(super) fn unknown_stop_position(number: i32) -> Status {
+    Status::invalid_argument(format!("Unknown StopPosition {number}"))
+}
+
+pub(super) fn consumer_groups(consumer_id: &str) -> Status {
+    if consumer_id.is_empty() {
+        return Status::invalid_argument("Consumer id cannot be empty when group id is provided");
+    }
+    unimplemented("Subscribe by a consumer group")
+}
+
+pub(super) fn plan(error: &PlanError) -> Status {
+    match error {
+        PlanError::Empty => Status::resource_exhausted("Stream is empty"),
+        PlanError::StopBeforeStart { stop, start } => {
+            Status::invalid_argument(format!("Stop offset is before start offset: {stop} < {start}"))
+        }
+        PlanError::NothingBefore { .. } => {
+            Status::internal(format!("Failed to lookup offset for timestamp: {error}"))
+        }
+        PlanError::Read(error) => Status::internal(format!("Failed to create stream reader: {}", describe(error))),
+    }
+}
+
+/// How a subscription ends.
+pub(super) fn read_end(end: &ReadEnd) -> Status {
+    match end {
+        ReadEnd::StopReached => Status::resource_exhausted("Stop offset reached"),
+        // As Liftbridge ends a reverse read.
+        ReadEnd::StartReached => Status::unknown("EOF"),
+        ReadEnd::Deleted => Status::not_found("commit log was deleted"),
+        ReadEnd::Stopping => stopping(),
+        ReadEnd::Failed(error) => {
+            let text = describe(error);
+            tracing::error!(error = %text, "a subscription cannot be read on");
+            match error {
+                strandline_core::storage::ReadError::Damaged(_) => Status::data_loss(text),
+                _ => Status::internal(text),
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The two calls that carry records, served below tonic's codec.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower::Service;
+
+use super::errors;
+use super::frames::{FrameBody, FrameQueue, response};
+use super::publish_async::PublishAsync;
+use super::session::Session;
+use super::subscribe;
+use crate::context::Context as BrokerContext;
+use crate::publish::Door;
+
+const PUBLISH_ASYNC: &str = "/proto.API/PublishAsync";
+const SUBSCRIBE: &str = "/proto.API/Subscribe";
+
+/// Takes the calls that carry records and passes all others on.
+#[derive(Clone, Debug)]
+pub(super) struct HotPath<S> {
+    context: Arc<BrokerContext>,
+    inner: S,
+}
+
+impl<S> HotPath<S> {
+    pub(super) fn new(context: Arc<BrokerContext>, inner: S) -> Self {
+        Self { context, inner }
+    }
+}
+
+impl<S: NamedService> NamedService for HotPath<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<Request<Body>> for HotPath<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match request.uri().path() {
+            PUBLISH_ASYNC => ready(publish_async(&self.context, request.into_body())),
+            SUBSCRIBE => {
+                let call = subscribe::call(Arc::clone(&self.context), request.into_body());
+                Box::pin(async move { Ok(call.await) })
+            }
+            _ => Box::pin(self.inner.call(request)),
+        }
+    }
+}
+
+fn ready(response: Response<Body>) -> BoxFuture<'static, Result<Response<Body>, Infallible>> {
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+fn publish_async(context: &Arc<BrokerContext>, body: Body) -> Response<Body> {
+    if context.stopping.is_cancelled() {
+        return errors::stopping().into_http();
+    }
+    let queue = Arc::new(FrameQueue::default());
+    let session = Session::new(context.inboxes.open(), Arc::clone(&queue));
+    let call = PublishAsync {
+        streams: Arc::clone(&context.streams),
+        door: Door::new(context.bus.publisher(), Arc::clone(&context.clock)),
+        session,
+        queue: Arc::clone(&queue),
+        max_message_bytes: context.max_request_bytes(),
+        stopping: context.stopping.clone(),
+    };
+    context.tasks.spawn(call.run(body));
+    response(FrameBody::new(queue))
+}

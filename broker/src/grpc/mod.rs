@@ -1,0 +1,20 @@
+//! The gRPC API.
+//!
+//! PublishAsync and Subscribe are served below tonic's codec, whole DATA frames at a time ([`HotPath`]); everything else
+//! is an ordinary tonic service on the same port. Authentication, limits and metrics are layers over HTTP, so that they
+//! hold for both.
+
+mod api;
+mod create;
+mod errors;
+mod frames;
+mod hot_path;
+mod incoming;
+mod metadata;
+mod publish;
+mod publish_async;
+mod server;
+mod session;
+mod subscribe;
+
+pub(crate) use server::{GrpcServer, GrpcServerError};

@@ -1,0 +1,207 @@
+//! Subscribe: one partition's records as a stream of ready frames.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::Response;
+use http_body_util::BodyExt;
+use prost::Message as _;
+use tonic::Status;
+use tonic::body::Body;
+
+use strandline_core::storage::Log;
+use strandline_core::{Offset, Timestamp};
+use strandline_proto::api::{SubscribeRequest, StartPosition, StopPosition};
+use strandline_proto::wire::{FrameReader, MessageFramer};
+
+use super::errors;
+use super::frames::{FrameBody, FrameQueue, response};
+use crate::context::Context;
+use crate::partition::PartitionHandle;
+use crate::reader::{BackwardReader, Bounds, ForwardReader, Plan, ReadEnd, Records, Start, Stop};
+
+/// Bytes that may wait for a slow subscriber; then it is waited for.
+const QUEUE_MAX_BYTES: usize = 1 << 20;
+/// Largest request; names and numbers only.
+const REQUEST_MAX_BYTES: usize = 64 << 10;
+/// The first message of every subscription: an empty one, which clients drop.
+const HANDSHAKE: [u8; 5] = [0; 5];
+
+/// Answers a Subscribe call: with a status, or with a body that a task of its own fills.
+pub(super) async fn call(context: Arc<Context>, body: Body) -> Response<Body> {
+    match start(&context, body).await {
+        Ok(subscription) => {
+            let queue = Arc::new(FrameQueue::default());
+            queue.push(Bytes::from_static(&HANDSHAKE));
+            let stopping = context.stopping.clone();
+            let writer = Arc::clone(&queue);
+            context.tasks.spawn(async move {
+                tokio::select! {
+                    biased;
+                    () = stopping.cancelled() => writer.end(errors::stopping()),
+                    () = writer.abandoned() => {}
+                    status = subscription.run(&writer) => writer.end(status),
+                }
+            });
+            response(FrameBody::new(queue))
+        }
+        Err(status) => status.into_http(),
+    }
+}
+
+async fn start(context: &Context, body: Body) -> Result<Subscription, Status> {
+    let request = read_request(body).await?;
+    if let Some(consumer) = &request.consumer
+        && !consumer.group_id.is_empty()
+    {
+        return Err(errors::consumer_groups(&consumer.consumer_id));
+    }
+    let partition = context.streams.partition(&request.stream, request.partition);
+    let partition = partition.map_err(|error| errors::subscribe_target(&error))?;
+    let (start, stop) = positions(&request)?;
+    let plan = resolve(&partition, start, stop, request.reverse).await?;
+    Subscription::new(partition, plan, request.reverse)
+}
+
+async fn read_request(mut body: Body) -> Result<SubscribeRequest, Status> {
+    let mut frames = FrameReader::new(REQUEST_MAX_BYTES);
+    loop {
+        if let Some(message) = frames.next_message().map_err(|error| errors::frame(&error))? {
+            return SubscribeRequest::decode(message).map_err(|error| errors::malformed(&error));
+        }
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    frames.push(data);
+                }
+            }
+            Some(Err(status)) => return Err(status),
+            None => return Err(errors::truncated_request()),
+        }
+    }
+}
+
+fn positions(request: &SubscribeRequest) -> Result<(Start, Stop), Status> {
+    let start = match StartPosition::try_from(request.start_position) {
+        Ok(StartPosition::NewOnly) => Start::NewOnly,
+        Ok(StartPosition::Offset) => Start::Offset(request.start_offset),
+        Ok(StartPosition::Earliest) => Start::Earliest,
+        Ok(StartPosition::Latest) => Start::Latest,
+        Ok(StartPosition::Timestamp) => Start::Time(Timestamp::from_nanos(request.start_timestamp)),
+        Err(_) => return Err(errors::unknown_start_position(request.start_position)),
+    };
+    let stop = match StopPosition::try_from(request.stop_position) {
+        Ok(StopPosition::StopOnCancel) => Stop::OnCancel,
+        Ok(StopPosition::StopOffset) => Stop::Offset(request.stop_offset),
+        Ok(StopPosition::StopLatest) => Stop::Latest,
+        Ok(StopPosition::StopTimestamp) => Stop::Time(Timestamp::from_nanos(request.stop_timestamp)),
+        Err(_) => return Err(errors::unknown_stop_position(request.stop_position)),
+    };
+    Ok((start, stop))
+}
+
+async fn resolve(partition: &Arc<PartitionHandle>, start: Start, stop: Stop, reverse: bool) -> Result<Plan, Status> {
+    let partition = Arc::clone(partition);
+    let look_up = move || {
+        let log = partition.log();
+        let bounds = Bounds { start: log.start(), committed_end: partition.readable().end, end: log.end() };
+        if reverse {
+            Plan::resolve_reverse(start, stop, bounds, log.as_ref())
+        } else {
+            Plan::resolve(start, stop, bounds, log.as_ref())
+        }
+    };
+    // Looking up a time may read the disk.
+    let looks_up = matches!(start, Start::Time(_)) || matches!(stop, Stop::Time(_));
+    let plan = if looks_up {
+        tokio::task::spawn_blocking(look_up).await.map_err(|_| errors::stopping())?
+    } else {
+        look_up()
+    };
+    plan.map_err(|error| errors::plan(&error))
+}
+
+struct Subscription {
+    reader: Reader,
+    framer: MessageFramer,
+}
+
+enum Reader {
+    Forward(ForwardReader),
+    Backward(BackwardReader),
+}
+
+impl Subscription {
+    fn new(partition: Arc<PartitionHandle>, plan: Plan, reverse: bool) -> Result<Self, Status> {
+        let info = partition.info();
+        let framer = MessageFramer::new(info.stream.as_str(), info.partition);
+        let reader = if reverse {
+            Reader::Backward(BackwardReader::new(partition, plan))
+        } else {
+            Reader::Forward(ForwardReader::new(partition, plan))
+        };
+        Ok(Self { reader, framer })
+    }
+
+    /// Fills the queue until the subscription is over, and says how it ended.
+    async fn run(mut self, queue: &FrameQueue) -> Status {
+        loop {
+            if !queue.room(QUEUE_MAX_BYTES).await {
+                return Status::cancelled("the client has gone");
+            }
+            match self.next_frames().await {
+                Ok(frames) => queue.push(frames),
+                Err(end) => return errors::read_end(&end),
+            }
+        }
+    }
+
+    async fn next_frames(&mut self) -> Result<Bytes, ReadEnd> {
+        match &mut self.reader {
+            Reader::Forward(reader) => {
+                let records = reader.next().await?;
+                Ok(forward_frames(&self.framer, &records))
+            }
+            Reader::Backward(reader) => {
+                let (batch, before, stop) = reader.next().await?;
+                let mut frames: Vec<_> = batch.records().collect();
+                frames.reverse();
+                let mut out = BytesMut::with_capacity(batch.bytes().len() + batch.bytes().len() / 4);
+                for record in frames {
+                    let offset = batch.header().base.plus(u64::from(record.offset_delta()));
+                    if stop <= offset && offset < before {
+                        put_frame(&self.framer, &mut out, &batch, offset, &record);
+                    }
+                }
+                Ok(out.freeze())
+            }
+        }
+    }
+}
+
+/// The frames of all records of a run that are to be delivered, in one buffer.
+fn forward_frames(framer: &MessageFramer, records: &Records) -> Bytes {
+    let bytes = records.run.bytes.len();
+    let mut out = BytesMut::with_capacity(bytes + bytes / 4);
+    // The log has checked the run; an error can only mean that it is over.
+    for batch in records.run.batches().map_while(Result::ok) {
+        for record in batch.records() {
+            let offset = batch.header().base.plus(u64::from(record.offset_delta()));
+            if records.from <= offset && offset < records.end {
+                put_frame(framer, &mut out, &batch, offset, &record);
+            }
+        }
+    }
+    out.freeze()
+}
+
+fn put_frame(
+    framer: &MessageFramer,
+    out: &mut BytesMut,
+    batch: &strandline_core::record::Batch,
+    offset: Offset,
+    record: &strandline_core::record::RecordView<'_>,
+) {
+    let time = batch.header().first_time.nanos().saturating_add(i64::from(record.time_delta()));
+    framer.frame(out, offset, Timestamp::from_nanos(time), record.body());
+}

@@ -1,0 +1,228 @@
+//! Records of one publisher on their way to one partition.
+
+use bytes::BytesMut;
+
+use strandline_core::record::{Fields, append_record};
+use strandline_core::stream::{AckPolicy, ExpectedOffset};
+use strandline_core::{Offset, Timestamp};
+
+use super::ack::Origin;
+
+/// What an inbox takes: records that are encoded already, and beside each what its publisher wants to hear.
+///
+/// The records lie in one buffer in the form in which batches hold them, so that the appender copies each once and
+/// stamps it on the way. Texts (correlation ids, ack inboxes, subjects of refused messages) lie in another, in the order
+/// of the entries: no allocation per record.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(super) records: BytesMut,
+    pub(super) entries: Vec<Entry>,
+    texts: Vec<u8>,
+    /// Where answers go.
+    pub(super) origin: Origin,
+    /// When the first message of the chunk came in.
+    pub(super) received: Timestamp,
+    /// Offset of the first admitted record; set by the appender.
+    pub(super) first_offset: Offset,
+}
+
+/// One message of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Why the message is not appended; none for one that has a record in the chunk.
+    pub(super) refusal: Option<Reject>,
+    /// Whether there is a record; a refused message may have one, from before it was refused.
+    pub(super) has_record: bool,
+    pub(super) policy: AckPolicy,
+    pub(super) expected: ExpectedOffset,
+    pub(super) answer: Answer,
+    correlation_bytes: u32,
+    inbox_bytes: u32,
+    subject_bytes: u32,
+}
+
+/// How a publisher is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Not at all.
+    Nothing,
+    /// Through the chunk's origin.
+    Origin,
+    /// By an ack envelope on the message's ack inbox.
+    Inbox,
+    /// By a JSON reply on the message's reply subject.
+    Reply,
+}
+
+/// Why a message is not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Reject {
+    #[error("incorrect expected offset")]
+    IncorrectOffset,
+    #[error("message exceeds max replication size")]
+    TooLarge,
+    #[error("message has a malformed header")]
+    Malformed,
+    #[error("stream with concurrency control must have AckPolicy set")]
+    PolicyMissing,
+    #[error("the partition cannot store more: no space left on the disk")]
+    DiskFull,
+    #[error("the partition takes no more writes since its log failed, restart the broker")]
+    LogFailed,
+    #[error("the partition did not keep up with its publishers")]
+    Overloaded,
+    #[error("the partition is closed")]
+    Closed,
+}
+
+/// What stands beside a record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Delivery<'a> {
+    pub(crate) policy: AckPolicy,
+    pub(crate) expected: ExpectedOffset,
+    pub(crate) answer: Answer,
+    pub(crate) correlation_id: &'a str,
+    /// Ack inbox, or reply subject for [`Answer::Reply`].
+    pub(crate) inbox: &'a str,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::Nothing
+    }
+}
+
+/// The texts of one entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Texts<'a> {
+    pub(super) correlation_id: &'a str,
+    pub(super) inbox: &'a str,
+    pub(super) subject: &'a str,
+}
+
+impl Chunk {
+    /// An empty chunk.
+    pub(crate) fn new(origin: Origin, received: Timestamp) -> Self {
+        Self {
+            records: BytesMut::new(),
+            entries: Vec::new(),
+            texts: Vec::new(),
+            origin,
+            received,
+            first_offset: Offset::ZERO,
+        }
+    }
+
+    /// Adds a message. A message that cannot be encoded is added as refused, so that its publisher hears of it in turn.
+    pub(crate) fn push<'h>(
+        &mut self,
+        fields: &Fields<'_>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        delivery: &Delivery<'_>,
+    ) {
+        match append_record(&mut self.records, fields, headers) {
+            Ok(_) => self.add(None, "", delivery),
+            Err(_) => self.add(Some(Reject::Malformed), fields.subject, delivery),
+        }
+    }
+
+    /// Adds a message that is refused at the door. Nothing is added when its publisher does not listen.
+    pub(crate) fn push_refused(&mut self, reject: Reject, subject: &str, delivery: &Delivery<'_>) {
+        if delivery.answer != Answer::Nothing {
+            self.add(Some(reject), subject, delivery);
+        }
+    }
+
+    /// Memory that the chunk holds on to, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.records.len() + self.texts.len() + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// Whether answers go there.
+    pub(crate) fn has_origin(&self, origin: &Origin) -> bool {
+        self.origin.same(origin)
+    }
+
+    /// Tells the chunk's origin that its messages are on their way.
+    pub(crate) fn announce(&self) {
+        self.origin.expect(self.len());
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Messages in the chunk.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Refuses every message that is not refused already.
+    pub(crate) fn refuse_all(&mut self, reject: Reject) {
+        for entry in &mut self.entries {
+            entry.refusal.get_or_insert(reject);
+        }
+    }
+
+    /// The entries with their texts, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Entry, Texts<'_>)> {
+        let mut rest = self.texts.as_slice();
+        self.entries.iter().map(move |entry| {
+            let mut take = |bytes: u32| {
+                let (text, after) = rest.split_at_checked(bytes as usize).unwrap_or_default();
+                rest = after;
+                // Only whole texts go in.
+                std::str::from_utf8(text).unwrap_or_default()
+            };
+            let texts = Texts {
+                correlation_id: take(entry.correlation_bytes),
+                inbox: take(entry.inbox_bytes),
+                subject: take(entry.subject_bytes),
+            };
+            (entry, texts)
+        })
+    }
+
+    fn add(&mut self, refusal: Option<Reject>, subject: &str, delivery: &Delivery<'_>) {
+        // A session knows its own inbox.
+        let inbox = if delivery.answer == Answer::Origin { "" } else { delivery.inbox };
+        for text in [delivery.correlation_id, inbox, subject] {
+            self.texts.extend_from_slice(text.as_bytes());
+        }
+        self.entries.push(Entry {
+            refusal,
+            has_record: refusal.is_none(),
+            policy: delivery.policy,
+            expected: delivery.expected,
+            answer: delivery.answer,
+            // A message is bounded far below 4 GiB before it gets here.
+            correlation_bytes: delivery.correlation_id.len() as u32,
+            inbox_bytes: inbox.len() as u32,
+            subject_bytes: subject.len() as u32,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_come_back_with_their_entries() {
+        let mut chunk = Chunk::new(Origin::Bus, Timestamp::ZERO);
+        let fields = Fields { key: None, value: b"v", subject: "s", reply: "" };
+        let delivery = Delivery { correlation_id: "c1", inbox: "in", answer: Answer::Inbox, ..Delivery::default() };
+        chunk.push(&fields, [], &delivery);
+        chunk.push(&fields, [], &Delivery::default());
+        chunk.push_refused(Reject::TooLarge, "far", &Delivery { correlation_id: "c2", ..delivery });
+        let texts: Vec<_> = chunk.entries().map(|(_, t)| (t.correlation_id, t.inbox, t.subject)).collect();
+        assert_eq!(texts, [("c1", "in", ""), ("", "", ""), ("c2", "in", "far")]);
+    }
+
+    #[test]
+    fn a_refused_message_that_nobody_asks_after_is_left_out() {
+        let mut chunk = Chunk::new(Origin::Bus, Timestamp::ZERO);
+        chunk.push_refused(Reject::TooLarge, "s", &Delivery::default());
+        assert!(chunk.is_empty());
+    }
+}

@@ -1,0 +1,162 @@
+//! A led partition as the doors and the readers see it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use strandline_core::storage::Log;
+use strandline_core::subject::SubjectFilter;
+use strandline_core::{LogId, Offset, PartitionId, StreamName, Timestamp};
+
+use super::appender::AppenderHandle;
+use super::chunk::{Chunk, Reject};
+use super::inbox::{Inbox, Refused};
+use super::watch::{ReadState, Readable, Watch};
+use strandline_storage_backends::TailCache;
+
+/// What never changes about a partition.
+#[derive(Debug)]
+pub(crate) struct PartitionInfo {
+    pub(crate) log: LogId,
+    pub(crate) stream: StreamName,
+    pub(crate) partition: PartitionId,
+    /// The stream's subject, without a partition's suffix.
+    pub(crate) base_subject: SubjectFilter,
+    /// The subject that this partition listens to, if it is no wildcard: every record arrived on it then.
+    pub(crate) literal_subject: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) concurrency_control: bool,
+    /// Largest message, envelope included.
+    pub(crate) max_message_bytes: usize,
+}
+
+impl PartitionInfo {
+    /// The subject that the partition listens to.
+    pub(crate) fn subject(&self) -> String {
+        self.base_subject.for_partition(self.partition.get())
+    }
+}
+
+/// A partition that this broker leads. Shared by doors, readers and its owner.
+#[derive(Debug)]
+pub(crate) struct PartitionHandle {
+    info: PartitionInfo,
+    log: Arc<TailCache>,
+    pub(super) inbox: Inbox,
+    pub(super) watch: Watch,
+    pub(super) received: ReceivedTimes,
+    pub(super) rejected: AtomicU64,
+    appender: AppenderHandle,
+}
+
+/// When messages came in, since this process started.
+#[derive(Debug, Default)]
+pub(super) struct ReceivedTimes {
+    first: AtomicI64,
+    latest: AtomicI64,
+}
+
+impl ReceivedTimes {
+    pub(super) fn note(&self, time: Timestamp) {
+        let _ = self.first.compare_exchange(0, time.nanos(), Ordering::Relaxed, Ordering::Relaxed);
+        self.latest.store(time.nanos(), Ordering::Relaxed);
+    }
+}
+
+impl PartitionHandle {
+    pub(crate) fn new(info: PartitionInfo, log: Arc<TailCache>, appender: AppenderHandle) -> Arc<Self> {
+        let committed = log.end();
+        Arc::new(Self {
+            info,
+            log,
+            inbox: Inbox::new(),
+            watch: Watch::new(committed),
+            received: ReceivedTimes::default(),
+            rejected: AtomicU64::new(0),
+            appender,
+        })
+    }
+
+    pub(crate) fn info(&self) -> &PartitionInfo {
+        &self.info
+    }
+
+    pub(crate) fn log(&self) -> &Arc<TailCache> {
+        &self.log
+    }
+
+    /// How far the partition can be read now.
+    pub(crate) fn readable(&self) -> Readable {
+        self.watch.now()
+    }
+
+    /// Follows how far the partition can be read.
+    pub(crate) fn watch(&self) -> watch::Receiver<Readable> {
+        self.watch.subscribe()
+    }
+
+    /// When the first and the latest message came in since the broker started; 0 = never.
+    pub(crate) fn received_times(&self) -> (Timestamp, Timestamp) {
+        let load = |time: &AtomicI64| Timestamp::from_nanos(time.load(Ordering::Relaxed));
+        (load(&self.received.first), load(&self.received.latest))
+    }
+
+    /// End of the log: first offset that no record has.
+    pub(crate) fn end(&self) -> Offset {
+        self.log.end()
+    }
+
+    /// Bytes that wait in the inbox.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.inbox.queued_bytes()
+    }
+
+    /// Messages rejected since the broker started.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// Hands messages to the partition's owner if there is room now; they come back otherwise.
+    pub(crate) fn try_push(&self, chunk: Chunk) -> Result<(), Chunk> {
+        match self.inbox.try_push(chunk) {
+            Ok(schedule) => {
+                self.schedule(schedule);
+                Ok(())
+            }
+            Err(Refused::Full(chunk)) => Err(chunk),
+            Err(Refused::Closed(chunk)) => {
+                self.reject(chunk, Reject::Closed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands messages to the partition's owner, waiting for room for a bounded time. Messages that find none are
+    /// rejected: their publishers are told as they asked to be.
+    ///
+    /// Cancel safety: a cancelled call loses the chunk without an answer.
+    pub(crate) async fn push(&self, chunk: Chunk) {
+        match self.inbox.push(chunk).await {
+            Ok(schedule) => self.schedule(schedule),
+            Err(chunk) => self.reject(chunk, Reject::Overloaded),
+        }
+    }
+
+    fn schedule(&self, needed: bool) {
+        if needed {
+            self.appender.schedule(self.info.log);
+        }
+    }
+
+    fn reject(&self, mut chunk: Chunk, reject: Reject) {
+        chunk.refuse_all(reject);
+        self.rejected.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.appender.answer(self.info.log, chunk);
+    }
+
+    /// Ends all readers with this state.
+    pub(crate) fn close_readers(&self, state: ReadState) {
+        self.watch.close(state);
+    }
+}

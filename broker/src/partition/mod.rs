@@ -1,0 +1,26 @@
+//! Partitions that this broker leads: the way of a message from a door's chunk to its answer, and of a record to a reader.
+//!
+//! ```text
+//! door -> Chunk -> Inbox -> Appender (one thread per store) -> Log -> sync -> Answerer -> publisher
+//!                              Owner: one per partition             `-> Watch -> readers
+//! ```
+
+mod ack;
+mod answer;
+mod appender;
+mod chunk;
+mod handle;
+mod inbox;
+mod owner;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use ack::{Ack, AckSink, Answers, CallAck, Origin, OwnedAck};
+pub(crate) use answer::Answerer;
+pub(crate) use appender::{Appender, AppenderHandle};
+pub(crate) use chunk::{Answer, Chunk, Delivery, Reject};
+pub(crate) use handle::{PartitionHandle, PartitionInfo};
+pub(crate) use owner::BatchLimits;
+pub(crate) use watch::{ReadState, Readable};

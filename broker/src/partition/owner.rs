@@ -1,0 +1,193 @@
+//! The owner of one partition: turns chunks into batches and durable batches into answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use strandline_core::partition::{AckQueue, Partition, Refusal};
+use strandline_core::record::{Batch, BatchBuilder, RecordIter};
+use strandline_core::storage::{AppendError, Commit, Log};
+use strandline_core::stream::AckPolicy;
+use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
+
+use super::chunk::{Chunk, Entry, Reject};
+use super::handle::PartitionHandle;
+use super::watch::ReadState;
+
+/// What a partition appends as one batch at the most; readers fetch whole batches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchLimits {
+    /// Records.
+    pub(crate) max_records: u32,
+    /// Bytes; one record is taken whatever its size.
+    pub(crate) max_bytes: usize,
+}
+
+/// State of a partition that only its appender touches.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) handle: Arc<PartitionHandle>,
+    state: Partition,
+    limits: BatchLimits,
+    builder: BatchBuilder,
+    batches: Vec<Batch>,
+    waiting: AckQueue<Vec<Chunk>>,
+}
+
+/// What one turn of a partition did.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Records were accepted; the handle says when they are durable.
+    Accepted { commit: Commit, end: Offset, bytes: usize },
+    /// Nothing was appended, and these chunks can be answered at once.
+    Answer(Vec<Chunk>),
+}
+
+impl Owner {
+    pub(super) fn new(handle: Arc<PartitionHandle>, epoch: LeaderEpoch, limits: BatchLimits) -> Self {
+        let log = handle.log();
+        let control = handle.info().concurrency_control;
+        let state = Partition::opened(epoch, log.end(), log.last_time(), control);
+        Self { handle, state, limits, builder: BatchBuilder::new(), batches: Vec::new(), waiting: AckQueue::default() }
+    }
+
+    /// Admits the messages of these chunks and appends them. `now` is the wall clock's time.
+    pub(super) fn append(&mut self, mut chunks: Vec<Chunk>, now: Timestamp) -> Turn {
+        let time = self.state.stamp(now);
+        for chunk in &mut chunks {
+            self.admit(chunk, time);
+        }
+        self.finish_batch();
+        if self.batches.is_empty() {
+            return self.answer_in_turn(chunks);
+        }
+        self.handle.received.note(time);
+        let bytes = self.batches.iter().map(|batch| batch.bytes().len()).sum();
+        let result = self.handle.log().append(&self.batches);
+        self.batches.clear();
+        match result {
+            Ok(commit) => {
+                self.state.accepted();
+                let end = self.state.next();
+                self.waiting.push(end, chunks);
+                Turn::Accepted { commit, end, bytes }
+            }
+            Err(error) => self.refuse(chunks, &error),
+        }
+    }
+
+    /// Takes note that everything below `end` is durable, and hands out the chunks to answer.
+    pub(super) fn durable_to(&mut self, end: Offset) -> Option<Vec<Chunk>> {
+        if let Some(committed) = self.state.durable_to(end) {
+            self.handle.watch.advance(committed);
+        }
+        self.waiting.pop_up_to(self.state.committed_end())
+    }
+
+    /// Takes note that what waits will never be durable, and hands it out as refused.
+    pub(super) fn sync_failed(&mut self) -> Vec<Chunk> {
+        self.refuse_waiting(Reject::LogFailed)
+    }
+
+    /// Closes the inbox and ends the readers; hands out everything unanswered as refused.
+    pub(super) fn close(&mut self, state: ReadState) -> Vec<Chunk> {
+        let mut chunks = self.refuse_waiting(Reject::Closed);
+        chunks.extend(self.handle.inbox.close().into_iter().map(|chunk| refused(chunk, Reject::Closed)));
+        self.handle.close_readers(state);
+        chunks
+    }
+
+    /// Whether appends wait for a sync.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn admit(&mut self, chunk: &mut Chunk, time: Timestamp) {
+        let mut records = RecordIter::new(&chunk.records);
+        let mut first = None;
+        for entry in &mut chunk.entries {
+            if !entry.has_record {
+                continue;
+            }
+            let Some(record) = records.next() else { break };
+            if entry.refusal.is_some() {
+                continue;
+            }
+            match self.check(entry).and_then(|()| self.state.admit(entry.expected).map_err(Reject::from)) {
+                Ok(offset) => {
+                    first.get_or_insert(offset);
+                    if self.is_full(record.bytes(), offset, time) {
+                        self.finish_batch();
+                    }
+                    self.builder.push(&record, self.state.epoch(), offset, time);
+                }
+                Err(reject) => entry.refusal = Some(reject),
+            }
+        }
+        chunk.first_offset = first.unwrap_or(self.state.next());
+    }
+
+    /// A publisher that states an offset has to listen for the outcome.
+    fn check(&self, entry: &Entry) -> Result<(), Reject> {
+        let silent = entry.policy == AckPolicy::None && entry.answer == super::chunk::Answer::Origin;
+        if silent && self.handle.info().concurrency_control { Err(Reject::PolicyMissing) } else { Ok(()) }
+    }
+
+    fn is_full(&self, record_bytes: usize, offset: Offset, time: Timestamp) -> bool {
+        let over = self.builder.records() >= self.limits.max_records
+            || (self.builder.records() > 0 && self.builder.bytes() + record_bytes > self.limits.max_bytes);
+        over || self.builder.must_finish_before(record_bytes, offset, time)
+    }
+
+    fn finish_batch(&mut self) {
+        self.batches.extend(self.builder.finish());
+    }
+
+    /// Nothing of these chunks was appended. Answers still keep their order: they wait behind what was appended before.
+    fn answer_in_turn(&mut self, chunks: Vec<Chunk>) -> Turn {
+        if self.waiting.is_empty() {
+            return Turn::Answer(chunks);
+        }
+        self.waiting.push(self.state.next(), chunks);
+        Turn::Answer(Vec::new())
+    }
+
+    fn refuse(&mut self, chunks: Vec<Chunk>, error: &AppendError) -> Turn {
+        let OffsetRange { start, end } = self.state.withdrawn();
+        let info = self.handle.info();
+        tracing::warn!(stream = %info.stream, partition = %info.partition, records = end.since(start), %error,
+            "append refused");
+        let reject = match error {
+            AppendError::Full { .. } => Reject::DiskFull,
+            AppendError::Poisoned { .. } | AppendError::OutOfOrder { .. } => Reject::LogFailed,
+            AppendError::Closed => Reject::Closed,
+        };
+        let chunks: Vec<_> = chunks.into_iter().map(|chunk| refused(chunk, reject)).collect();
+        self.note_rejected(&chunks);
+        self.answer_in_turn(chunks)
+    }
+
+    fn refuse_waiting(&mut self, reject: Reject) -> Vec<Chunk> {
+        let chunks: Vec<_> = self.waiting.drain().flatten().map(|chunk| refused(chunk, reject)).collect();
+        self.note_rejected(&chunks);
+        chunks
+    }
+
+    fn note_rejected(&self, chunks: &[Chunk]) {
+        let messages: usize = chunks.iter().map(Chunk::len).sum();
+        self.handle.rejected.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+}
+
+impl From<Refusal> for Reject {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::IncorrectOffset => Self::IncorrectOffset,
+            Refusal::Exhausted => Self::LogFailed,
+        }
+    }
+}
+
+fn refused(mut chunk: Chunk, reject: Reject) -> Chunk {
+    chunk.refuse_all(reject);
+    chunk
+}

@@ -1,0 +1,41 @@
+//! Reading a partition: where a subscription starts and stops, and how it follows the log.
+
+mod backward;
+mod forward;
+mod plan;
+
+pub(crate) use backward::BackwardReader;
+pub(crate) use forward::{ForwardReader, Records};
+pub(crate) use plan::{Bounds, Plan, PlanError, Start, Stop};
+
+use strandline_core::storage::ReadError;
+
+/// Why a subscription ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadEnd {
+    /// The record at the stop offset, or the last one before it, was delivered.
+    #[error("stop offset reached")]
+    StopReached,
+    /// A reverse read has delivered the oldest record.
+    #[error("start of the partition reached")]
+    StartReached,
+    /// The stream was deleted.
+    #[error("stream deleted")]
+    Deleted,
+    /// The broker is stopping.
+    #[error("broker stopping")]
+    Stopping,
+    /// The log cannot be read.
+    #[error(transparent)]
+    Failed(ReadError),
+}
+
+impl From<ReadError> for ReadEnd {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Deleted => Self::Deleted,
+            ReadError::Closed => Self::Stopping,
+            other => Self::Failed(other),
+        }
+    }
+}

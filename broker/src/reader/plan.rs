@@ -1,0 +1,154 @@
+//! From a subscription's start and stop positions to offsets.
+
+use strandline_core::storage::{Log, ReadError};
+use strandline_core::{Offset, Timestamp};
+
+/// Where a subscription starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// After the newest record.
+    NewOnly,
+    /// At this offset; negative counts as 0.
+    Offset(i64),
+    /// At the oldest record.
+    Earliest,
+    /// At the newest record.
+    Latest,
+    /// At the first record that is not older.
+    Time(Timestamp),
+}
+
+/// Where a subscription stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// When the client cancels.
+    OnCancel,
+    /// After this offset.
+    Offset(i64),
+    /// After the record that is the newest now.
+    Latest,
+    /// After the last record that is not newer.
+    Time(Timestamp),
+}
+
+/// The ends of a log at the time of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Oldest offset.
+    pub(crate) start: Offset,
+    /// First offset that is not committed (HW).
+    pub(crate) committed_end: Offset,
+    /// First offset that no record has (LEO).
+    pub(crate) end: Offset,
+}
+
+/// A subscription in offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The first offset to deliver, if there is a record.
+    pub(crate) start: Offset,
+    /// The last offset to deliver.
+    pub(crate) stop: Option<Offset>,
+}
+
+/// Why there is nothing to subscribe to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// "Until the newest" of an empty partition.
+    #[error("stream is empty")]
+    Empty,
+    /// The range is the wrong way round.
+    #[error("stop offset is before start offset: {stop} < {start}")]
+    StopBeforeStart {
+        /// Stop offset as the wire says it: -1 = before everything.
+        stop: i64,
+        /// Start offset.
+        start: Offset,
+    },
+    /// All records are newer than the stop time.
+    #[error("no record at or before the stop time")]
+    NothingBefore {
+        /// The stop time.
+        time: Timestamp,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Plan {
+    /// Turns positions into offsets. Looks up times in the log: may block on the disk.
+    ///
+    /// # Errors
+    ///
+    /// The positions name nothing, or the log cannot be read.
+    pub(crate) fn resolve(start: Start, stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Self, PlanError> {
+        let start = resolve_start(start, bounds, log)?;
+        let stop = resolve_stop(stop, bounds, log)?;
+        let is_before_start = |stop: i64| u64::try_from(stop).is_ok_and(|stop| stop < start.get()) || stop < 0;
+        if let Some(stop) = stop.filter(|&stop| is_before_start(stop)) {
+            return Err(PlanError::StopBeforeStart { stop, start });
+        }
+        Ok(Self { start, stop: stop.and_then(|stop| u64::try_from(stop).ok()).map(Offset::new) })
+    }
+}
+
+impl Plan {
+    /// As [`Plan::resolve`] for a reverse read, whose stop lies below its start. Without a stop it goes down to the oldest
+    /// record.
+    ///
+    /// # Errors
+    ///
+    /// The positions name nothing, or the log cannot be read.
+    pub(crate) fn resolve_reverse(start: Start, stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Self, PlanError> {
+        if bounds.committed_end <= bounds.start {
+            return Err(PlanError::Empty);
+        }
+        let newest = bounds.committed_end.before().unwrap_or(Offset::ZERO);
+        let start = resolve_start(start, bounds, log)?.min(newest);
+        let stop = match stop {
+            Stop::OnCancel => bounds.start,
+            other => {
+                let stop = resolve_stop(other, bounds, log)?.unwrap_or(0);
+                Offset::new(u64::try_from(stop).unwrap_or(0)).max(bounds.start)
+            }
+        };
+        if stop > start {
+            let stop = i64::try_from(stop.get()).unwrap_or(i64::MAX);
+            return Err(PlanError::StopBeforeStart { stop, start });
+        }
+        Ok(Self { start, stop: Some(stop) })
+    }
+}
+
+fn resolve_start(start: Start, bounds: Bounds, log: &dyn Log) -> Result<Offset, ReadError> {
+    let offset = match start {
+        Start::NewOnly => bounds.end,
+        Start::Offset(offset) => Offset::new(u64::try_from(offset).unwrap_or(0)),
+        Start::Earliest => bounds.start,
+        Start::Latest => bounds.end.before().unwrap_or(Offset::ZERO),
+        Start::Time(time) => log.offset_at(time)?,
+    };
+    // Beyond the end means "the next record"; below the start means "the oldest".
+    Ok(offset.min(bounds.end).max(bounds.start))
+}
+
+fn resolve_stop(stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Option<i64>, PlanError> {
+    match stop {
+        Stop::OnCancel => Ok(None),
+        Stop::Offset(offset) => Ok(Some(offset)),
+        Stop::Latest if bounds.end <= bounds.start => Err(PlanError::Empty),
+        Stop::Latest => Ok(Some(inclusive(bounds.end))),
+        Stop::Time(time) => {
+            let after = log.offset_at(Timestamp::from_nanos(time.nanos().saturating_add(1)))?;
+            if after <= bounds.start {
+                return Err(PlanError::NothingBefore { time });
+            }
+            Ok(Some(inclusive(after)))
+        }
+    }
+}
+
+fn inclusive(end: Offset) -> i64 {
+    end.before().map_or(-1, |last| i64::try_from(last.get()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,92 @@
+//! The streams that this broker serves: from the metadata's definition to open partitions.
+
+mod open;
+mod served;
+mod stream;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::partition::PartitionHandle;
+
+pub(crate) use open::{Expect, OpenError, Opener, describe};
+pub(crate) use served::{NotServed, check_served};
+pub(crate) use stream::{PartitionState, Stream};
+
+/// Why there is no partition to publish to or read from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoTarget {
+    /// There is no stream of this name.
+    #[error("no such stream: {name}")]
+    Stream {
+        /// The name.
+        name: String,
+    },
+    /// The stream has no such partition.
+    #[error("no such partition: {partition}")]
+    Partition {
+        /// The number.
+        partition: i32,
+    },
+    /// The partition is out of service.
+    #[error("partition {partition} of stream {stream} is out of service: {reason}")]
+    OutOfService {
+        /// The stream.
+        stream: String,
+        /// The partition.
+        partition: i32,
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+/// Streams by name.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    by_name: RwLock<HashMap<String, Arc<Stream>>>,
+}
+
+impl Streams {
+    /// The stream of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Stream>> {
+        self.by_name.read().get(name).cloned()
+    }
+
+    /// An open partition.
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing.
+    pub(crate) fn partition(&self, stream: &str, partition: i32) -> Result<Arc<PartitionHandle>, NoTarget> {
+        let Some(stream) = self.get(stream) else {
+            return Err(NoTarget::Stream { name: stream.to_owned() });
+        };
+        let state = usize::try_from(partition).ok().and_then(|index| stream.partitions().get(index));
+        match state {
+            None => Err(NoTarget::Partition { partition }),
+            Some(PartitionState::Open(open)) => Ok(Arc::clone(open.handle())),
+            Some(PartitionState::OutOfService { reason }) => Err(NoTarget::OutOfService {
+                stream: stream.name().to_string(),
+                partition,
+                reason: Arc::clone(reason),
+            }),
+        }
+    }
+
+    /// Adds a stream that is open.
+    pub(crate) fn insert(&self, stream: Arc<Stream>) {
+        self.by_name.write().insert(stream.name().to_string(), stream);
+    }
+
+    /// Takes a stream out; whoever holds it still can go on with it.
+    pub(crate) fn remove(&self, name: &str) -> Option<Arc<Stream>> {
+        self.by_name.write().remove(name)
+    }
+
+    /// All streams, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Stream>> {
+        self.by_name.read().values().cloned().collect()
+    }
+}

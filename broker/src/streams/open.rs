@@ -1,0 +1,160 @@
+//! Opening and closing streams.
+
+use std::sync::Arc;
+
+use strandline_core::metadata::{PartitionEntry, StreamEntry};
+use strandline_core::storage::{LogSettings, StorageError, Store};
+use strandline_core::{BrokerId, PartitionId};
+use strandline_storage_backends::TailCache;
+
+use super::Streams;
+use super::stream::{OpenPartition, PartitionState, Stream};
+use crate::bus::{Bus, BusError};
+use crate::partition::{AppenderHandle, PartitionHandle, PartitionInfo, ReadState};
+
+/// Records that a partition keeps in memory for readers that follow its end.
+const TAIL_CACHE_BYTES: usize = 4 << 20;
+
+/// Makes streams of this broker available, and takes them away.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) appender: AppenderHandle,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) defaults: LogSettings,
+    pub(crate) max_message_bytes: usize,
+    /// Who this broker is.
+    pub(crate) broker: BrokerId,
+}
+
+/// Whether a log has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// The stream is being created.
+    New,
+    /// The stream was created before. A log that is missing is not replaced by an empty one, unless the metadata says
+    /// that its creation was never finished.
+    Existing,
+}
+
+/// Why a partition could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// Its log could not.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The bus refused its subject.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The broker is stopping.
+    #[error("broker is stopping")]
+    Stopping,
+}
+
+impl Opener {
+    /// Opens a stream's partitions and makes the stream available. A partition that cannot be opened is out of service
+    /// and says why; the others work.
+    pub(crate) async fn open(&self, entry: &StreamEntry, expect: Expect) -> Arc<Stream> {
+        let mut partitions = Vec::with_capacity(entry.partitions.len());
+        for (number, partition) in (0..).zip(&entry.partitions) {
+            let opened = self.open_partition(entry, PartitionId::new(number), partition, expect).await;
+            partitions.push(opened.unwrap_or_else(|error| {
+                let reason = describe(&error);
+                tracing::error!(stream = %entry.definition.name, partition = number, %reason,
+                    "partition is out of service");
+                PartitionState::OutOfService { reason: reason.into() }
+            }));
+        }
+        let stream = Arc::new(Stream::new(entry.definition.name.clone(), partitions));
+        self.streams.insert(Arc::clone(&stream));
+        stream
+    }
+
+    /// Takes a stream out of service for good and removes its logs.
+    ///
+    /// # Errors
+    ///
+    /// A log could not be removed; the next start of the broker tries again.
+    pub(crate) async fn delete(&self, entry: &StreamEntry) -> Result<(), OpenError> {
+        let stream = self.streams.remove(entry.definition.name.as_str());
+        for handle in stream.iter().flat_map(|stream| stream.open()) {
+            self.appender.remove(handle.info().log, ReadState::Deleted).await;
+        }
+        drop(stream);
+        for partition in &entry.partitions {
+            self.delete_log(partition.log).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a log that belongs to no stream any more.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed.
+    pub(crate) async fn delete_log(&self, log: strandline_core::LogId) -> Result<(), OpenError> {
+        let store = Arc::clone(&self.store);
+        let deleted = tokio::task::spawn_blocking(move || store.delete(log)).await;
+        Ok(deleted.map_err(|_| OpenError::Stopping)??)
+    }
+
+    async fn open_partition(
+        &self,
+        entry: &StreamEntry,
+        number: PartitionId,
+        partition: &PartitionEntry,
+        expect: Expect,
+    ) -> Result<PartitionState, OpenError> {
+        let info = self.info(entry, number, partition);
+        let settings = entry.definition.settings.log_settings(&self.defaults);
+        let log = self.open_log(partition, settings, expect).await?;
+        let handle = PartitionHandle::new(info, log, self.appender.clone());
+        self.appender.add(Arc::clone(&handle), partition.leader_epoch).await;
+        let subscription = self.bus.subscribe(Arc::clone(&handle)).await?;
+        Ok(PartitionState::Open(OpenPartition::new(handle, subscription)))
+    }
+
+    async fn open_log(
+        &self,
+        partition: &PartitionEntry,
+        settings: LogSettings,
+        expect: Expect,
+    ) -> Result<Arc<TailCache>, OpenError> {
+        let (store, id, created) = (Arc::clone(&self.store), partition.log, partition.is_stored_on(&self.broker));
+        let open = move || match store.open(id, &settings) {
+            // Nothing was ever acknowledged for a log whose creation was not finished.
+            Err(StorageError::NotFound { .. }) if expect == Expect::New || !created => store.create(id, &settings),
+            other => other,
+        };
+        let log = tokio::task::spawn_blocking(open).await.map_err(|_| OpenError::Stopping)??;
+        Ok(Arc::new(TailCache::new(log, TAIL_CACHE_BYTES)))
+    }
+
+    fn info(&self, entry: &StreamEntry, number: PartitionId, partition: &PartitionEntry) -> PartitionInfo {
+        let definition = &entry.definition;
+        let literal = !definition.subject.has_wildcard();
+        PartitionInfo {
+            log: partition.log,
+            stream: definition.name.clone(),
+            partition: number,
+            base_subject: definition.subject.clone(),
+            literal_subject: literal.then(|| definition.subject.for_partition(number.get())),
+            group: definition.group.clone(),
+            concurrency_control: definition.settings.optimistic_concurrency_control.unwrap_or(false),
+            max_message_bytes: self.max_message_bytes,
+        }
+    }
+}
+
+/// An error with its causes on one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
