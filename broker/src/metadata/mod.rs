@@ -1,0 +1,22 @@
+//! The metadata of the cluster: streams, brokers, epochs. What is acked here is on disk and applied by
+//! [`strandline_core::metadata::apply`].
+//!
+//! [`MetadataHandle`] is what the rest of the broker uses. Behind it a proposer gathers what is asked at the same time
+//! into one entry of the log, and [`Consensus`] agrees on it; only the `raft` module knows how.
+
+mod consensus;
+mod document;
+mod error;
+mod handle;
+mod identity;
+mod proposer;
+mod raft;
+mod wal;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use consensus::ProposeError;
+pub(crate) use error::{ChangeError, OpenError};
+pub(crate) use handle::MetadataHandle;
+pub(crate) use identity::ServerIdentity;

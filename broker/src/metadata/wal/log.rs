@@ -1,0 +1,387 @@
+//! The log itself: open, write, reserve, roll, remove.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use strandline_core::disk::{Disk, OpenMode};
+
+use super::active::{Active, Begin, begin_segment, round_up, write_zeroes};
+use super::frame::{self, Place};
+use super::open::{SegmentFile, list_segments, remove_unfinished};
+use super::segment::{self, HEADER_BYTES, Named};
+use super::{Record, Recovered, WalError};
+
+/// Room that is left to consensus even when the headroom is used: a few votes and entries of its own.
+const MIN_HEADROOM_BYTES: u64 = 4 << 10;
+
+/// What room is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Something that can be refused on a full disk.
+    Growth,
+    /// Something that frees space, or that a broker needs to start.
+    Essential,
+}
+
+/// Sizes of the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalSettings {
+    /// Size from which on a new segment is begun.
+    pub(crate) segment_bytes: u64,
+    /// Step in which space is reserved.
+    pub(crate) reserve_step_bytes: u64,
+    /// Space that is kept for what is essential and for what consensus writes on its own: votes, purges.
+    pub(crate) headroom_bytes: u64,
+    /// Whether an entry that does not follow the one before is refused. Only openraft's test suite, which writes such
+    /// entries on purpose, turns it off.
+    pub(crate) strict_order: bool,
+}
+
+impl Default for WalSettings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 4 << 20,
+            reserve_step_bytes: 256 << 10,
+            headroom_bytes: 256 << 10,
+            strict_order: true,
+        }
+    }
+}
+
+/// The open log. All methods block; one writer at a time.
+#[derive(Debug)]
+pub(crate) struct Wal {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    settings: WalSettings,
+    sealed: VecDeque<Sealed>,
+    active: Active,
+    /// What the next segment begins with: everything but the entries.
+    summary: Recovered,
+    committed_is_unwritten: bool,
+    poison: Option<String>,
+}
+
+#[derive(Debug)]
+struct Sealed {
+    segment: u64,
+    last_index: Option<u64>,
+}
+
+impl Wal {
+    /// Whether `dir` holds a segment of a log.
+    pub(crate) fn exists(disk: &dyn Disk, dir: &Path) -> Result<bool, WalError> {
+        match disk.list(dir) {
+            Ok(entries) => Ok(entries
+                .iter()
+                .any(|entry| matches!(segment::parse_name(&entry.name), Named::Segment(_)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(WalError::io("list", dir)(error)),
+        }
+    }
+
+    /// Begins an empty log in an existing directory that holds none.
+    pub(crate) fn create(disk: Arc<dyn Disk>, dir: &Path, settings: WalSettings) -> Result<Self, WalError> {
+        remove_unfinished(&*disk, dir)?;
+        let summary = Recovered::default();
+        let active = begin_segment(
+            &*disk,
+            dir,
+            &summary,
+            Begin {
+                segment: 1,
+                previous_end: 0,
+                room: &settings,
+            },
+        )?;
+        let (dir, sealed) = (dir.to_owned(), VecDeque::new());
+        Ok(Self {
+            disk,
+            dir,
+            settings,
+            sealed,
+            active,
+            summary,
+            committed_is_unwritten: false,
+            poison: None,
+        })
+    }
+
+    /// Opens the log in `dir` and reads what it holds. A torn last write is cut off; damage is refused and changes
+    /// nothing. What is returned is durable.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        settings: WalSettings,
+    ) -> Result<(Self, Recovered), WalError> {
+        let segments = list_segments(&*disk, dir)?;
+        let mut recovered = Recovered::default();
+        let mut sealed: VecDeque<Sealed> = VecDeque::new();
+        let Some((&last, earlier)) = segments.split_last() else {
+            return Err(WalError::Missing {
+                path: segment::path_of(dir, 1),
+            });
+        };
+        let mut file = SegmentFile::read(&*disk, dir, *earlier.first().unwrap_or(&last))?;
+        for &next in segments.iter().skip(1) {
+            let successor = SegmentFile::read(&*disk, dir, next)?;
+            let scan = file.replay(
+                &mut recovered,
+                sealed.is_empty(),
+                Some(successor.header.previous_end),
+            )?;
+            sealed.push_back(Sealed {
+                segment: file.header.segment,
+                last_index: scan.last_index,
+            });
+            file = successor;
+        }
+        let scan = file.replay(&mut recovered, sealed.is_empty(), None)?;
+        if recovered.has_hole() {
+            let expected = recovered.first_expected();
+            return Err(WalError::damaged(
+                &file.path,
+                HEADER_BYTES as u64,
+                format!("entry {expected} is not there"),
+            ));
+        }
+        remove_unfinished(&*disk, dir)?;
+        let active = file.into_active(&scan)?;
+        disk.sync_dir(dir).map_err(WalError::io("sync", dir))?;
+        let summary = Recovered {
+            entries: VecDeque::new(),
+            ..recovered.clone()
+        };
+        let dir = dir.to_owned();
+        let wal = Self {
+            disk,
+            dir,
+            settings,
+            sealed,
+            active,
+            summary,
+            committed_is_unwritten: false,
+            poison: None,
+        };
+        Ok((wal, recovered))
+    }
+
+    /// Writes records as one write and returns once they are durable. After [`WalError::Full`] nothing was written;
+    /// after another error of the disk the log is poisoned.
+    pub(crate) fn write(&mut self, records: &[Record]) -> Result<(), WalError> {
+        self.check_poison()?;
+        let start = Place {
+            segment: self.active.segment,
+            position: self.active.end,
+        };
+        let mut bytes = Vec::new();
+        if self.committed_is_unwritten
+            && let Some(committed) = &self.summary.committed
+        {
+            frame::encode(&mut bytes, start, &Record::Committed(committed.clone()))?;
+        }
+        for record in records {
+            frame::encode(&mut bytes, start, record)?;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.check_order(records)?;
+        self.write_bytes(&bytes)?;
+        self.committed_is_unwritten = false;
+        for record in records {
+            self.note(record);
+        }
+        Ok(())
+    }
+
+    /// Takes note of the commit position. It is written with whatever is written next: losing it loses nothing.
+    pub(crate) fn set_committed(&mut self, committed: Vec<u8>) {
+        self.summary.committed = Some(committed);
+        self.committed_is_unwritten = true;
+    }
+
+    /// Writes what was noted only, if anything.
+    pub(crate) fn flush(&mut self) -> Result<(), WalError> {
+        self.write(&[])
+    }
+
+    /// Makes sure that records of `bytes` in all find room on the disk; begins a new segment when the active one is full.
+    /// After [`WalError::Full`] the log is as it was.
+    ///
+    /// What is not `Essential` must leave the headroom untouched, so that a full disk can still be made less full and a
+    /// broker on it can still start.
+    pub(crate) fn reserve(&mut self, bytes: u64, use_of: Use) -> Result<(), WalError> {
+        self.check_poison()?;
+        let reserved = self.reserve_with_headroom(bytes);
+        let fits = self
+            .active
+            .end
+            .saturating_add(bytes)
+            .saturating_add(MIN_HEADROOM_BYTES)
+            <= self.active.reserved_end;
+        match reserved {
+            Err(error) if error.is_full() && use_of == Use::Essential && fits => Ok(()),
+            reserved => reserved,
+        }
+    }
+
+    /// Removes the segments that hold only purged entries, oldest first.
+    pub(crate) fn remove_purged(&mut self) -> Result<(), WalError> {
+        self.check_poison()?;
+        let Some((purged, _)) = self.summary.purged else {
+            return Ok(());
+        };
+        while let Some(oldest) = self.sealed.front() {
+            if oldest.last_index.is_some_and(|last| last > purged) {
+                break;
+            }
+            let path = segment::path_of(&self.dir, oldest.segment);
+            self.disk
+                .remove_file(&path)
+                .map_err(WalError::io("remove", &path))?;
+            self.sealed.pop_front();
+            // One at a time: a crash must not leave an older segment without the one that follows it.
+            let synced = self
+                .disk
+                .sync_dir(&self.dir)
+                .map_err(WalError::io("sync", &self.dir));
+            self.poison_on_error(synced)?;
+        }
+        Ok(())
+    }
+
+    fn reserve_with_headroom(&mut self, bytes: u64) -> Result<(), WalError> {
+        if self.active.end >= self.settings.segment_bytes {
+            self.roll()?;
+        }
+        self.reserve_in_active(bytes.saturating_add(self.settings.headroom_bytes))
+    }
+
+    fn roll(&mut self) -> Result<(), WalError> {
+        let begin = Begin {
+            segment: self.active.segment.saturating_add(1),
+            previous_end: self.active.end,
+            room: &self.settings,
+        };
+        let path = segment::path_of(&self.dir, begin.segment);
+        let begun = begin_segment(&*self.disk, &self.dir, &self.summary, begin);
+        let active = match begun {
+            // The name is given last. Without it nothing has changed.
+            Err(error) if error.is_full() && self.disk.open(&path, OpenMode::Read).is_err() => {
+                return Err(error);
+            }
+            begun => self.poison_on_error(begun)?,
+        };
+        let Active {
+            segment, last_index, ..
+        } = std::mem::replace(&mut self.active, active);
+        self.sealed.push_back(Sealed { segment, last_index });
+        self.committed_is_unwritten = false;
+        self.remove_purged()
+    }
+
+    fn reserve_in_active(&mut self, bytes: u64) -> Result<(), WalError> {
+        let Active {
+            reserved_end, end, ..
+        } = self.active;
+        let target = round_up(end.saturating_add(bytes), self.settings.reserve_step_bytes);
+        if end.saturating_add(bytes) <= reserved_end {
+            return Ok(());
+        }
+        let path = self.active.path.clone();
+        match write_zeroes(&*self.active.file, reserved_end, target).map_err(WalError::io("write", &path)) {
+            // Zeroes behind the end are what a reader takes for the end, so those that were written may stay.
+            Err(error) if error.is_full() => return Err(error),
+            written => self.poison_on_error(written)?,
+        }
+        let synced = self.active.file.sync_data();
+        self.poison_after_sync(synced, &path)?;
+        self.active.reserved_end = target;
+        Ok(())
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), WalError> {
+        let path = self.active.path.clone();
+        match self
+            .active
+            .file
+            .write_at(self.active.end, bytes)
+            .map_err(WalError::io("write", &path))
+        {
+            Err(error) if error.is_full() => {
+                let cut = self.cut_back(&path);
+                self.poison_on_error(cut)?;
+                return Err(error);
+            }
+            written => self.poison_on_error(written)?,
+        }
+        let synced = self.active.file.sync_data();
+        self.poison_after_sync(synced, &path)?;
+        self.active.end += bytes.len() as u64;
+        self.active.reserved_end = self.active.reserved_end.max(self.active.end);
+        Ok(())
+    }
+
+    fn cut_back(&mut self, path: &Path) -> Result<(), WalError> {
+        self.active
+            .file
+            .set_len(self.active.end)
+            .map_err(WalError::io("shorten", path))?;
+        self.active.reserved_end = self.active.end;
+        self.active.file.sync_data().map_err(WalError::io("sync", path))
+    }
+
+    fn check_order(&self, records: &[Record]) -> Result<(), WalError> {
+        if !self.settings.strict_order {
+            return Ok(());
+        }
+        let mut ahead = Recovered {
+            next_index: self.summary.next_index,
+            ..Recovered::default()
+        };
+        for record in records {
+            ahead
+                .replay(record.clone())
+                .map_err(|problem| WalError::damaged(&self.active.path, self.active.end, problem))?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, record: &Record) {
+        if let Record::Entry { index, .. } = record {
+            self.active.last_index = self.active.last_index.max(Some(*index));
+            self.summary.next_index = index.checked_add(1);
+        } else if let Err(problem) = self.summary.replay(record.clone()) {
+            self.poison = Some(problem);
+        }
+    }
+
+    fn check_poison(&self) -> Result<(), WalError> {
+        match &self.poison {
+            Some(cause) => Err(WalError::Poisoned { cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn poison_on_error<T>(&mut self, result: Result<T, WalError>) -> Result<T, WalError> {
+        if let Err(error) = &result {
+            let source =
+                std::error::Error::source(error).map_or(String::new(), |source| format!(": {source}"));
+            self.poison.get_or_insert_with(|| format!("{error}{source}"));
+        }
+        result
+    }
+
+    /// A failed sync is final whatever its kind: the pages may already be marked clean.
+    fn poison_after_sync(&mut self, synced: io::Result<()>, path: &Path) -> Result<(), WalError> {
+        let failed = |source| WalError::Io {
+            operation: "sync",
+            path: path.to_owned(),
+            source,
+        };
+        self.poison_on_error(synced.map_err(failed))
+    }
+}

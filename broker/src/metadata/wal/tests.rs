@@ -1,0 +1,334 @@
+//! The log under power loss, damage and full disks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use strandline_core::disk::{Disk, OpenMode};
+
+use super::*;
+use crate::metadata::tests::crash_disk::{CrashDisk, Image};
+
+const DIR: &str = "/metadata";
+
+fn tiny() -> WalSettings {
+    WalSettings {
+        segment_bytes: 900,
+        reserve_step_bytes: 256,
+        headroom_bytes: 128,
+        strict_order: true,
+    }
+}
+
+fn dir() -> &'static Path {
+    Path::new(DIR)
+}
+
+fn shared(disk: &CrashDisk) -> Arc<dyn Disk> {
+    Arc::new(disk.clone())
+}
+
+fn entry(index: u64, term: u64) -> Record {
+    Record::Entry {
+        index,
+        body: format!("entry {index} of term {term}").into_bytes(),
+    }
+}
+
+fn purge(upto: u64) -> Record {
+    Record::Purge {
+        upto,
+        body: upto.to_string().into_bytes(),
+    }
+}
+
+/// Writes that use everything: votes, batches, truncation, purges, rolls.
+fn workload() -> Vec<Vec<Record>> {
+    let mut writes = vec![vec![Record::Vote(b"vote 1".to_vec())], vec![entry(0, 1)]];
+    for index in (1..10).step_by(3) {
+        writes.push((index..index + 3).map(|index| entry(index, 1)).collect());
+    }
+    writes.push(vec![Record::Vote(b"vote 2".to_vec())]);
+    writes.push(vec![Record::Truncate { since: 8 }]);
+    writes.extend((8..20).map(|index| vec![entry(index, 2)]));
+    writes.push(vec![purge(12)]);
+    writes.extend((20..26).map(|index| vec![entry(index, 2)]));
+    writes.push(vec![purge(24)]);
+    writes.push(vec![Record::Vote(b"vote 3".to_vec())]);
+    writes.extend((26..32).map(|index| vec![entry(index, 3)]));
+    writes.push(vec![purge(40), entry(41, 3)]);
+    writes.push(vec![entry(42, 3), entry(43, 3)]);
+    writes
+}
+
+/// Does one write as the store does: reserve, write, remove what is purged.
+fn perform(wal: &mut Wal, records: &[Record], number: usize) -> Result<(), WalError> {
+    wal.set_committed(format!("committed {number}").into_bytes());
+    wal.reserve(100, Use::Growth)?;
+    wal.write(records)?;
+    wal.remove_purged()
+}
+
+fn after(records: &[Record], before: &Recovered) -> Recovered {
+    let mut state = before.clone();
+    for record in records {
+        state.replay(record.clone()).unwrap();
+    }
+    state
+}
+
+fn without_committed(state: &Recovered) -> Recovered {
+    Recovered {
+        committed: None,
+        ..state.clone()
+    }
+}
+
+/// What a crash during the write of `records` may leave: all that was acked before, and any first part of these.
+fn allowed(records: &[Record], before: &Recovered) -> Vec<Recovered> {
+    (0..=records.len())
+        .map(|count| after(&records[..count], before))
+        .collect()
+}
+
+#[test]
+fn what_was_written_is_there_after_any_power_loss_and_nothing_comes_back() {
+    let start = Image::with_dir(dir());
+    let disk = CrashDisk::of(start.clone());
+    let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
+    let (mut state, mut from, mut images) = (Recovered::default(), disk.moment(), 0);
+    for (number, records) in workload().iter().enumerate() {
+        perform(&mut wal, records, number).unwrap();
+        let allowed = allowed(records, &state);
+        for moment in from..=disk.moment() {
+            for image in disk.crash_images(&start, moment) {
+                check_image(image, &allowed, &format!("write {number}, operation {moment}"));
+                images += 1;
+            }
+        }
+        (state, from) = (after(records, &state), disk.moment());
+        let whole = disk.crash_images(&start, from);
+        whole
+            .into_iter()
+            .for_each(|image| check_image(image, std::slice::from_ref(&state), "after an ack"));
+    }
+    assert!(images > 600, "{images} images");
+}
+
+fn check_image(image: Image, allowed: &[Recovered], context: &str) {
+    let disk = CrashDisk::of(image.clone());
+    let (mut wal, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap_or_else(|error| {
+        panic!("{context}: {error}");
+    });
+    let found = without_committed(&recovered);
+    assert!(
+        allowed.contains(&found),
+        "{context}: {found:?} is none of {allowed:?}"
+    );
+    for moment in 0..=disk.moment() {
+        for image in disk.crash_images(&image, moment) {
+            let (_, again) = Wal::open(shared(&CrashDisk::of(image)), dir(), tiny()).unwrap();
+            assert_eq!(again, recovered, "{context}: power lost again during recovery");
+        }
+    }
+    let next = entry(recovered.next_index.unwrap_or(0), 9);
+    wal.reserve(50, Use::Growth).unwrap();
+    wal.write(std::slice::from_ref(&next)).unwrap();
+    let (_, again) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
+    assert_eq!(
+        without_committed(&again),
+        after(&[next], &found),
+        "{context}: written on after recovery"
+    );
+}
+
+#[test]
+fn a_first_start_that_loses_power_leaves_no_log_or_an_empty_one() {
+    let start = Image::with_dir(dir());
+    let disk = CrashDisk::of(start.clone());
+    Wal::create(shared(&disk), dir(), tiny()).unwrap();
+    for moment in 0..=disk.moment() {
+        for image in disk.crash_images(&start, moment) {
+            let disk = CrashDisk::of(image);
+            if Wal::exists(&disk, dir()).unwrap() {
+                let (_, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
+                assert_eq!(recovered, Recovered::default());
+            } else {
+                Wal::create(shared(&disk), dir(), tiny()).unwrap();
+            }
+        }
+    }
+}
+
+fn written() -> CrashDisk {
+    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
+    for (number, records) in workload().iter().enumerate() {
+        perform(&mut wal, records, number).unwrap();
+    }
+    disk
+}
+
+#[test]
+fn any_changed_byte_is_refused_with_its_position_or_was_never_read() {
+    let disk = written();
+    let (_, whole) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
+    let (mut refused, mut cut) = (0, 0);
+    for name in disk.list(dir()).unwrap() {
+        let path = dir().join(name.name);
+        let length = disk.open(&path, OpenMode::Read).unwrap().len().unwrap();
+        for position in 0..length {
+            let disk = written();
+            let file = disk.open(&path, OpenMode::Write).unwrap();
+            let mut byte = Vec::new();
+            file.read_at(position, 1, &mut byte).unwrap();
+            file.write_at(position, &[byte[0] ^ 0x10]).unwrap();
+            match Wal::open(shared(&disk), dir(), tiny()) {
+                Err(error @ (WalError::Damaged { .. } | WalError::Format { .. })) => {
+                    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+                    refused += 1;
+                }
+                Err(error) => panic!("{position}: {error}"),
+                // Unwritten space behind the end, or the last write of all, which cannot be told from a torn one.
+                Ok((_, recovered)) if recovered == whole => {}
+                Ok((_, recovered)) => {
+                    assert_eq!(recovered.vote, whole.vote);
+                    assert!(
+                        recovered.entries.len() + 2 >= whole.entries.len(),
+                        "{position}: {recovered:?}"
+                    );
+                    cut += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 300, "{refused} refused, {cut} cut");
+}
+
+#[test]
+fn a_missing_segment_is_refused_by_name() {
+    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let settings = WalSettings {
+        segment_bytes: 300,
+        ..tiny()
+    };
+    let mut wal = Wal::create(shared(&disk), dir(), settings).unwrap();
+    for index in 0..30 {
+        wal.reserve(60, Use::Growth).unwrap();
+        wal.write(&[entry(index, 1)]).unwrap();
+    }
+    drop(wal);
+    let mut names: Vec<_> = disk
+        .list(dir())
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    names.sort();
+    assert!(names.len() >= 4, "{names:?}");
+    for (missing, text) in [(0, "entry 0 is not there"), (1, names[1].as_str())] {
+        let path = dir().join(&names[missing]);
+        let file = disk.open(&path, OpenMode::Read).unwrap();
+        let mut bytes = Vec::new();
+        file.read_at(0, 1 << 20, &mut bytes).unwrap();
+        disk.remove_file(&path).unwrap();
+        let error = Wal::open(shared(&disk), dir(), settings)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(text), "{error}");
+        disk.open(&path, OpenMode::CreateNew)
+            .unwrap()
+            .write_at(0, &bytes)
+            .unwrap();
+    }
+    Wal::open(shared(&disk), dir(), settings).unwrap();
+}
+
+#[test]
+fn a_failed_sync_poisons_the_log() {
+    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
+    wal.write(&[entry(0, 1)]).unwrap();
+    disk.fail_syncs(true);
+    assert!(matches!(
+        wal.write(&[entry(1, 1)]),
+        Err(WalError::Io {
+            operation: "sync",
+            ..
+        })
+    ));
+    disk.fail_syncs(false);
+    let error = wal.write(&[entry(1, 1)]).unwrap_err();
+    assert!(matches!(error, WalError::Poisoned { .. }), "{error}");
+    assert!(error.to_string().contains("injected"), "{error}");
+    assert!(matches!(
+        wal.reserve(1, Use::Essential),
+        Err(WalError::Poisoned { .. })
+    ));
+}
+
+#[test]
+fn a_full_disk_refuses_growth_first_and_loses_nothing() {
+    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let mut wal = Wal::create(
+        shared(&disk),
+        dir(),
+        WalSettings {
+            headroom_bytes: 8192,
+            ..tiny()
+        },
+    )
+    .unwrap();
+    wal.reserve(100, Use::Growth).unwrap();
+    wal.write(&[entry(0, 1)]).unwrap();
+    disk.limit_room(Some(0));
+    let mut index = 1;
+    while wal.reserve(100, Use::Growth).is_ok() {
+        wal.write(&[entry(index, 1)]).unwrap();
+        index += 1;
+    }
+    assert!(matches!(
+        wal.reserve(100, Use::Growth),
+        Err(WalError::Full { .. })
+    ));
+    let before = index;
+    while wal.reserve(100, Use::Essential).is_ok() {
+        wal.write(&[entry(index, 1)]).unwrap();
+        index += 1;
+    }
+    assert!(index > before + 10, "the headroom is there for what is essential");
+    disk.limit_room(None);
+    wal.reserve(100, Use::Growth).unwrap();
+    wal.write(&[entry(index, 1)]).unwrap();
+    let (_, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
+    assert_eq!(recovered.entries.len() as u64, index + 1);
+}
+
+#[test]
+fn a_write_that_found_no_room_is_cut_back() {
+    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
+    wal.write(&[entry(0, 1)]).unwrap();
+    disk.limit_room(Some(0));
+    let large = Record::Entry {
+        index: 1,
+        body: vec![7; 2000],
+    };
+    assert!(matches!(
+        wal.write(std::slice::from_ref(&large)),
+        Err(WalError::Full { .. })
+    ));
+    disk.limit_room(None);
+    wal.write(&[large]).unwrap();
+    let (_, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
+    assert_eq!(recovered.entries.len(), 2);
+}
+
+#[test]
+fn an_entry_that_does_not_follow_is_refused() {
+    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
+    wal.write(&[entry(0, 1)]).unwrap();
+    assert!(wal.write(&[entry(2, 1)]).is_err());
+    wal.write(&[entry(1, 1)]).unwrap();
+}
