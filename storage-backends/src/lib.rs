@@ -1,1 +1,17 @@
-//! Placeholder face, replaced by the crate's owner.
+//! Storage engines of Strandline.
+//!
+//! Each implements the contract of `strandline_core::storage` and passes the same suite:
+//!
+//! - [`SegmentFactory`]: append-only segment files, the default;
+//! - [`MemoryFactory`]: everything in memory, for tests and for streams that need not survive a restart.
+//!
+//! [`TailCache`] wraps any log and keeps its newest records in memory. All file access goes through
+//! `strandline_core::disk`; [`SystemDisk`] is the operating system's.
+
+mod disk;
+mod segment;
+mod tail_cache;
+
+pub use disk::SystemDisk;
+pub use segment::SegmentFactory;
+pub use tail_cache::TailCache;

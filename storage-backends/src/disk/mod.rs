@@ -1,0 +1,5 @@
+//! File systems: the operating system's, and models of one for tests.
+
+mod system;
+
+pub use system::SystemDisk;

@@ -1,0 +1,406 @@
+//! One partition's log in segment files.
+
+mod append;
+mod change;
+mod read;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use strandline_core::record::Batch;
+use strandline_core::storage::{
+    AppendError, Commit, EpochEnd, Log, LogSettings, ReadError, ReadLimit, Role, Run, SegmentSummary,
+    StorageError, SyncFailure,
+};
+use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
+
+use super::active::{Active, View};
+use super::files::{failed, replace, replace_cache};
+use super::state::{Content, EpochStart, STATE_FILE, SealedEntry, State};
+use super::store::Shared;
+
+/// Bytes by which the active segment grows before the next checkpoint: what recovery scans at the most, plus what was
+/// written since the last sync.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// Stands for "never had a record" in the atomic last time.
+const NO_TIME: i64 = i64::MIN;
+
+/// The log.
+#[derive(Debug)]
+pub(super) struct SegmentLog {
+    pub(super) id: LogId,
+    pub(super) directory: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    writer: Mutex<Writer>,
+    view: ArcSwap<View>,
+    start: AtomicU64,
+    end: AtomicU64,
+    durable_end: AtomicU64,
+    last_time: AtomicI64,
+    condition: RwLock<Condition>,
+}
+
+/// State that only the appending side touches.
+#[derive(Debug)]
+struct Writer {
+    settings: LogSettings,
+    epochs: Vec<EpochStart>,
+    /// What is in the active segment.
+    content: Content,
+    /// Durable bytes of the active segment that the last mark told of.
+    marked: u64,
+    /// Bytes of the active segment at the last checkpoint.
+    checkpointed: u64,
+    scratch: Vec<u8>,
+}
+
+/// Whether the log can be used.
+#[derive(Clone, Debug)]
+enum Condition {
+    Open,
+    /// No more writes; reads go on.
+    Poisoned(String),
+    Closed,
+    Deleted,
+}
+
+/// What recovery found.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) view: View,
+    pub(super) start: Offset,
+    pub(super) content: Content,
+    pub(super) epochs: Vec<EpochStart>,
+}
+
+impl SegmentLog {
+    pub(super) fn new(
+        id: LogId,
+        directory: PathBuf,
+        shared: Arc<Shared>,
+        settings: LogSettings,
+        recovered: Recovered,
+    ) -> Arc<Self> {
+        let Recovered {
+            view,
+            start,
+            content,
+            epochs,
+        } = recovered;
+        let last_time = if content.records > 0 {
+            Some(content.last_time)
+        } else {
+            view.sealed
+                .iter()
+                .rev()
+                .find(|sealed| sealed.content.records > 0)
+                .map(|sealed| sealed.content.last_time)
+        };
+        let end = content.range.end.get();
+        let file_bytes = content.file_bytes;
+        Arc::new(Self {
+            id,
+            directory,
+            shared,
+            writer: Mutex::new(Writer {
+                settings,
+                epochs,
+                content,
+                marked: file_bytes,
+                checkpointed: file_bytes,
+                scratch: Vec::new(),
+            }),
+            view: ArcSwap::from_pointee(view),
+            start: AtomicU64::new(start.get()),
+            end: AtomicU64::new(end),
+            durable_end: AtomicU64::new(end),
+            last_time: AtomicI64::new(last_time.map_or(NO_TIME, Timestamp::nanos)),
+            condition: RwLock::new(Condition::Open),
+        })
+    }
+
+    /// Takes note of the outcome of a sync that covered an append. A log that failed before stays failed.
+    pub(super) fn synced(
+        &self,
+        active: &Active,
+        position: u64,
+        end: Offset,
+        outcome: Result<(), SyncFailure>,
+    ) -> Result<(), SyncFailure> {
+        if let Condition::Poisoned(reason) = &*self.condition.read() {
+            return Err(SyncFailure {
+                source: Arc::new(std::io::Error::other(reason.clone())),
+            });
+        }
+        match outcome {
+            Ok(()) => {
+                active.advance_durable(position);
+                self.durable_end.fetch_max(end.get(), Ordering::AcqRel);
+                Ok(())
+            }
+            Err(failure) => {
+                self.poison(format!("sync failed: {}", failure.source));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes a checkpoint if the active segment has grown enough. A checkpoint that fails costs the next start time, not
+    /// data.
+    pub(super) fn checkpoint_if_due(&self) {
+        let grown = self.view.load().active.durable();
+        let Some(mut writer) = self.writer.try_lock() else {
+            return;
+        };
+        if grown.saturating_sub(writer.checkpointed) < CHECKPOINT_BYTES {
+            return;
+        }
+        if let Err(error) = self.checkpoint(&mut writer) {
+            tracing::warn!(log = %self.id, %error, "checkpoint of a log failed");
+            writer.checkpointed = grown;
+        }
+    }
+
+    /// Takes the log out of service because it is being deleted.
+    pub(super) fn mark_deleted(&self) {
+        *self.condition.write() = Condition::Deleted;
+    }
+
+    fn poison(&self, reason: String) {
+        let mut condition = self.condition.write();
+        if matches!(*condition, Condition::Open) {
+            tracing::error!(log = %self.id, %reason, "a log takes no more writes until it is opened again");
+            *condition = Condition::Poisoned(reason);
+        }
+    }
+
+    /// Makes the active segment durable and remembers that it is.
+    fn checkpoint(&self, writer: &mut Writer) -> Result<(), StorageError> {
+        let view = self.view.load_full();
+        let path = view.active.path(&self.directory);
+        if let Err(source) = view.active.file.sync_data() {
+            self.poison(format!("sync failed: {source}"));
+            return Err(StorageError::Io {
+                action: "sync of",
+                path,
+                source,
+            });
+        }
+        let bytes = writer.content.file_bytes;
+        view.active.advance_durable(bytes);
+        self.durable_end
+            .fetch_max(writer.content.range.end.get(), Ordering::AcqRel);
+        let index = view.active.index.read().encode(bytes);
+        replace_cache(
+            self.shared.disk.as_ref(),
+            &self.directory,
+            &view.active.id.index_file(),
+            &index,
+        )
+        .map_err(failed("writing an index in", &self.directory))?;
+        self.write_state(&self.state(&view, writer))?;
+        writer.checkpointed = bytes;
+        Ok(())
+    }
+
+    /// The state as it is now, with the active segment complete up to its end.
+    fn state(&self, view: &View, writer: &Writer) -> State {
+        let sealed = view.sealed.iter().map(|sealed| SealedEntry {
+            id: sealed.id,
+            content: sealed.content,
+        });
+        State {
+            start: self.start(),
+            sealed: sealed.collect(),
+            active: view.active.id,
+            content: writer.content,
+            cut_at: None,
+            epochs: writer.epochs.clone(),
+        }
+    }
+
+    fn write_state(&self, state: &State) -> Result<(), StorageError> {
+        replace(
+            self.shared.disk.as_ref(),
+            &self.directory,
+            STATE_FILE,
+            &state.encode(),
+        )
+        .map_err(failed("writing the state of", &self.directory))
+    }
+
+    /// The writer, if the log takes writes.
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, StorageError> {
+        let writer = self.writer.lock();
+        match &*self.condition.read() {
+            Condition::Open => Ok(writer),
+            Condition::Poisoned(reason) => Err(StorageError::Poisoned {
+                log: self.id,
+                reason: reason.clone(),
+            }),
+            Condition::Closed | Condition::Deleted => Err(StorageError::Closed),
+        }
+    }
+}
+
+impl Log for SegmentLog {
+    fn id(&self) -> LogId {
+        self.id
+    }
+
+    fn settings(&self) -> LogSettings {
+        self.writer.lock().settings
+    }
+
+    fn set_settings(&self, settings: &LogSettings) -> Result<(), StorageError> {
+        self.writer.lock().settings = *settings;
+        Ok(())
+    }
+
+    fn start(&self) -> Offset {
+        Offset::new(self.start.load(Ordering::Acquire))
+    }
+
+    fn end(&self) -> Offset {
+        Offset::new(self.end.load(Ordering::Acquire))
+    }
+
+    fn durable_end(&self) -> Offset {
+        Offset::new(self.durable_end.load(Ordering::Acquire))
+    }
+
+    fn last_time(&self) -> Option<Timestamp> {
+        let nanos = self.last_time.load(Ordering::Acquire);
+        (nanos != NO_TIME).then(|| Timestamp::from_nanos(nanos))
+    }
+
+    fn append(&self, batches: &[Batch]) -> Result<Commit, AppendError> {
+        self.append_batches(batches)
+    }
+
+    fn read(&self, from: Offset, limit: ReadLimit) -> Result<Run, ReadError> {
+        self.read_run(from, limit)
+    }
+
+    fn read_before(&self, before: Offset) -> Result<Option<Batch>, ReadError> {
+        self.read_batch_before(before)
+    }
+
+    fn offset_at(&self, time: Timestamp) -> Result<Offset, ReadError> {
+        self.first_offset_at(time)
+    }
+
+    fn last_epoch(&self) -> Option<LeaderEpoch> {
+        self.writer.lock().epochs.last().map(|epoch| epoch.epoch)
+    }
+
+    fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
+        let writer = self.writer.lock();
+        let after = writer.epochs.partition_point(|start| start.epoch <= epoch);
+        let found = writer.epochs.get(after.checked_sub(1)?)?;
+        let end = writer
+            .epochs
+            .get(after)
+            .map_or(writer.content.range.end, |next| next.start);
+        Some(EpochEnd {
+            epoch: found.epoch,
+            end,
+        })
+    }
+
+    fn truncate(&self, end: Offset) -> Result<(), StorageError> {
+        self.truncate_to(end)
+    }
+
+    fn reset(&self, offset: Offset) -> Result<(), StorageError> {
+        self.reset_to(offset)
+    }
+
+    fn segments(&self) -> Vec<SegmentSummary> {
+        let writer = self.writer.lock();
+        let view = self.view.load();
+        let sealed = view
+            .sealed
+            .iter()
+            .map(|sealed| summary(sealed.id.base, &sealed.content, true));
+        sealed
+            .chain([summary(view.active.id.base, &writer.content, false)])
+            .collect()
+    }
+
+    fn roll(&self) -> Result<(), StorageError> {
+        let mut writer = self.writer()?;
+        if writer.content.records == 0 {
+            Ok(())
+        } else {
+            self.roll_active(&mut writer)
+        }
+    }
+
+    fn roll_if_due(&self, now: Timestamp) -> Result<(), StorageError> {
+        let mut writer = self.writer()?;
+        if writer.is_too_old(now) {
+            self.roll_active(&mut writer)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn remove_before(&self, offset: Offset) -> Result<(), StorageError> {
+        self.remove_sealed_before(offset)
+    }
+
+    fn replace_sealed(
+        &self,
+        range: OffsetRange,
+        batches: &mut dyn Iterator<Item = Batch>,
+    ) -> Result<(), StorageError> {
+        self.replace_range(range, batches)
+    }
+
+    fn set_role(&self, _: Role, _: LeaderEpoch, _: Offset) {
+        // Files are the same whoever leads.
+    }
+
+    fn close(&self) -> Result<(), StorageError> {
+        let mut writer = match self.writer() {
+            Ok(writer) => writer,
+            Err(StorageError::Closed) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let result = if writer.content.file_bytes > writer.checkpointed {
+            self.checkpoint(&mut writer)
+        } else {
+            Ok(())
+        };
+        *self.condition.write() = Condition::Closed;
+        drop(writer);
+        self.shared.forget_log(self.id);
+        result
+    }
+}
+
+impl Writer {
+    fn is_too_old(&self, now: Timestamp) -> bool {
+        let max_age = self.settings.segment_max_age;
+        self.content.records > 0
+            && max_age.is_some_and(|max_age| now.since(self.content.first_time) >= max_age)
+    }
+}
+
+fn summary(id: Offset, content: &Content, sealed: bool) -> SegmentSummary {
+    let has_records = content.records > 0;
+    SegmentSummary {
+        id,
+        range: content.range,
+        records: content.records,
+        bytes: content.bytes,
+        first_time: has_records.then_some(content.first_time),
+        last_time: has_records.then_some(content.last_time),
+        sealed,
+    }
+}

@@ -1,0 +1,290 @@
+//! Appending: one write per call, and rolling to the next segment.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use strandline_core::Offset;
+use strandline_core::disk::OpenMode;
+use strandline_core::record::{Batch, BatchHeader};
+use strandline_core::storage::{AppendError, Commit, Durability, StorageError, SyncFailure};
+
+use super::super::active::{Active, Sealed, View};
+use super::super::files::{SegmentId, failed, replace_cache};
+use super::super::frames::{MARK_BYTES, Mark};
+use super::super::index::Index;
+use super::super::state::{Content, EpochStart};
+use super::super::sync::Waiting;
+use super::{SegmentLog, Writer};
+
+/// Up to here a mark and the batches after it are put together and written at once.
+const JOIN_MAX_BYTES: usize = 64 << 10;
+
+impl SegmentLog {
+    pub(super) fn append_batches(&self, batches: &[Batch]) -> Result<Commit, AppendError> {
+        let mut writer = self.writer().map_err(as_append_error)?;
+        check_order(&writer, batches)?;
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let fitting = writer.fitting(rest);
+            if fitting == 0 {
+                self.roll_for_append(&mut writer)?;
+                continue;
+            }
+            let (now, later) = rest.split_at(fitting);
+            if let Err(error) = self.write(&mut writer, now) {
+                return Err(self.take_back(&mut writer, batches, rest, error));
+            }
+            rest = later;
+        }
+        Ok(self.accept(&writer))
+    }
+
+    /// Publishes the new end and hands out the handle.
+    fn accept(&self, writer: &Writer) -> Commit {
+        let end = writer.content.range.end;
+        self.last_time
+            .fetch_max(writer.content.last_time.nanos(), Ordering::AcqRel);
+        self.end.store(end.get(), Ordering::Release);
+        if writer.settings.durability == Durability::Os {
+            self.durable_end.fetch_max(end.get(), Ordering::AcqRel);
+            return Commit::done();
+        }
+        let (setter, commit) = Commit::pending();
+        let Some(log) = self.shared.find_log(self.id) else {
+            setter.set(Err(SyncFailure {
+                source: Arc::new(io::Error::other("the log is closed")),
+            }));
+            return commit;
+        };
+        let active = Arc::clone(&self.view.load().active);
+        self.shared.syncs.push(Waiting {
+            log,
+            active,
+            position: writer.content.file_bytes,
+            end,
+            setter,
+        });
+        commit
+    }
+
+    /// Writes batches behind the active segment's end, a mark before them if there is news.
+    fn write(&self, writer: &mut Writer, batches: &[Batch]) -> io::Result<()> {
+        let view = self.view.load();
+        let active = &view.active;
+        let start = writer.content.file_bytes;
+        let durable = active.durable();
+        let mark = (durable > writer.marked).then(|| {
+            Mark {
+                durable,
+                position: start,
+            }
+            .encode()
+        });
+        let mark_bytes = mark.map_or(0, |mark| mark.len());
+        let bytes: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
+        if bytes <= JOIN_MAX_BYTES {
+            writer.scratch.clear();
+            writer.scratch.extend(mark.iter().flatten());
+            batches
+                .iter()
+                .for_each(|batch| writer.scratch.extend_from_slice(batch.bytes()));
+            active.file.write_at(start, &writer.scratch)?;
+        } else {
+            write_apart(active, start, mark.as_ref(), batches)?;
+        }
+        if mark.is_some() {
+            writer.marked = durable;
+        }
+        let mut position = start + mark_bytes as u64;
+        let mut index = active.index.write();
+        for batch in batches {
+            index.note(batch.header(), position);
+            position += batch.bytes().len() as u64;
+            writer.note(batch.header());
+        }
+        drop(index);
+        writer.content.file_bytes = position;
+        active.set_written(position);
+        Ok(())
+    }
+
+    /// A write failed: nothing of the call may stay. Without room that is an answer, with anything else the end.
+    fn take_back(&self, writer: &mut Writer, all: &[Batch], rest: &[Batch], error: io::Error) -> AppendError {
+        let active = Arc::clone(&self.view.load().active);
+        let whole = writer.content.file_bytes;
+        // Batches of this call that went into a segment before cannot be taken back one by one.
+        let clean = rest.len() == all.len() && active.file.set_len(whole).is_ok();
+        if clean && is_no_room(&error) {
+            return AppendError::Full {
+                log: self.id,
+                source: error,
+            };
+        }
+        let reason = format!("write failed: {error}");
+        self.poison(reason.clone());
+        AppendError::Poisoned { log: self.id, reason }
+    }
+
+    fn roll_for_append(&self, writer: &mut Writer) -> Result<(), AppendError> {
+        self.roll_active(writer).map_err(|error| match error {
+            StorageError::Io { source, .. } if is_no_room(&source) => {
+                AppendError::Full { log: self.id, source }
+            }
+            StorageError::Io { action, path, source } => {
+                let reason = format!("{action} {} failed: {source}", path.display());
+                self.poison(reason.clone());
+                AppendError::Poisoned { log: self.id, reason }
+            }
+            other => as_append_error(other),
+        })
+    }
+
+    /// Seals the active segment and starts the next one: everything of the old one is durable before the new one exists.
+    pub(super) fn roll_active(&self, writer: &mut Writer) -> Result<(), StorageError> {
+        self.checkpoint(writer)?;
+        let view = self.view.load_full();
+        let sealed = Sealed::new(view.active.id, writer.content);
+        let base = writer.content.range.end;
+        let id = SegmentId { base, generation: 0 };
+        let active = self.create_segment(id)?;
+        let next = View {
+            sealed: view.sealed.iter().cloned().chain([Arc::clone(&sealed)]).collect(),
+            active,
+        };
+        let old_content = std::mem::replace(&mut writer.content, Content::empty(base));
+        if let Err(error) = self.write_state(&self.state(&next, writer)) {
+            // Whether the new state is there is unknown; both name files that are there and complete.
+            writer.content = old_content;
+            return Err(error);
+        }
+        let _ = sealed.index.set(view.active.index.read().clone());
+        (writer.marked, writer.checkpointed) = (0, 0);
+        self.view.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// Creates an empty segment file, durably. One that a failed attempt left is used again.
+    pub(super) fn create_segment(&self, id: SegmentId) -> Result<Arc<Active>, StorageError> {
+        let path = self.directory.join(id.data_file());
+        let disk = self.shared.disk.as_ref();
+        let file = match disk.open(&path, OpenMode::CreateNew) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let left = disk
+                    .open(&path, OpenMode::Write)
+                    .map_err(failed("opening", &path))?;
+                left.set_len(0).map_err(failed("emptying", &path))?;
+                left
+            }
+            other => other.map_err(failed("creating", &path))?,
+        };
+        disk.sync_dir(&self.directory)
+            .map_err(failed("sync of", &self.directory))?;
+        Ok(Active::new(id, file, Index::default(), 0))
+    }
+
+    /// Writes the index of a segment that is complete.
+    pub(super) fn write_index(&self, id: SegmentId, index: &Index, covered: u64) -> Result<(), StorageError> {
+        replace_cache(
+            self.shared.disk.as_ref(),
+            &self.directory,
+            &id.index_file(),
+            &index.encode(covered),
+        )
+        .map_err(failed("writing an index in", &self.directory))
+    }
+}
+
+impl Writer {
+    /// How many of these batches go into the active segment; an empty one takes at least one.
+    fn fitting(&self, batches: &[Batch]) -> usize {
+        if batches
+            .first()
+            .is_some_and(|first| self.is_too_old(first.header().first_time))
+        {
+            return 0;
+        }
+        let mut bytes = self.content.file_bytes;
+        let mut count = 0;
+        for batch in batches {
+            bytes += batch.bytes().len() as u64;
+            let is_first = self.content.records == 0 && count == 0;
+            if bytes > self.settings.segment_max_bytes && !is_first {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
+    pub(super) fn note(&mut self, header: &BatchHeader) {
+        if self.epochs.last().is_none_or(|last| last.epoch < header.epoch) {
+            self.epochs.push(EpochStart {
+                epoch: header.epoch,
+                start: header.base,
+            });
+        }
+        self.content.note(header);
+    }
+}
+
+impl Content {
+    /// Adds a batch; the length of the file is the caller's to set.
+    pub(in super::super) fn note(&mut self, header: &BatchHeader) {
+        if self.records == 0 {
+            self.range.start = header.base;
+            self.first_time = header.first_time;
+        }
+        self.range.end = header.end();
+        self.records += u64::from(header.records);
+        self.bytes += u64::from(header.bytes);
+        self.last_time = header.last_time;
+    }
+}
+
+fn write_apart(
+    active: &Active,
+    start: u64,
+    mark: Option<&[u8; MARK_BYTES]>,
+    batches: &[Batch],
+) -> io::Result<()> {
+    let mut position = start;
+    if let Some(mark) = mark {
+        active.file.write_at(position, mark)?;
+        position += mark.len() as u64;
+    }
+    for batch in batches {
+        active.file.write_at(position, batch.bytes())?;
+        position += batch.bytes().len() as u64;
+    }
+    Ok(())
+}
+
+fn check_order(writer: &Writer, batches: &[Batch]) -> Result<(), AppendError> {
+    let mut expected: Offset = writer.content.range.end;
+    let mut epoch = writer.epochs.last().map(|last| last.epoch);
+    for header in batches.iter().map(Batch::header) {
+        if header.base < expected || epoch.is_some_and(|epoch| header.epoch < epoch) {
+            return Err(AppendError::OutOfOrder {
+                expected,
+                found: header.base,
+            });
+        }
+        (expected, epoch) = (header.end(), Some(header.epoch));
+    }
+    Ok(())
+}
+
+fn as_append_error(error: StorageError) -> AppendError {
+    match error {
+        StorageError::Poisoned { log, reason } => AppendError::Poisoned { log, reason },
+        _ => AppendError::Closed,
+    }
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}

@@ -1,0 +1,292 @@
+//! Changes of what is stored already: each becomes true with one replacement of the state file.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use strandline_core::disk::OpenMode;
+use strandline_core::record::Batch;
+use strandline_core::storage::{Log, StorageError};
+use strandline_core::{Offset, OffsetRange};
+
+use super::super::active::{Active, Sealed, View};
+use super::super::files::{SegmentId, TEMPORARY, failed, remove_if_there};
+use super::super::index::Index;
+use super::super::reading::SegmentFile;
+use super::super::recovery::{Scan, scan};
+use super::super::state::{Content, State};
+use super::{NO_TIME, SegmentLog, Writer};
+
+impl SegmentLog {
+    pub(super) fn remove_sealed_before(&self, offset: Offset) -> Result<(), StorageError> {
+        let mut writer = self.writer()?;
+        let view = self.view.load_full();
+        let removed = view
+            .sealed
+            .partition_point(|sealed| sealed.content.range.end <= offset);
+        if removed == 0 {
+            return Ok(());
+        }
+        let (gone, kept) = view.sealed.split_at(removed);
+        let next = View {
+            sealed: kept.into(),
+            active: Arc::clone(&view.active),
+        };
+        let new_start = kept
+            .first()
+            .map_or(writer.content.range.start, |first| first.content.range.start);
+        self.checkpoint_as(&mut writer, &next, new_start)?;
+        self.start.store(new_start.get(), Ordering::Release);
+        writer.forget_epochs_before(new_start);
+        self.view.store(Arc::new(next));
+        self.remove_files(gone.iter().map(|sealed| sealed.id))
+    }
+
+    pub(super) fn replace_range(
+        &self,
+        range: OffsetRange,
+        batches: &mut dyn Iterator<Item = Batch>,
+    ) -> Result<(), StorageError> {
+        let mut writer = self.writer()?;
+        let view = self.view.load_full();
+        let (first, count) = self.covered(&view, range)?;
+        let old: Vec<_> = view.sealed.iter().skip(first).take(count).cloned().collect();
+        let base = old.first().map_or(range.start, |sealed| sealed.id.base);
+        let generation = view
+            .sealed
+            .iter()
+            .map(|sealed| sealed.id.generation)
+            .max()
+            .unwrap_or(0)
+            .saturating_add(1);
+        let id = SegmentId { base, generation };
+        let sealed = self.write_sealed(id, range, batches)?;
+        let kept_before = view.sealed.iter().take(first).cloned();
+        let kept_after = view.sealed.iter().skip(first + count).cloned();
+        let next = View {
+            sealed: kept_before.chain([sealed]).chain(kept_after).collect(),
+            active: Arc::clone(&view.active),
+        };
+        self.checkpoint_as(&mut writer, &next, self.start())?;
+        self.view.store(Arc::new(next));
+        self.remove_files(old.iter().map(|sealed| sealed.id))
+    }
+
+    pub(super) fn truncate_to(&self, end: Offset) -> Result<(), StorageError> {
+        let mut writer = self.writer()?;
+        if end >= writer.content.range.end {
+            return Ok(());
+        }
+        if end < self.start() {
+            return Err(StorageError::Invalid {
+                what: format!("cannot truncate to {end}, the log starts at {}", self.start()),
+            });
+        }
+        self.checkpoint(&mut writer)?;
+        let view = self.view.load_full();
+        let place = view
+            .sealed
+            .partition_point(|sealed| sealed.content.range.end <= end);
+        let id = view.sealed.get(place).map_or(view.active.id, |sealed| sealed.id);
+        let path = self.directory.join(id.data_file());
+        let file = self
+            .shared
+            .disk
+            .open(&path, OpenMode::Write)
+            .map_err(failed("opening", &path))?;
+        let length = file.len().map_err(failed("measuring", &path))?;
+        let kept = SegmentFile {
+            file: Arc::clone(&file),
+            path: path.clone(),
+            end: length,
+        };
+        let cut = cut_at(&kept, id, end)?;
+        let epochs = writer
+            .epochs
+            .iter()
+            .copied()
+            .filter(|epoch| epoch.start < end)
+            .collect();
+        let sealed = view.sealed.iter().take(place).cloned().collect();
+        let active = Active::new(id, Arc::clone(&file), cut.index, cut.content.file_bytes);
+        let next = View { sealed, active };
+        let mut state = State {
+            content: cut.content,
+            epochs,
+            ..self.state(&next, &writer)
+        };
+        state.cut_at = Some(cut.content.file_bytes);
+        self.write_state(&state)?;
+        file.set_len(cut.content.file_bytes)
+            .and_then(|()| file.sync_data())
+            .map_err(failed("cutting", &path))?;
+        state.cut_at = None;
+        self.write_state(&state)?;
+        let gone: Vec<_> = all_ids(&view).filter(|gone| gone.base > id.base).collect();
+        self.shared.handles.forget(self.id, id);
+        self.install(&mut writer, next, &state);
+        self.remove_files(gone.into_iter().rev())
+    }
+
+    pub(super) fn reset_to(&self, offset: Offset) -> Result<(), StorageError> {
+        let mut writer = self.writer()?;
+        let view = self.view.load_full();
+        let generation = all_ids(&view)
+            .map(|id| id.generation)
+            .max()
+            .unwrap_or(0)
+            .saturating_add(1);
+        let active = self.create_segment(SegmentId {
+            base: offset,
+            generation,
+        })?;
+        let state = State::empty(offset, active.id);
+        self.write_state(&state)?;
+        self.install(
+            &mut writer,
+            View {
+                sealed: Arc::new([]),
+                active,
+            },
+            &state,
+        );
+        self.remove_files(all_ids(&view))
+    }
+
+    /// Makes this the log's content.
+    fn install(&self, writer: &mut Writer, view: View, state: &State) {
+        let last_time = if state.content.records > 0 {
+            state.content.last_time.nanos()
+        } else {
+            view.sealed
+                .last()
+                .map_or(NO_TIME, |sealed| sealed.content.last_time.nanos())
+        };
+        writer.content = state.content;
+        writer.epochs.clone_from(&state.epochs);
+        (writer.marked, writer.checkpointed) = (state.content.file_bytes, state.content.file_bytes);
+        let end = state.content.range.end.get();
+        self.end.store(end, Ordering::Release);
+        self.durable_end.store(end, Ordering::Release);
+        self.start.store(state.start.get(), Ordering::Release);
+        self.last_time.store(last_time, Ordering::Release);
+        self.view.store(Arc::new(view));
+    }
+
+    /// Writes a checkpoint of a view that is about to replace the present one.
+    fn checkpoint_as(&self, writer: &mut Writer, next: &View, start: Offset) -> Result<(), StorageError> {
+        self.checkpoint(writer)?;
+        self.write_state(&State {
+            start,
+            ..self.state(next, writer)
+        })
+    }
+
+    /// The place of the sealed segments that a range covers exactly, and how many.
+    fn covered(&self, view: &View, range: OffsetRange) -> Result<(usize, usize), StorageError> {
+        let first = view
+            .sealed
+            .iter()
+            .position(|sealed| sealed.content.range.start == range.start);
+        let last = view
+            .sealed
+            .iter()
+            .position(|sealed| sealed.content.range.end == range.end);
+        match first.zip(last) {
+            Some((first, last)) if first <= last => Ok((first, last - first + 1)),
+            _ => Err(StorageError::Invalid {
+                what: format!("{range} is not exactly a run of sealed segments"),
+            }),
+        }
+    }
+
+    /// Writes a whole sealed segment aside and gives it its name once it is durable.
+    fn write_sealed(
+        &self,
+        id: SegmentId,
+        range: OffsetRange,
+        batches: &mut dyn Iterator<Item = Batch>,
+    ) -> Result<Arc<Sealed>, StorageError> {
+        let disk = self.shared.disk.as_ref();
+        let path = self.directory.join(id.data_file());
+        let aside = self.directory.join(format!("{}{TEMPORARY}", id.data_file()));
+        remove_if_there(disk, &aside).map_err(failed("removing", &aside))?;
+        let file = disk
+            .open(&aside, OpenMode::CreateNew)
+            .map_err(failed("creating", &aside))?;
+        let (mut content, mut index) = (Content::empty(range.start), Index::default());
+        let mut next = range.start;
+        for batch in batches {
+            let header = batch.header();
+            if header.base < next || header.end() > range.end {
+                let what = format!(
+                    "a batch at {} does not fit between {next} and {}",
+                    header.range(),
+                    range.end
+                );
+                return Err(StorageError::Invalid { what });
+            }
+            file.write_at(content.file_bytes, batch.bytes())
+                .map_err(failed("writing", &aside))?;
+            index.note(header, content.file_bytes);
+            content.note(header);
+            content.file_bytes += batch.bytes().len() as u64;
+            next = header.end();
+        }
+        content.range = range;
+        file.sync_data().map_err(failed("sync of", &aside))?;
+        disk.rename(&aside, &path).map_err(failed("renaming", &aside))?;
+        disk.sync_dir(&self.directory)
+            .map_err(failed("sync of", &self.directory))?;
+        self.write_index(id, &index, content.file_bytes)?;
+        let sealed = Sealed::new(id, content);
+        let _ = sealed.index.set(index);
+        Ok(sealed)
+    }
+
+    /// Removes files that the state no longer names. What a crash leaves of them is removed by the next open.
+    fn remove_files(&self, ids: impl Iterator<Item = SegmentId>) -> Result<(), StorageError> {
+        let disk = self.shared.disk.as_ref();
+        for id in ids {
+            self.shared.handles.forget(self.id, id);
+            for name in [id.data_file(), id.index_file()] {
+                let path = self.directory.join(name);
+                remove_if_there(disk, &path).map_err(failed("removing", &path))?;
+            }
+        }
+        disk.sync_dir(&self.directory)
+            .map_err(failed("sync of", &self.directory))
+    }
+}
+
+impl Writer {
+    /// Drops epochs whose records are all gone; the oldest that remains starts where the log does.
+    fn forget_epochs_before(&mut self, start: Offset) {
+        let gone = self
+            .epochs
+            .partition_point(|epoch| epoch.start <= start)
+            .saturating_sub(1);
+        self.epochs.drain(..gone);
+        if let Some(first) = self.epochs.first_mut() {
+            first.start = first.start.max(start);
+        }
+    }
+}
+
+fn all_ids(view: &View) -> impl DoubleEndedIterator<Item = SegmentId> + '_ {
+    view.sealed.iter().map(|sealed| sealed.id).chain([view.active.id])
+}
+
+/// What of a segment lies before an offset; it must be a border between batches.
+fn cut_at(file: &SegmentFile, id: SegmentId, end: Offset) -> Result<Scan, StorageError> {
+    let mut beyond = false;
+    let scan = scan(file, Content::empty(id.base), Index::default(), |header| {
+        beyond = header.base < end && header.end() > end;
+        header.base < end && !beyond
+    });
+    if beyond {
+        return Err(StorageError::Invalid {
+            what: format!("offset {end} is inside a batch"),
+        });
+    }
+    scan.map_err(|stop| StorageError::Damaged(stop.damage))
+}

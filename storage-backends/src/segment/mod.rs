@@ -1,0 +1,54 @@
+//! Append-only segment files.
+//!
+//! ```text
+//! <store>/format                      marker: which format wrote this directory
+//! <store>/lock                        held by the process that uses it
+//! <store>/<log id>/state              checkpoint: segments, epochs, how far recovery need not look
+//! <store>/<log id>/<base>-<generation>.seg   frames: batches and marks
+//! <store>/<log id>/<base>-<generation>.idx   sparse index, a cache
+//! ```
+//!
+//! The last segment of a log is active, all others are sealed. `state` says which files belong to the log: a file that it
+//! does not name is left over from a change that a crash interrupted.
+
+mod active;
+mod files;
+mod frames;
+mod handles;
+mod index;
+mod log;
+mod reading;
+mod recovery;
+mod state;
+mod store;
+mod sync;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use strandline_core::disk::Disk;
+use strandline_core::storage::{Factory, StorageError, Store};
+
+/// Opens stores of segment files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SegmentFactory;
+
+impl SegmentFactory {
+    /// The factory.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Factory for SegmentFactory {
+    fn name(&self) -> &'static str {
+        "segment"
+    }
+
+    fn open(&self, disk: Arc<dyn Disk>, directory: &Path) -> Result<Arc<dyn Store>, StorageError> {
+        Ok(store::SegmentStore::open(disk, directory)?)
+    }
+}
