@@ -1,6 +1,6 @@
 //! What is acked stays, whatever moment the power goes.
 
-use super::crash_disk::{CrashDisk, Image};
+use super::crash_disk::{CrashDisk, Failing, Image};
 use super::*;
 
 const DIR: &str = "/data/metadata";
@@ -142,13 +142,13 @@ async fn a_failed_sync_is_answered_as_a_failure_until_a_restart() {
     let disk = CrashDisk::of(image());
     let handle = open(shared(&disk), Path::new(DIR), tiny()).await.unwrap();
     handle.create_stream(definition("before", 1)).await.unwrap();
-    disk.fail_syncs(true);
+    disk.fail(Failing::FileSyncs);
     let failed = handle.create_stream(definition("during", 1)).await.map(|_| ());
     assert!(
         matches!(failed, Err(ChangeError::Failed(ProposeError::Failed { .. }))),
         "{failed:?}"
     );
-    disk.fail_syncs(false);
+    disk.fail(Failing::None);
     let still = handle.create_stream(definition("later", 1)).await.map(|_| ());
     assert!(
         matches!(still, Err(ChangeError::Failed(ProposeError::Failed { .. }))),

@@ -22,7 +22,16 @@ struct World {
     locks: BTreeSet<PathBuf>,
     /// Bytes that all files may have together.
     room: Option<u64>,
-    sync_fails: bool,
+    failing: Failing,
+}
+
+/// Which syncs fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::metadata) enum Failing {
+    #[default]
+    None,
+    FileSyncs,
+    DirSyncs,
 }
 
 /// Files and directories at one moment.
@@ -105,9 +114,9 @@ impl CrashDisk {
         world.room = more.map(|more| world.image.used() + more);
     }
 
-    /// Makes every sync of a file fail from now on, or none.
-    pub(in crate::metadata) fn fail_syncs(&self, fail: bool) {
-        self.world.lock().sync_fails = fail;
+    /// Makes syncs fail from now on.
+    pub(in crate::metadata) fn fail(&self, failing: Failing) {
+        self.world.lock().failing = failing;
     }
 
     /// What a power loss after the first `moment` operations may leave, each image once.
@@ -136,8 +145,10 @@ impl CrashDisk {
 fn lefts(operation: &Operation) -> Vec<Left> {
     let mut lefts = vec![Left::All, Left::Nothing];
     if let Operation::Write { bytes, .. } = operation {
-        let cuts = [1, 16, 40, bytes.len() / 2, bytes.len().saturating_sub(1)];
-        for cut in cuts.into_iter().filter(|&cut| cut > 0 && cut < bytes.len()) {
+        // The last two are where frames begin in the batches that the tests of the log write.
+        let from_end = [1, 58, 116].map(|before| bytes.len().saturating_sub(before));
+        let cuts = [1, 16, 40, bytes.len() / 2].into_iter().chain(from_end);
+        for cut in cuts.filter(|&cut| cut > 0 && cut < bytes.len()) {
             lefts.extend([Left::Start(cut), Left::End(cut)]);
         }
     }
@@ -315,9 +326,12 @@ impl Disk for CrashDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.edit(|world| {
-            world.record(Operation::SyncDir { dir: path.to_owned() });
-            Ok(())
+        self.edit(|world| match world.failing == Failing::DirSyncs {
+            true => Err(io::Error::other("injected")),
+            false => {
+                world.record(Operation::SyncDir { dir: path.to_owned() });
+                Ok(())
+            }
         })
     }
 
@@ -405,7 +419,7 @@ impl DiskFile for File {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.edit(|world| match world.sync_fails {
+        self.disk.edit(|world| match world.failing == Failing::FileSyncs {
             true => Err(io::Error::other("injected")),
             false => {
                 world.record(Operation::Sync { file: self.file });
