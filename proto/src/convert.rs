@@ -1,5 +1,16 @@
 //! Between the wire's values and core's.
 
+mod metadata;
+mod nullable;
+mod position;
+mod stream;
+
+pub use metadata::{
+    PartitionProgress, broker, partition_metadata, stream_metadata, unknown_group, unknown_stream,
+};
+pub use position::{StartAt, StopAt, UnknownPosition, start_at, stop_at};
+pub use stream::{NegativeSetting, create_stream_request, stream_settings};
+
 use strandline_core::Offset;
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 

@@ -6,6 +6,7 @@ use strandline_core::envelope::{self, Kind};
 use strandline_core::stream::AckPolicy;
 use strandline_core::{Offset, Timestamp};
 
+use super::frame_reader::FRAME_PREFIX_BYTES;
 use super::varint::{
     bytes_field_bytes, number_field_bytes, put_bytes_field, put_frame_prefix, put_number_field, put_varint,
     varint_bytes,
@@ -43,7 +44,7 @@ impl AckError {
 /// What changes from ack to ack.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AckFields<'a> {
-    /// Offset that the record got; 0 with an error.
+    /// Offset that the record got; not sent with an error.
     pub offset: Offset,
     /// NATS subject that the message arrived on.
     pub msg_subject: &'a str,
@@ -53,7 +54,7 @@ pub struct AckFields<'a> {
     pub correlation_id: &'a str,
     /// When the message came in.
     pub reception: Timestamp,
-    /// When the ack was made.
+    /// When the ack was made; not sent with [`AckError::TooLarge`], as Liftbridge has it.
     pub commit: Timestamp,
     /// What went wrong, if anything.
     pub error: Option<AckError>,
@@ -84,6 +85,7 @@ impl AckTemplate {
         let ack_bytes = self.bytes(ack);
         let response_bytes =
             1 + varint_bytes(ack_bytes as u64) + ack_bytes + bytes_field_bytes(ack.correlation_id.len());
+        out.reserve(FRAME_PREFIX_BYTES + response_bytes);
         put_frame_prefix(out, response_bytes);
         out.put_u8(RESPONSE_ACK << 3 | 2);
         put_varint(out, ack_bytes as u64);
@@ -93,6 +95,7 @@ impl AckTemplate {
 
     /// Appends an ack envelope, as it goes over NATS.
     pub fn envelope(&self, out: &mut BytesMut, ack: &AckFields<'_>) {
+        out.reserve(envelope::HEADER_BYTES + self.bytes(ack));
         out.put_slice(&envelope::header(Kind::Ack));
         self.put(out, ack);
     }
@@ -100,25 +103,41 @@ impl AckTemplate {
     fn bytes(&self, ack: &AckFields<'_>) -> usize {
         self.fixed.len()
             + bytes_field_bytes(ack.msg_subject.len())
-            + number_field_bytes(convert::wire_offset(ack.offset))
+            + number_field_bytes(offset_number(ack))
             + bytes_field_bytes(ack.ack_inbox.len())
             + bytes_field_bytes(ack.correlation_id.len())
             + number_field_bytes(self.policy)
             + number_field_bytes(ack.reception.nanos())
-            + number_field_bytes(ack.commit.nanos())
+            + number_field_bytes(commit_number(ack))
             + number_field_bytes(error_number(ack))
     }
 
     fn put(&self, out: &mut BytesMut, ack: &AckFields<'_>) {
         out.put_slice(&self.fixed);
         put_bytes_field(out, 3, ack.msg_subject.as_bytes());
-        put_number_field(out, 4, convert::wire_offset(ack.offset));
+        put_number_field(out, 4, offset_number(ack));
         put_bytes_field(out, 5, ack.ack_inbox.as_bytes());
         put_bytes_field(out, 6, ack.correlation_id.as_bytes());
         put_number_field(out, 7, self.policy);
         put_number_field(out, 8, ack.reception.nanos());
-        put_number_field(out, 9, ack.commit.nanos());
+        put_number_field(out, 9, commit_number(ack));
         put_number_field(out, 10, error_number(ack));
+    }
+}
+
+fn offset_number(ack: &AckFields<'_>) -> i64 {
+    if ack.error.is_none() {
+        convert::wire_offset(ack.offset)
+    } else {
+        0
+    }
+}
+
+fn commit_number(ack: &AckFields<'_>) -> i64 {
+    if ack.error == Some(AckError::TooLarge) {
+        0
+    } else {
+        ack.commit.nanos()
     }
 }
 

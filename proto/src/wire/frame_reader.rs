@@ -5,6 +5,9 @@ use bytes::Bytes;
 /// Bytes before each message: a flag and its length.
 pub const FRAME_PREFIX_BYTES: usize = 5;
 
+/// Room that is kept for the next message that comes in pieces; more is given back.
+const KEEP_BYTES: usize = 64 << 10;
+
 /// Takes the DATA frames of a call as they come and hands out whole messages. A message that lies whole in one DATA frame
 /// is not copied; only one that is cut by a border is.
 #[derive(Debug)]
@@ -59,10 +62,11 @@ impl FrameReader {
     ///
     /// # Errors
     ///
-    /// The stream cannot be read on.
+    /// The stream cannot be read on; every later call says the same.
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, FrameError> {
         if std::mem::take(&mut self.partial_is_whole) {
             self.partial.clear();
+            self.partial.shrink_to(KEEP_BYTES);
         }
         if !self.partial.is_empty() {
             return self.finish_partial();
@@ -77,7 +81,7 @@ impl FrameReader {
             _ => {
                 self.partial
                     .extend_from_slice(self.data.get(self.at..).unwrap_or_default());
-                self.at = self.data.len();
+                self.drop_data();
                 Ok(None)
             }
         }
@@ -108,6 +112,15 @@ impl FrameReader {
         self.partial
             .extend_from_slice(rest.get(..missing).unwrap_or_default());
         self.at += missing;
+        if self.at == self.data.len() {
+            self.drop_data();
+        }
+    }
+
+    /// Lets go of the connection's buffer while waiting for more.
+    fn drop_data(&mut self) {
+        self.data = Bytes::new();
+        self.at = 0;
     }
 
     /// Length of the frame that these bytes begin, once they say so.

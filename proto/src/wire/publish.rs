@@ -2,8 +2,8 @@
 
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 
-use super::headers::{HeadersRef, header};
-use super::scan::{ScanError, Scanner, Value};
+use super::headers::{HeaderScan, HeadersRef};
+use super::scan::{ScanError, Scanner};
 use crate::convert;
 
 /// A `PublishRequest` where it lies. A field that comes twice counts as its last, unknown ones are skipped.
@@ -50,31 +50,6 @@ pub struct PublishedMessageRef<'a> {
     pub expected_offset: ExpectedOffset,
 }
 
-/// Headers as they are found.
-#[derive(Default)]
-struct HeaderCount {
-    count: usize,
-    bytes: usize,
-}
-
-impl HeaderCount {
-    fn add(&mut self, value: Value<'_>, field: u32) -> Result<(), ScanError> {
-        let (key, value) = header(value.bytes(field)?, field)?;
-        self.count += 1;
-        self.bytes += key.len() + value.len();
-        Ok(())
-    }
-
-    fn of(self, message: &[u8], field: u32) -> HeadersRef<'_> {
-        HeadersRef::Encoded {
-            message,
-            field,
-            count: self.count,
-            bytes: self.bytes,
-        }
-    }
-}
-
 impl<'a> PublishRequestRef<'a> {
     /// Reads a request.
     ///
@@ -93,7 +68,7 @@ impl<'a> PublishRequestRef<'a> {
             ack_policy: AckPolicy::Leader,
             expected_offset: ExpectedOffset::Exactly(0),
         };
-        let mut headers = HeaderCount::default();
+        let mut headers = HeaderScan::new(message, 5);
         let mut scanner = Scanner::new(message);
         while let Some((field, value)) = scanner.next_field()? {
             match field {
@@ -101,7 +76,7 @@ impl<'a> PublishRequestRef<'a> {
                 2 => request.value = value.bytes(field)?,
                 3 => request.stream = value.text(field)?,
                 4 => request.partition = value.number(field)? as i32,
-                5 => headers.add(value, field)?,
+                5 => headers.add(value, scanner.remaining())?,
                 6 => request.ack_inbox = value.text(field)?,
                 7 => request.correlation_id = value.text(field)?,
                 8 => request.ack_policy = policy(value.number(field)?),
@@ -109,7 +84,7 @@ impl<'a> PublishRequestRef<'a> {
                 _ => {}
             }
         }
-        request.headers = headers.of(message, 5);
+        request.headers = headers.finish();
         Ok(request)
     }
 }
@@ -131,24 +106,28 @@ impl<'a> PublishedMessageRef<'a> {
             ack_policy: AckPolicy::Leader,
             expected_offset: ExpectedOffset::Exactly(0),
         };
-        let mut headers = HeaderCount::default();
+        let mut headers = HeaderScan::new(message, 9);
         let mut scanner = Scanner::new(message);
         while let Some((field, value)) = scanner.next_field()? {
             match field {
                 1 => published.expected_offset = convert::expected_offset(value.number(field)? as i64),
                 2 => published.key = value.bytes(field)?,
                 3 => published.value = value.bytes(field)?,
-                4 | 6 => drop(value.number(field)?),
+                4 | 6 => {
+                    value.number(field)?;
+                }
                 5 => published.stream = value.text(field)?,
-                7 | 8 => drop(value.text(field)?),
-                9 => headers.add(value, field)?,
+                7 | 8 => {
+                    value.text(field)?;
+                }
+                9 => headers.add(value, scanner.remaining())?,
                 10 => published.ack_inbox = value.text(field)?,
                 11 => published.correlation_id = value.text(field)?,
                 12 => published.ack_policy = policy(value.number(field)?),
                 _ => {}
             }
         }
-        published.headers = headers.of(message, 9);
+        published.headers = headers.finish();
         Ok(published)
     }
 }

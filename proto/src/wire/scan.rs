@@ -2,11 +2,17 @@
 
 use super::varint::read_varint;
 
+/// How deep unknown groups may nest; the generated decoders count the same way.
+const MAX_DEPTH: u32 = 100;
+
+const START_GROUP: u64 = 3;
+const END_GROUP: u64 = 4;
+
 /// Why bytes are not the message that they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
-    /// The bytes end inside a field, or a number is too long.
-    #[error("message ends inside a field")]
+    /// The bytes end inside a field, or a number is longer than 64 bits.
+    #[error("message ends inside a field or has a number longer than 64 bits")]
     Truncated,
     /// A field number or wire type that protobuf does not allow.
     #[error("message has an invalid field key")]
@@ -23,6 +29,15 @@ pub enum ScanError {
         /// Number of the field.
         field: u32,
     },
+    /// A group ends that is not the one last begun.
+    #[error("group {field} ends but was not begun")]
+    GroupEnd {
+        /// Number of the group.
+        field: u32,
+    },
+    /// Unknown groups nest too deep.
+    #[error("groups are nested deeper than {MAX_DEPTH}")]
+    TooDeep,
 }
 
 /// One field's value.
@@ -38,11 +53,29 @@ pub(super) enum Value<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scanner<'a> {
     rest: &'a [u8],
+    /// How deep groups may still nest.
+    depth: u32,
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(message: &'a [u8]) -> Self {
-        Self { rest: message }
+        Self {
+            rest: message,
+            depth: MAX_DEPTH,
+        }
+    }
+
+    /// For a message within a message, which counts as one level.
+    pub(super) fn nested(message: &'a [u8]) -> Self {
+        Self {
+            rest: message,
+            depth: MAX_DEPTH - 1,
+        }
+    }
+
+    /// Bytes that are left.
+    pub(super) fn remaining(&self) -> usize {
+        self.rest.len()
     }
 
     /// The next field, none at the end of the message.
@@ -50,23 +83,54 @@ impl<'a> Scanner<'a> {
         if self.rest.is_empty() {
             return Ok(None);
         }
+        let (field, wire_type) = self.key()?;
+        self.value(field, wire_type, self.depth)
+            .map(|value| Some((field, value)))
+    }
+
+    #[inline]
+    fn key(&mut self) -> Result<(u32, u64), ScanError> {
         let key = self.number()?;
-        let field = u32::try_from(key >> 3)
-            .ok()
-            .filter(|&field| field > 0 && key <= u64::from(u32::MAX));
-        let field = field.ok_or(ScanError::InvalidKey)?;
-        let value = match key & 7 {
-            0 => Value::Number(self.number()?),
-            1 => self.skip(8)?,
+        match u32::try_from(key) {
+            Ok(narrow) if narrow >= 8 => Ok((narrow >> 3, key & 7)),
+            _ => Err(ScanError::InvalidKey),
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, field: u32, wire_type: u64, depth: u32) -> Result<Value<'a>, ScanError> {
+        match wire_type {
+            0 => self.number().map(Value::Number),
+            1 => self.skip(8),
             2 => {
                 let length = usize::try_from(self.number()?).map_err(|_| ScanError::Truncated)?;
-                Value::Bytes(self.take(length)?)
+                self.take(length).map(Value::Bytes)
             }
-            5 => self.skip(4)?,
-            // Groups were given up before proto3; no client of this API sends them.
-            _ => return Err(ScanError::InvalidKey),
-        };
-        Ok(Some((field, value)))
+            START_GROUP => self.group(field, depth),
+            END_GROUP => Err(ScanError::GroupEnd { field }),
+            5 => self.skip(4),
+            _ => Err(ScanError::InvalidKey),
+        }
+    }
+
+    /// Groups were given up before proto3, but an unknown field may be one, and unknown fields are passed.
+    #[cold]
+    fn group(&mut self, group: u32, depth: u32) -> Result<Value<'a>, ScanError> {
+        loop {
+            let (field, wire_type) = self.key()?;
+            if wire_type == END_GROUP {
+                return if field == group {
+                    Ok(Value::Other)
+                } else {
+                    Err(ScanError::GroupEnd { field })
+                };
+            }
+            let depth = depth
+                .checked_sub(1)
+                .filter(|&depth| depth > 0)
+                .ok_or(ScanError::TooDeep)?;
+            self.value(field, wire_type, depth)?;
+        }
     }
 
     fn number(&mut self) -> Result<u64, ScanError> {

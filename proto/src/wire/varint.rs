@@ -18,7 +18,15 @@ pub(super) fn put_varint(out: &mut BytesMut, mut value: u64) {
 }
 
 /// Reads a number: the value and its length in bytes.
+#[inline]
 pub(super) fn read_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    match bytes.first() {
+        Some(&byte) if byte < 0x80 => Some((u64::from(byte), 1)),
+        _ => read_long_varint(bytes),
+    }
+}
+
+fn read_long_varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(10).enumerate() {
         // The tenth byte holds the highest bit alone.
