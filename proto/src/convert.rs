@@ -1,5 +1,8 @@
 //! Between the wire's values and core's.
 
+use strandline_core::Offset;
+use strandline_core::stream::{AckPolicy, ExpectedOffset};
+
 mod metadata;
 mod nullable;
 mod position;
@@ -10,9 +13,6 @@ pub use metadata::{
 };
 pub use position::{StartAt, StopAt, UnknownPosition, start_at, stop_at};
 pub use stream::{NegativeSetting, create_stream_request, stream_settings};
-
-use strandline_core::Offset;
-use strandline_core::stream::{AckPolicy, ExpectedOffset};
 
 /// The wire's number for "none".
 pub const NONE: i64 = -1;
