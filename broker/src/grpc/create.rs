@@ -1,8 +1,11 @@
 //! CreateStream and DeleteStream.
 
+use std::sync::Arc;
+
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use strandline_core::metadata::StreamEntry;
 use strandline_core::storage::Durability;
 use strandline_core::stream::{MAX_PARTITIONS, StreamDefinition, StreamSettings};
 use strandline_core::subject::SubjectFilter;
@@ -32,7 +35,7 @@ pub(super) async fn create_stream(
     let stream = context.opener.open(&entry, Expect::New).await;
     match stream.first_failure() {
         None => {
-            remember_created(context, entry.definition.name.clone());
+            remember_created(context, entry);
             Ok(())
         }
         Some(reason) => Err(errors::stream_not_opened(reason)),
@@ -58,10 +61,10 @@ pub(super) async fn delete_stream(context: &Context, request: DeleteStreamReques
 
 /// Records that the stream's logs exist. Nobody waits for it: until it is recorded a log that is missing after a crash
 /// counts as never finished, which is true of one that the file system lost.
-fn remember_created(context: &Context, name: StreamName) {
+fn remember_created(context: &Context, entry: Arc<StreamEntry>) {
     let metadata = context.metadata.clone();
     context.tasks.spawn(async move {
-        if let Err(error) = metadata.logs_created(name).await {
+        if let Err(error) = metadata.logs_created(&entry).await {
             tracing::warn!(%error, "the creation of a stream's logs could not be recorded");
         }
     });

@@ -195,11 +195,13 @@ impl MetadataHandle {
     }
 
     /// Reports that this broker's logs of a stream exist, durably.
-    pub(crate) async fn logs_created(&self, name: StreamName) -> Result<(), ChangeError> {
-        let broker = self.inner.broker.clone();
-        self.change(Change::plain(Command::LogsCreated { broker, name }))
-            .await
-            .map(|_| ())
+    pub(crate) async fn logs_created(&self, entry: &StreamEntry) -> Result<(), ChangeError> {
+        let Some(first) = entry.first_log() else {
+            return Ok(());
+        };
+        let (broker, name) = (self.inner.broker.clone(), entry.definition.name.clone());
+        let created = Command::LogsCreated { broker, name, first };
+        self.change(Change::plain(created)).await.map(|_| ())
     }
 
     /// Reports that these logs of deleted streams are gone from this broker's disk, durably.

@@ -32,7 +32,7 @@ pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome
         } => create_stream(state, definition, placement, *now),
         Command::DeleteStream { name } => delete_stream(state, name),
         Command::ElectLeader { broker } => elect_leader(state, broker),
-        Command::LogsCreated { broker, name } => logs_created(state, broker, name),
+        Command::LogsCreated { broker, name, first } => logs_created(state, broker, (name, *first)),
         Command::LogsRemoved { broker, logs } => logs_removed(state, broker, logs),
     }?;
     state.revision = state.revision.max(index);
@@ -236,8 +236,13 @@ fn can_lead(partition: &PartitionEntry, broker: &BrokerId) -> bool {
     free_or_own && partition.isr.contains(broker)
 }
 
-fn logs_created(state: &mut State, broker: &BrokerId, name: &StreamName) -> Result<Outcome, Rejection> {
-    let Some(stream) = state.streams.get_mut(name.as_str()) else {
+fn logs_created(
+    state: &mut State,
+    broker: &BrokerId,
+    (name, first): (&StreamName, LogId),
+) -> Result<Outcome, Rejection> {
+    let is_meant = |stream: &&mut Arc<StreamEntry>| stream.first_log() == Some(first);
+    let Some(stream) = state.streams.get_mut(name.as_str()).filter(is_meant) else {
         return Err(Rejection::NoSuchStream { name: name.clone() });
     };
     let is_new = |partition: &PartitionEntry| partition.is_held_by(broker) && !partition.is_stored_on(broker);

@@ -56,6 +56,8 @@ pub enum Command {
         broker: BrokerId,
         /// The stream.
         name: StreamName,
+        /// The log of the stream's first partition: tells the stream from one that was created under its name later.
+        first: LogId,
     },
     /// A broker has removed these logs of deleted streams from its disk. Repeating it is harmless.
     LogsRemoved {

@@ -22,6 +22,11 @@ impl StreamEntry {
         self.partitions.get(usize::try_from(partition.get()).ok()?)
     }
 
+    /// The log of the first partition. No other stream ever has it, also not a later one of the same name.
+    pub fn first_log(&self) -> Option<LogId> {
+        self.partitions.first().map(|partition| partition.log)
+    }
+
     /// The partitions with their numbers, in order.
     pub fn numbered_partitions(&self) -> impl Iterator<Item = (PartitionId, &PartitionEntry)> {
         (0..).map(PartitionId::new).zip(&self.partitions)

@@ -95,6 +95,7 @@ fn a_partition_is_known_to_be_stored_once_its_holder_says_so() {
     let report = |number| Command::LogsCreated {
         broker: broker(number),
         name: StreamName::new("orders").unwrap(),
+        first: LogId::new(0),
     };
     let holders = |state: &State, number| {
         let entry = state.stream("orders").unwrap();
@@ -124,6 +125,12 @@ fn a_partition_is_known_to_be_stored_once_its_holder_says_so() {
     assert!(state.verify().is_ok());
     apply(&mut state, 104, &delete("orders")).unwrap();
     assert!(apply(&mut state, 105, &report(0)).is_err());
+    created(&mut state, "orders", 2);
+    assert!(
+        apply(&mut state, 106, &report(0)).is_err(),
+        "a late report must not speak for another stream of the same name"
+    );
+    assert_eq!(holders(&state, 0), 0);
 }
 
 #[test]
@@ -409,6 +416,11 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
             .prop_map(|(definition, placement, now)| Command::CreateStream { definition, placement, now }),
         4 => name.prop_map(delete),
         1 => id.clone().prop_map(|broker| Command::ElectLeader { broker }),
+        2 => (id.clone(), "[a-c]", 0_u64..8).prop_map(|(broker, name, first)| Command::LogsCreated {
+            broker,
+            name: StreamName::new(name).unwrap(),
+            first: LogId::new(first),
+        }),
         2 => (id, logs).prop_map(|(broker, logs)| Command::LogsRemoved { broker, logs }),
         1 => "[a-b]".prop_map(|id| Command::FoundCluster { cluster: ClusterId::new(id).unwrap() }),
     ];

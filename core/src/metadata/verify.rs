@@ -95,6 +95,9 @@ impl State {
         {
             return Err("the leader is not in sync");
         }
+        if !partition.stored.iter().all(|id| replicas.contains(id)) {
+            return Err("stored on a broker that holds no replica");
+        }
         if partition.leader_epoch.get() == 0 {
             return Err("no leader epoch");
         }
