@@ -90,29 +90,31 @@ pub(super) fn damaged(whole: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Va
     })
 }
 
-/// Bytes that often are fields: known and unknown ones of all wire types, groups, embedded fields.
+/// Bytes that often are fields: known and unknown ones of all wire types, groups, embedded fields. Few at a time, since
+/// one field of a wrong type spoils the rest.
 pub(super) fn protobuf_like() -> impl Strategy<Value = Vec<u8>> {
-    let flat = vec(field(vec(any::<u8>(), 0..6)), 0..6).prop_map(|fields| fields.concat());
-    let nested = vec(field(flat), 0..6).prop_map(|fields| fields.concat());
-    prop_oneof![nested, vec(any::<u8>(), 0..40)]
+    let flat = vec(field(vec(any::<u8>(), 0..6)), 0..4).prop_map(|fields| fields.concat());
+    let nested = vec(field(flat), 0..4).prop_map(|fields| fields.concat());
+    prop_oneof![4 => nested, 1 => vec(any::<u8>(), 0..40)]
 }
 
 fn field(content: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    let length = prop_oneof![6 => Just(0i8), 1 => -1i8..2];
-    (1u8..16, 0u8..7, content, length).prop_map(|(number, wire_type, content, length)| {
-        let key = (number << 3) | wire_type.min(5);
+    let wire_type = prop_oneof![6 => Just(2u8), 3 => Just(0u8), 1 => 0u8..6];
+    let error = prop_oneof![9 => Just(0i8), 1 => -1i8..2];
+    (1u8..16, wire_type, content, error).prop_map(|(number, wire_type, content, error)| {
+        let key = (number << 3) | wire_type;
         match wire_type {
             0 => vec![key, content.len() as u8],
             1 => [&[key][..], &[1; 8]].concat(),
-            3 => [&[key][..], &content, &[key + 1]].concat(),
-            5 => [&[key][..], &[1; 4]].concat(),
-            2 | 6 => {
-                let length = (content.len() as u8).saturating_add_signed(length);
-                let mut bytes = vec![(number << 3) | 2];
-                prost::encoding::encode_varint(length.into(), &mut bytes);
+            2 => {
+                let mut bytes = vec![key];
+                let length = (content.len() as u64).saturating_add_signed(error.into());
+                prost::encoding::encode_varint(length, &mut bytes);
                 bytes.extend(content);
                 bytes
             }
+            3 => [&[key][..], &content, &[key + 1]].concat(),
+            5 => [&[key][..], &[1; 4]].concat(),
             _ => vec![key],
         }
     })

@@ -74,6 +74,35 @@ fn the_last_header_of_a_name_wins_whether_there_are_few_or_many() {
 }
 
 #[test]
+fn every_text_must_be_utf_8_and_every_known_field_of_its_own_type() {
+    for field in 1..13 {
+        let text = [field << 3 | 2, 1, 0xff];
+        let header = [field << 3 | 2, 3, 0x0a, 1, 0xff];
+        for bytes in [
+            &text[..],
+            &header,
+            &[field << 3, 1],
+            &[field << 3 | 5, 1, 2, 3, 4],
+        ] {
+            assert_agrees_on_request(bytes);
+            assert_agrees_on_message(bytes);
+        }
+    }
+}
+
+#[test]
+fn a_number_has_at_most_ten_bytes_and_64_bits() {
+    for last in 0..4 {
+        for bytes in 0..12 {
+            let number = [vec![0x08], vec![0xff; bytes], vec![last]].concat();
+            assert_agrees_on_message(&number);
+            assert_agrees_on_message(&number[..number.len() - 1]);
+            assert_agrees_on_request(&[&[0x48], &number[1..]].concat());
+        }
+    }
+}
+
+#[test]
 fn unknown_groups_are_passed_as_long_as_they_end_and_do_not_nest_without_end() {
     // Field 15: begin 0x7b, end 0x7c; field 14 ends with 0x74.
     let scan = |bytes: &[u8]| PublishRequestRef::scan(bytes).map(|_| ());
