@@ -1,3 +1,5 @@
-//! The `strandline` binary.
+//! The binary `strandline`.
+
+mod config;
 
 fn main() {}

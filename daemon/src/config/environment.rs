@@ -1,0 +1,160 @@
+//! Settings from environment variables.
+
+use super::keys;
+use super::problem::{Problem, Problems};
+use super::value::{Origin, Raw};
+
+/// Prefixes of variables; the second is Liftbridge's.
+pub(crate) const PREFIXES: [&str; 2] = ["STRANDLINE_", "LIFTBRIDGE_"];
+/// Variables with our prefixes that are no settings of a broker, with what they are for.
+pub(crate) const OTHER_VARIABLES: &[(&str, &str)] =
+    &[("SERVERS", "servers that the client commands connect to, instead of `--servers`")];
+/// Liftbridge's master key.
+const ENCRYPTION_KEY: &str = "LIFTBRIDGE_ENCRYPTION_KEY";
+
+/// The settings of these variables; the others are passed over. An empty variable counts as not set.
+pub(crate) fn settings(
+    variables: impl Iterator<Item = (String, String)>,
+    problems: &mut Problems,
+) -> Vec<(String, Option<Raw>, Origin)> {
+    let mut found: Vec<Variable> = Vec::new();
+    let mut variables: Vec<_> = variables.filter(|(_, value)| !value.is_empty()).collect();
+    variables.sort();
+    for (name, value) in variables {
+        let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) else { continue };
+        if is_foreign(rest, &value) {
+            continue;
+        }
+        if name == ENCRYPTION_KEY {
+            problems.push(not_encrypted(name));
+            continue;
+        }
+        match keys::all().find(|key| key.variable() == rest) {
+            Some(key) => add(&mut found, Variable { key: key.name, name, value }, problems),
+            None => problems.push(unknown(&name, rest)),
+        }
+    }
+    found
+        .into_iter()
+        .map(|found| (found.key.to_owned(), Some(Raw::Text(found.value)), Origin::Environment(found.name)))
+        .collect()
+}
+
+struct Variable {
+    key: &'static str,
+    name: String,
+    value: String,
+}
+
+/// The same setting under both prefixes is fine as long as they agree.
+fn add(found: &mut Vec<Variable>, variable: Variable, problems: &mut Problems) {
+    match found.iter().find(|other| other.key == variable.key) {
+        None => found.push(variable),
+        Some(other) if other.value == variable.value => {}
+        Some(other) => problems.push(Problem::Contradiction {
+            key: variable.key,
+            origin: Origin::Environment(other.name.clone()),
+            other_key: variable.key,
+            other_origin: Origin::Environment(variable.name),
+            reason: "they hold different values; unset one".to_owned(),
+        }),
+    }
+}
+
+fn unknown(name: &str, rest: &str) -> Problem {
+    let nearest = keys::nearest(&rest.to_ascii_lowercase().replace('_', "."));
+    Problem::Unknown { origin: Origin::Environment(name.to_owned()), name: name.to_owned(), nearest }
+}
+
+fn not_encrypted(name: String) -> Problem {
+    Problem::NotBuilt {
+        origin: Origin::Environment(name),
+        key: "the master key".to_owned(),
+        value: "(secret)".to_owned(),
+        reason: "encryption is not available in this version; unset it and use an encrypted file system",
+    }
+}
+
+/// What is not meant for a broker: variables of the client commands, and those that Kubernetes and Docker put into every
+/// container for a service called like us (`LIFTBRIDGE_PORT=tcp://10.0.0.1:9292`, `LIFTBRIDGE_SERVICE_HOST=10.0.0.1`).
+fn is_foreign(rest: &str, value: &str) -> bool {
+    let link = |suffix: &str| rest == suffix || rest.ends_with(&format!("_{suffix}"));
+    let of_a_service = link("SERVICE_HOST") || link("SERVICE_PORT") || rest.contains("SERVICE_PORT_");
+    let of_a_port = link("PORT") && value.contains("://");
+    of_a_service || of_a_port || is_port_detail(rest) || OTHER_VARIABLES.iter().any(|(other, _)| *other == rest)
+}
+
+/// `..._PORT_9292_TCP`, `..._PORT_9292_TCP_ADDR` and the like.
+fn is_port_detail(rest: &str) -> bool {
+    let Some((_, detail)) = rest.split_once("PORT_") else { return false };
+    let digits = detail.trim_start_matches(|c: char| c.is_ascii_digit());
+    digits.len() < detail.len() && (digits.starts_with("_TCP") || digits.starts_with("_UDP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> (Vec<(String, String)>, Problems) {
+        let mut problems = Problems::default();
+        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let found = settings(owned, &mut problems);
+        let found = found.into_iter().map(|(name, raw, _)| match raw {
+            Some(Raw::Text(text)) => (name, text),
+            other => panic!("{other:?}"),
+        });
+        (found.collect(), problems)
+    }
+
+    #[test]
+    fn dots_are_underscores_under_both_prefixes() {
+        let (found, problems) = read(&[
+            ("LIFTBRIDGE_LOGGING_LEVEL", "debug"),
+            ("STRANDLINE_STREAMS_RETENTION_MAX_AGE", "24h"),
+            ("HOME", "/root"),
+            ("LIFTBRIDGE_HOST", ""),
+        ]);
+        let expected = [("logging.level", "debug"), ("streams.retention.max.age", "24h")];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(problems, Problems::default());
+    }
+
+    #[test]
+    fn unknown_variables_with_our_prefixes_are_errors() {
+        let (_, problems) = read(&[("STRANDLINE_LOGING_LEVEL", "debug")]);
+        let expected = "environment variable STRANDLINE_LOGING_LEVEL: unknown setting STRANDLINE_LOGING_LEVEL; did you mean logging.level?";
+        assert_eq!(problems.to_string(), expected);
+    }
+
+    /// A service named liftbridge in Kubernetes used to stop every container in its namespace: the address of the service
+    /// was taken for a port number.
+    #[test]
+    fn variables_that_kubernetes_adds_for_services_are_passed_over() {
+        let (found, problems) = read(&[
+            ("LIFTBRIDGE_PORT", "tcp://10.0.0.1:9292"),
+            ("LIFTBRIDGE_SERVICE_HOST", "10.0.0.1"),
+            ("LIFTBRIDGE_SERVICE_PORT", "9292"),
+            ("LIFTBRIDGE_SERVICE_PORT_GRPC", "9292"),
+            ("LIFTBRIDGE_PORT_9292_TCP_ADDR", "10.0.0.1"),
+            ("LIFTBRIDGE_0_PORT_9292_TCP", "tcp://10.0.0.1:9292"),
+            ("STRANDLINE_SERVERS", "a:1"),
+        ]);
+        assert_eq!((found, problems), (Vec::new(), Problems::default()));
+        assert_eq!(read(&[("LIFTBRIDGE_PORT", "9393")]).0, [("port".to_owned(), "9393".to_owned())]);
+    }
+
+    #[test]
+    fn both_prefixes_may_agree_and_must_not_differ() {
+        let (found, problems) = read(&[("STRANDLINE_PORT", "1"), ("LIFTBRIDGE_PORT", "1")]);
+        assert_eq!((found.len(), problems), (1, Problems::default()));
+        let (_, problems) = read(&[("STRANDLINE_PORT", "1"), ("LIFTBRIDGE_PORT", "2")]);
+        assert!(problems.to_string().contains("STRANDLINE_PORT") && problems.to_string().contains("LIFTBRIDGE_PORT"));
+    }
+
+    #[test]
+    fn an_encryption_key_is_refused_and_not_shown() {
+        let (_, problems) = read(&[("LIFTBRIDGE_ENCRYPTION_KEY", "0123456789abcdef")]);
+        let text = problems.to_string();
+        assert!(text.contains("LIFTBRIDGE_ENCRYPTION_KEY") && !text.contains("0123456789abcdef"), "{text}");
+    }
+}

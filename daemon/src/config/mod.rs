@@ -1,0 +1,35 @@
+//! The configuration: where it comes from, what it may say, and the typed form that it is checked into once.
+
+mod addresses;
+mod data_dir;
+mod duration;
+mod effects;
+mod embedded_nats;
+mod entry;
+mod environment;
+mod file;
+mod first_format;
+mod grpc_tls;
+mod key;
+mod keys;
+mod kind;
+mod nats_mode;
+mod problem;
+#[cfg(test)]
+mod reference;
+mod resolve;
+mod show;
+mod sources;
+mod value;
+mod values;
+mod yaml;
+
+pub(crate) use duration::parse as parse_duration;
+pub(crate) use key::{Flag, Key};
+pub(crate) use keys::{GROUPS, all as all_keys, nearest_of};
+pub(crate) use kind::Kind;
+pub(crate) use nats_mode::Invocation;
+pub(crate) use problem::Problems;
+pub(crate) use resolve::{Config, Logging};
+pub(crate) use show::show;
+pub(crate) use sources::{Sources, read};

@@ -1,0 +1,170 @@
+//! From the values of settings to what a broker and its process are told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use strandline_broker::settings::{NatsMode, RetentionDefaults};
+use strandline_broker::Settings;
+use strandline_core::BrokerId;
+use strandline_core::retention::RetentionLimits;
+use strandline_core::storage::{Durability, LogSettings};
+
+use super::addresses::addresses;
+use super::data_dir::Account;
+use super::embedded_nats;
+use super::nats_mode::{self, Invocation};
+use super::problem::{Problem, Problems};
+use super::values::Values;
+use super::{effects, grpc_tls};
+
+/// A configuration without contradictions.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// What the broker is told.
+    pub(crate) settings: Settings,
+    /// What is logged, and how.
+    pub(crate) logging: Logging,
+    /// Threads of the runtime; 0 = as many as fit the machine.
+    pub(crate) workers: usize,
+    /// File that says that clients are served.
+    pub(crate) ready_file: Option<PathBuf>,
+    /// What should be said at start.
+    pub(crate) notices: Vec<String>,
+    /// The values that it was made of.
+    pub(crate) values: Values,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logging {
+    /// Least level.
+    pub(crate) level: String,
+    /// One JSON object a line instead of text.
+    pub(crate) json: bool,
+    /// The recovery of the metadata in detail.
+    pub(crate) recovery: bool,
+    /// The consensus library below warnings.
+    pub(crate) raft: bool,
+    /// The embedded NATS server below warnings.
+    pub(crate) nats: bool,
+}
+
+/// Checks the values against each other and reads the files that they name.
+///
+/// # Errors
+///
+/// Everything that is wrong, at once.
+pub(crate) fn resolve(
+    mut values: Values,
+    invocation: Invocation,
+    account: &Account,
+    mut problems: Problems,
+) -> Result<Config, Problems> {
+    let mut notices = effects::check(&values, &mut problems);
+    let data_dir = data_dir(&mut values, account, &mut problems);
+    let addresses = addresses(&values, &mut problems, &mut notices);
+    let grpc_tls = grpc_tls::grpc_tls(&values, &mut problems);
+    let nats = nats(&values, invocation, &mut problems, &mut notices);
+    let settings = Settings {
+        listen: addresses.listen,
+        advertise: addresses.advertise,
+        data_dir,
+        namespace: values.text("clustering.namespace").unwrap_or(Settings::DEFAULT_NAMESPACE).to_owned(),
+        server_id: server_id(&values, &mut problems),
+        grpc_tls,
+        nats,
+        batch_max_messages: whole(&values, "batch.max.messages").unwrap_or(Settings::DEFAULT_BATCH_MAX_MESSAGES),
+        batch_max_bytes: whole(&values, "batch.max.bytes").unwrap_or(Settings::DEFAULT_BATCH_MAX_BYTES),
+        batch_max_time: values.duration("batch.max.time").unwrap_or_default(),
+        max_message_bytes: whole(&values, "clustering.replication.max.bytes")
+            .unwrap_or(Settings::DEFAULT_MAX_MESSAGE_BYTES),
+        retention: retention(&values),
+        stream_defaults: stream_defaults(&values),
+        concurrency_control: values.bool("streams.concurrency.control").unwrap_or_default(),
+    };
+    problems.none_or()?;
+    Ok(Config {
+        settings,
+        logging: logging(&values),
+        workers: whole(&values, "runtime.workers").unwrap_or_default(),
+        ready_file: values.path("ready.file"),
+        notices,
+        values,
+    })
+}
+
+fn data_dir(values: &mut Values, account: &Account, problems: &mut Problems) -> PathBuf {
+    if let Some(set) = values.path("data.dir") {
+        return set;
+    }
+    let Some(default) = account.default_data_dir() else {
+        problems.push(Problem::NoDataDirectory);
+        return PathBuf::new();
+    };
+    values.show_default("data.dir", default.display().to_string());
+    default
+}
+
+fn nats(values: &Values, invocation: Invocation, problems: &mut Problems, notices: &mut Vec<String>) -> NatsMode {
+    if nats_mode::is_embedded(values, invocation, problems, notices) {
+        NatsMode::Embedded(Box::new(embedded_nats::options(values, problems)))
+    } else {
+        NatsMode::External(nats_mode::external(values, problems))
+    }
+}
+
+fn server_id(values: &Values, problems: &mut Problems) -> Option<BrokerId> {
+    let id = values.text("clustering.server.id")?;
+    BrokerId::new(id)
+        .map_err(|error| {
+            problems.push(Problem::Invalid {
+                origin: values.origin("clustering.server.id"),
+                key: "clustering.server.id",
+                reason: error.to_string(),
+            });
+        })
+        .ok()
+}
+
+fn retention(values: &Values) -> RetentionDefaults {
+    let limit = |name| values.integer(name).and_then(|limit| u64::try_from(limit).ok()).filter(|&limit| limit > 0);
+    RetentionDefaults {
+        limits: RetentionLimits {
+            max_bytes: limit("streams.retention.max.bytes"),
+            max_records: limit("streams.retention.max.messages"),
+            max_age: values.duration("streams.retention.max.age").filter(|age| !age.is_zero()),
+        },
+        interval: values.duration("streams.cleaner.interval").unwrap_or(RetentionDefaults::DEFAULT_INTERVAL),
+    }
+}
+
+fn stream_defaults(values: &Values) -> LogSettings {
+    /// Liftbridge's floor for the age at which a segment is sealed.
+    const LEAST_AGE: Duration = Duration::from_secs(1);
+    let of_retention = values.duration("streams.retention.max.age").map(|age| if age.is_zero() { age } else { age.max(LEAST_AGE) });
+    let age = values.duration("streams.segment.max.age").or(of_retention);
+    LogSettings {
+        durability: if values.text("streams.durability") == Some("os") { Durability::Os } else { Durability::Fsync },
+        segment_max_bytes: whole(values, "streams.segment.max.bytes").unwrap_or(LogSettings::DEFAULT_SEGMENT_MAX_BYTES),
+        segment_max_age: age.filter(|age| !age.is_zero()),
+    }
+}
+
+fn logging(values: &Values) -> Logging {
+    let on = |name| values.bool(name).unwrap_or_default();
+    Logging {
+        level: values.text("logging.level").unwrap_or("info").to_owned(),
+        json: values.text("logging.format") == Some("json"),
+        recovery: on("logging.recovery"),
+        raft: on("logging.raft"),
+        nats: on("logging.nats"),
+    }
+}
+
+/// A number whose range the table has checked.
+fn whole<T: TryFrom<i64>>(values: &Values, name: &str) -> Option<T> {
+    values.integer(name).and_then(|number| T::try_from(number).ok())
+}
+
+#[cfg(test)]
+mod tests;

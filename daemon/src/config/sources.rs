@@ -1,0 +1,72 @@
+//! Where settings come from, in the order of their weight: file, environment, flags.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::data_dir::Account;
+use super::environment;
+use super::file::{self, FileError};
+use super::nats_mode::Invocation;
+use super::problem::{Problem, Problems};
+use super::resolve::{Config, resolve};
+use super::value::{Origin, Raw};
+use super::values::Values;
+
+/// What the process was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    /// How it was invoked.
+    pub(crate) invocation: Invocation,
+    /// The configuration file.
+    pub(crate) file: Option<PathBuf>,
+    /// The environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Settings from the command line: name, value, flag.
+    pub(crate) flags: Vec<(String, String, String)>,
+}
+
+impl Sources {
+    /// Nothing but defaults.
+    pub(crate) fn new(invocation: Invocation) -> Self {
+        Self { invocation, file: None, environment: Vec::new(), flags: Vec::new() }
+    }
+}
+
+/// Reads the configuration of this process.
+///
+/// # Errors
+///
+/// Everything that is wrong, at once.
+pub(crate) fn read(sources: &Sources) -> Result<Config, Problems> {
+    read_with(sources, &Account::current())
+}
+
+/// Reads the configuration on behalf of an account.
+pub(crate) fn read_with(sources: &Sources, account: &Account) -> Result<Config, Problems> {
+    let (mut values, mut problems) = (Values::defaults(), Problems::default());
+    if let Some(path) = &sources.file {
+        let entries = from_file(Arc::new(path.clone()), &mut problems);
+        values.lay_over(entries, &mut problems);
+    }
+    let variables = environment::settings(sources.environment.iter().cloned(), &mut problems);
+    values.lay_over(variables, &mut problems);
+    let flags = sources.flags.iter().cloned();
+    let flags = flags.map(|(name, value, flag)| (name, Some(Raw::Text(value)), Origin::Flag(flag)));
+    values.lay_over(flags.collect(), &mut problems);
+    resolve(values, sources.invocation, account, problems)
+}
+
+fn from_file(path: Arc<PathBuf>, problems: &mut Problems) -> Vec<(String, Option<Raw>, Origin)> {
+    let origin = |line| Origin::File { path: Arc::clone(&path), line };
+    match file::read(&path) {
+        Ok(entries) => entries.into_iter().map(|entry| (entry.name, entry.raw, origin(entry.line))).collect(),
+        Err(error) => {
+            let line = if let FileError::Syntax(syntax) = &error { syntax.line } else { 0 };
+            problems.push(Problem::File { origin: origin(line), reason: error.to_string() });
+            Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
