@@ -60,17 +60,10 @@ pub(crate) enum ProposeError {
     /// The broker is stopping. Nothing has happened.
     #[error("broker is stopping")]
     Stopping,
-    /// The log has failed; the commands may have taken effect all the same. A restart of the broker tells.
+    /// The log has failed. This alone leaves open whether the commands have taken effect; a restart of the broker tells.
     #[error("metadata log has failed, restart the broker: {cause}")]
     Failed {
         /// What failed.
         cause: String,
     },
-}
-
-impl ProposeError {
-    /// Whether the commands may have taken effect.
-    pub(crate) fn could_have_happened(&self) -> bool {
-        matches!(self, Self::Failed { .. })
-    }
 }

@@ -69,7 +69,7 @@ pub(crate) enum DocumentError {
 }
 
 impl DocumentError {
-    fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             operation,
             path: path.to_owned(),

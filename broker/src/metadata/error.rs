@@ -100,7 +100,7 @@ pub(crate) enum ChangeError {
     /// The state does not allow it. Nothing has happened.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// It was not agreed on; [`ProposeError::could_have_happened`] says whether that is certain.
+    /// It was not agreed on. Nothing has happened, unless it is [`ProposeError::Failed`].
     #[error(transparent)]
     Failed(#[from] ProposeError),
 }

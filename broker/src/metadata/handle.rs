@@ -137,11 +137,16 @@ impl MetadataHandle {
     }
 
     /// The state and its changes. Only the newest state is kept for who looks late.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "for what follows other brokers' changes")
+    )]
     pub(crate) fn changes(&self) -> watch::Receiver<Arc<State>> {
         self.inner.state.clone()
     }
 
     /// Whether somebody is known to lead the metadata.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for health reports of a cluster"))]
     pub(crate) fn is_leader_known(&self) -> bool {
         self.inner.consensus.is_leader_known()
     }
@@ -258,9 +263,9 @@ async fn take_directory(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Box<dyn Dis
             }
             _ => {}
         }
-        if let Some(parent) = dir.parent() {
-            disk.sync_dir(parent).map_err(OpenError::io("sync", parent))?;
-        }
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        disk.sync_dir(parent).map_err(OpenError::io("sync", parent))?;
         let path = dir.join("lock");
         disk.lock(&path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::InUse { dir: dir.clone() },

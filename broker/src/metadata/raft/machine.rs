@@ -208,11 +208,8 @@ impl Applied {
 }
 
 fn write(file: &SnapshotFile, state: &State, meta: &SnapshotMeta) -> Result<Vec<u8>, DocumentError> {
-    let bytes = encode_state(state).map_err(|source| DocumentError::Io {
-        operation: "encode",
-        path: file.path(),
-        source: source.into(),
-    })?;
+    let encoded = encode_state(state).map_err(std::io::Error::from);
+    let bytes = encoded.map_err(DocumentError::io("encode", &file.path()))?;
     file.replace(meta, &bytes)?;
     Ok(bytes)
 }

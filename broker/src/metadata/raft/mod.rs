@@ -10,6 +10,7 @@ mod machine;
 mod network;
 mod node;
 mod snapshot;
+mod stored;
 mod types;
 mod view;
 

@@ -21,12 +21,11 @@ use strandline_core::metadata::{CommandBatch, State};
 use super::log_store::LogStore;
 use super::machine::Machine;
 use super::network::NoPeers;
-use super::snapshot::SnapshotFile;
+use super::stored::Stored;
 use super::types::Raft;
 use crate::metadata::consensus::{Answer, Consensus, is_essential};
-use crate::metadata::document::Kind;
 use crate::metadata::identity::Identity;
-use crate::metadata::wal::{Use, Wal, WalError, WalSettings};
+use crate::metadata::wal::{Use, WalError, WalSettings};
 use crate::metadata::{OpenError, ProposeError};
 
 /// How long the first election may take.
@@ -88,11 +87,12 @@ impl RaftNode {
     ) -> Result<(Self, Identity), OpenError> {
         let (dir, configured, stopping) = (dir.to_owned(), configured.cloned(), CancellationToken::new());
         let token = stopping.clone();
-        let read = move || Stored::read(&disk, &dir, configured.as_ref(), (settings, token));
+        let read = move || Stored::open(&disk, &dir, configured.as_ref(), (settings, token));
         let joined = tokio::task::spawn_blocking(read).await;
         let Stored {
             identity,
             log,
+            log_bytes,
             machine,
         } = joined.map_err(|error| OpenError::Consensus {
             problem: error.to_string(),
@@ -102,7 +102,7 @@ impl RaftNode {
         let raft = started
             .await
             .map_err(|problem| OpenError::Consensus { problem })?;
-        let (snapshot_bytes, bytes_since_snapshot) = (settings.snapshot_bytes, AtomicU64::new(0));
+        let (snapshot_bytes, bytes_since_snapshot) = (settings.snapshot_bytes, AtomicU64::new(log_bytes));
         let node = Self {
             raft,
             log,
@@ -190,7 +190,9 @@ impl Consensus for RaftNode {
     }
 
     fn is_leader_known(&self) -> bool {
-        self.raft.server_metrics().borrow().current_leader.is_some()
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        metrics.running_state.is_ok() && metrics.current_leader.is_some()
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
@@ -245,78 +247,4 @@ async fn start(voter: u64, settings: &RaftSettings, log: LogStore, machine: Mach
     Raft::new(voter, config, NoPeers, log, machine)
         .await
         .map_err(|error| error.to_string())
-}
-
-/// What a directory holds.
-struct Stored {
-    identity: Identity,
-    log: LogStore,
-    machine: Machine,
-}
-
-impl Stored {
-    fn read(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        configured: Option<&BrokerId>,
-        (settings, stopping): (RaftSettings, CancellationToken),
-    ) -> Result<Self, OpenError> {
-        let (snapshot, stored) = SnapshotFile::open(Arc::clone(disk), dir)?;
-        let (identity, log) = match Identity::load(&**disk, dir, configured)? {
-            Some(identity) => (identity, Self::open_log(disk, dir, &settings, &snapshot)?),
-            None => Self::found(disk, dir, configured, &settings)?,
-        };
-        Ok(Self {
-            identity,
-            log,
-            machine: Machine::new(snapshot, stored, stopping),
-        })
-    }
-
-    fn open_log(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        settings: &RaftSettings,
-        snapshot: &SnapshotFile,
-    ) -> Result<LogStore, OpenError> {
-        let (wal, recovered) = Wal::open(Arc::clone(disk), dir, settings.wal)?;
-        let log = LogStore::new(wal, &recovered, dir)?;
-        match recovered.purged {
-            Some((purged, _)) if snapshot.next_index() <= purged => Err(OpenError::SnapshotMissing {
-                path: snapshot.path(),
-                purged,
-            }),
-            _ => Ok(log),
-        }
-    }
-
-    /// First start. The identity is stored last: without it nothing was ever acked, with it there must be a log.
-    fn found(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        configured: Option<&BrokerId>,
-        settings: &RaftSettings,
-    ) -> Result<(Identity, LogStore), OpenError> {
-        let path = Kind::Identity.path_in(dir);
-        let (wal, recovered) = if Wal::exists(&**disk, dir)? {
-            Wal::open(Arc::clone(disk), dir, settings.wal)?
-        } else {
-            (
-                Wal::create(Arc::clone(disk), dir, settings.wal)?,
-                crate::metadata::wal::Recovered::default(),
-            )
-        };
-        let log = LogStore::new(wal, &recovered, dir)?;
-        let is_empty = recovered.entries.is_empty() && recovered.vote.is_none() && recovered.purged.is_none();
-        if !is_empty || disk_has_snapshot(&**disk, dir)? {
-            return Err(OpenError::IdentityMissing { path });
-        }
-        let identity = Identity::first(configured)?;
-        identity.store(&**disk, dir)?;
-        Ok((identity, log))
-    }
-}
-
-fn disk_has_snapshot(disk: &dyn Disk, dir: &Path) -> Result<bool, OpenError> {
-    Ok(crate::metadata::document::read(disk, dir, Kind::Snapshot)?.is_some())
 }

@@ -2,6 +2,7 @@
 //!
 //! Its body is the length of the description (4 bytes, little-endian), the description and the state.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,7 +63,8 @@ impl SnapshotFile {
         {
             return Ok(());
         }
-        document::replace(&*self.disk, &self.dir, Kind::Snapshot, &join(meta, state))?;
+        let body = join(meta, state).map_err(DocumentError::io("encode", &self.path()))?;
+        document::replace(&*self.disk, &self.dir, Kind::Snapshot, &body)?;
         *current = Some(meta.clone());
         Ok(())
     }
@@ -102,10 +104,10 @@ pub(super) fn decode_state(bytes: &[u8]) -> Result<State, String> {
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
-fn join(meta: &SnapshotMeta, state: &[u8]) -> Vec<u8> {
-    let meta = serde_json::to_vec(meta).unwrap_or_default();
-    let length = u32::try_from(meta.len()).unwrap_or(0);
-    [&length.to_le_bytes()[..], &meta, state].concat()
+fn join(meta: &SnapshotMeta, state: &[u8]) -> Result<Vec<u8>, io::Error> {
+    let meta = serde_json::to_vec(meta)?;
+    let length = u32::try_from(meta.len()).map_err(io::Error::other)?;
+    Ok([&length.to_le_bytes()[..], &meta, state].concat())
 }
 
 fn split(body: &[u8]) -> Result<(SnapshotMeta, &[u8]), String> {

@@ -24,6 +24,23 @@ pub(super) struct Active {
     pub(super) last_index: Option<u64>,
 }
 
+impl Active {
+    /// Marks the segment as one that another follows, which exists. What was written before is durable already, so a
+    /// failure costs no more than that the loss of the newest file would not be seen.
+    pub(super) fn seal(&self) -> Result<(), WalError> {
+        let start = Place {
+            segment: self.segment,
+            position: self.end,
+        };
+        let mut bytes = Vec::new();
+        frame::encode(&mut bytes, start, &Record::Sealed)?;
+        self.file
+            .write_at(self.end, &bytes)
+            .map_err(WalError::io("write", &self.path))?;
+        self.file.sync_data().map_err(WalError::io("sync", &self.path))
+    }
+}
+
 /// What a new segment is told.
 #[derive(Clone, Copy)]
 pub(super) struct Begin<'a> {

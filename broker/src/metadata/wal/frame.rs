@@ -110,6 +110,7 @@ mod tests {
         prop_oneof![
             body().prop_map(Record::Vote),
             body().prop_map(Record::Committed),
+            Just(Record::Sealed),
             any::<u64>().prop_map(|since| Record::Truncate { since }),
             (any::<u64>(), body()).prop_map(|(index, body)| Record::Entry { index, body }),
             (any::<u64>(), body()).prop_map(|(upto, body)| Record::Purge { upto, body }),

@@ -275,12 +275,19 @@ impl Wal {
             }
             begun => self.poison_on_error(begun)?,
         };
+        let before = std::mem::replace(&mut self.active, active);
+        if let Err(error) = before.seal() {
+            tracing::warn!(%error, "a full segment of the metadata log is not marked as such");
+        }
         let Active {
             segment, last_index, ..
-        } = std::mem::replace(&mut self.active, active);
+        } = before;
         self.sealed.push_back(Sealed { segment, last_index });
         self.committed_is_unwritten = false;
-        self.remove_purged()
+        if let Err(error) = self.remove_purged() {
+            tracing::warn!(%error, "purged files of the metadata log stay for now");
+        }
+        self.check_poison()
     }
 
     fn reserve_in_active(&mut self, bytes: u64) -> Result<(), WalError> {

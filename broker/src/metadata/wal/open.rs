@@ -72,6 +72,13 @@ impl SegmentFile {
             return Err(WalError::damaged(&self.path, 0, problem));
         }
         let scan = scan::scan(&self.path, &self.bytes, &self.header, sealed_end)?;
+        if scan.sealed && sealed_end.is_none() {
+            let dir = self.path.parent().unwrap_or(&self.path);
+            let successor = self.header.segment.saturating_add(1);
+            return Err(WalError::Missing {
+                path: segment::path_of(dir, successor),
+            });
+        }
         let mut last_index = None;
         for (position, record) in scan.records {
             if let Record::Entry { index, .. } = record {

@@ -13,6 +13,8 @@ pub(crate) enum Record {
     Purge { upto: u64, body: Vec<u8> },
     /// How far entries are known to be committed; replaces the one before.
     Committed(Vec<u8>),
+    /// Ends a segment: from here on records are in the next one, which therefore has to be there.
+    Sealed,
 }
 
 impl Record {
@@ -21,6 +23,7 @@ impl Record {
     const TRUNCATE: u8 = 3;
     const PURGE: u8 = 4;
     const COMMITTED: u8 = 5;
+    const SEALED: u8 = 6;
 
     /// Number of the kind in the file; never 0, which is what unwritten space reads as.
     pub(super) fn kind(&self) -> u8 {
@@ -30,6 +33,7 @@ impl Record {
             Self::Truncate { .. } => Self::TRUNCATE,
             Self::Purge { .. } => Self::PURGE,
             Self::Committed(_) => Self::COMMITTED,
+            Self::Sealed => Self::SEALED,
         }
     }
 
@@ -40,6 +44,7 @@ impl Record {
             Self::Entry { index, body } => (Some(*index), body),
             Self::Truncate { since } => (Some(*since), &[]),
             Self::Purge { upto, body } => (Some(*upto), body),
+            Self::Sealed => (None, &[]),
         }
     }
 
@@ -52,6 +57,7 @@ impl Record {
         Some(match kind {
             Self::VOTE => Self::Vote(payload.to_vec()),
             Self::COMMITTED => Self::Committed(payload.to_vec()),
+            Self::SEALED if payload.is_empty() => Self::Sealed,
             Self::ENTRY => numbered().map(|(index, body)| Self::Entry { index, body })?,
             Self::PURGE => numbered().map(|(upto, body)| Self::Purge { upto, body })?,
             Self::TRUNCATE => numbered()

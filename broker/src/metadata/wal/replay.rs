@@ -25,6 +25,7 @@ impl Recovered {
         match record {
             Record::Vote(body) => self.vote = Some(body),
             Record::Committed(body) => self.committed = Some(body),
+            Record::Sealed => {}
             Record::Entry { index, body } => {
                 if self.next_index.is_some_and(|next| next != index) {
                     return Err(format!(

@@ -14,6 +14,8 @@ pub(super) struct Scan {
     pub(super) end: u64,
     /// Whether something that is neither a record nor unwritten space follows.
     pub(super) torn: bool,
+    /// Whether the segment says that another one follows.
+    pub(super) sealed: bool,
 }
 
 /// Reads the records of a segment. `sealed_end` is where its successor says that they end; the last segment has none.
@@ -27,6 +29,7 @@ pub(super) fn scan(
         records: Vec::new(),
         end: HEADER_BYTES as u64,
         torn: false,
+        sealed: false,
     };
     while let Some(frame) = frame_at(bytes, header.segment, scan.end) {
         let Some(record) = Record::decode(frame.kind, frame.payload) else {
@@ -36,6 +39,10 @@ pub(super) fn scan(
                 format!("unknown kind of record: {}", frame.kind),
             ));
         };
+        if record == Record::Sealed {
+            scan.sealed = true;
+            break;
+        }
         scan.records.push((scan.end, record));
         scan.end += frame.bytes() as u64;
     }

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use strandline_core::disk::{Disk, OpenMode};
 
 use super::*;
@@ -101,7 +104,7 @@ fn what_was_written_is_there_after_any_power_loss_and_nothing_comes_back() {
         let allowed = allowed(records, &state);
         for moment in from..=disk.moment() {
             for image in disk.crash_images(&start, moment) {
-                check_image(image, &allowed, &format!("write {number}, operation {moment}"));
+                check_image(&image, &allowed, &format!("write {number}, operation {moment}"));
                 images += 1;
             }
         }
@@ -109,12 +112,12 @@ fn what_was_written_is_there_after_any_power_loss_and_nothing_comes_back() {
         let whole = disk.crash_images(&start, from);
         whole
             .into_iter()
-            .for_each(|image| check_image(image, std::slice::from_ref(&state), "after an ack"));
+            .for_each(|image| check_image(&image, std::slice::from_ref(&state), "after an ack"));
     }
     assert!(images > 600, "{images} images");
 }
 
-fn check_image(image: Image, allowed: &[Recovered], context: &str) {
+fn check_image(image: &Image, allowed: &[Recovered], context: &str) {
     let disk = CrashDisk::of(image.clone());
     let (mut wal, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap_or_else(|error| {
         panic!("{context}: {error}");
@@ -125,7 +128,7 @@ fn check_image(image: Image, allowed: &[Recovered], context: &str) {
         "{context}: {found:?} is none of {allowed:?}"
     );
     for moment in 0..=disk.moment() {
-        for image in disk.crash_images(&image, moment) {
+        for image in disk.crash_images(image, moment) {
             let (_, again) = Wal::open(shared(&CrashDisk::of(image)), dir(), tiny()).unwrap();
             assert_eq!(again, recovered, "{context}: power lost again during recovery");
         }
@@ -226,7 +229,13 @@ fn a_missing_segment_is_refused_by_name() {
         .collect();
     names.sort();
     assert!(names.len() >= 4, "{names:?}");
-    for (missing, text) in [(0, "entry 0 is not there"), (1, names[1].as_str())] {
+    let last = names.len() - 1;
+    let expected = [
+        (0, "entry 0 is not there"),
+        (1, names[1].as_str()),
+        (last, names[last].as_str()),
+    ];
+    for (missing, text) in expected {
         let path = dir().join(&names[missing]);
         let file = disk.open(&path, OpenMode::Read).unwrap();
         let mut bytes = Vec::new();
@@ -371,5 +380,85 @@ fn what_is_read_back_after_a_kill_is_made_durable_first() {
             assert_eq!(found.entries, recovered.entries, "{failing:?}");
             assert_eq!(found.vote.as_deref(), Some(&b"relies on it"[..]));
         }
+    }
+}
+
+/// What a store may ask for next, in terms of the state it is in.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Vote(u8),
+    Append(u8),
+    Truncate(u8),
+    Purge(u8),
+    Reopen,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => any::<u8>().prop_map(Step::Vote),
+        5 => (1_u8..6).prop_map(Step::Append),
+        1 => any::<u8>().prop_map(Step::Truncate),
+        2 => any::<u8>().prop_map(Step::Purge),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+fn records_of(step: Step, state: &Recovered) -> Vec<Record> {
+    let next = state.next_index.unwrap_or(0);
+    let first = state.first_expected();
+    let within = |choice: u8| first + u64::from(choice) % (next - first).max(1);
+    match step {
+        Step::Vote(vote) => vec![Record::Vote(vec![vote])],
+        Step::Append(count) => (next..next + u64::from(count))
+            .map(|index| entry(index, index % 7))
+            .collect(),
+        Step::Truncate(choice) if next > first => vec![Record::Truncate {
+            since: within(choice),
+        }],
+        Step::Purge(choice) if next > first => vec![purge(within(choice))],
+        Step::Truncate(_) | Step::Purge(_) | Step::Reopen => Vec::new(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_sequence_of_writes_survives_a_power_loss_in_the_last(steps in vec(any_step(), 1..40)) {
+        let start = Image::with_dir(dir());
+        let disk = CrashDisk::of(start.clone());
+        let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
+        let (mut state, mut last) = (Recovered::default(), (Vec::new(), disk.moment()));
+        for (number, &step) in steps.iter().enumerate() {
+            if let Step::Reopen = step {
+                drop(wal);
+                let (reopened, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
+                prop_assert_eq!(without_committed(&recovered), after(&last.0, &state));
+                wal = reopened;
+            }
+            state = after(&last.0, &state);
+            last = (records_of(step, &state), disk.moment());
+            perform(&mut wal, &last.0, number).unwrap();
+        }
+        for moment in last.1..=disk.moment() {
+            for image in disk.crash_images(&start, moment) {
+                check_image(&image, &allowed(&last.0, &state), &format!("{steps:?}, operation {moment}"));
+            }
+        }
+    }
+
+    #[test]
+    fn no_content_of_a_file_makes_opening_panic(
+        edits in vec((any::<prop::sample::Index>(), vec(any::<u8>(), 1..40)), 0..4),
+        length in 0_u64..1200,
+    ) {
+        let disk = written();
+        let name = disk.list(dir()).unwrap().pop().unwrap().name;
+        let file = disk.open(&dir().join(name), OpenMode::Write).unwrap();
+        for (position, bytes) in edits {
+            file.write_at(position.index(1000) as u64, &bytes).unwrap();
+        }
+        file.set_len(length).unwrap();
+        let _ = Wal::open(shared(&disk), dir(), tiny());
     }
 }
