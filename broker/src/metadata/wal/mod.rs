@@ -17,11 +17,14 @@ mod record;
 mod replay;
 mod scan;
 mod segment;
+mod settings;
+mod space;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use error::WalError;
-pub(crate) use log::{Use, Wal, WalSettings};
+pub(crate) use log::Wal;
 pub(crate) use record::Record;
 pub(crate) use replay::Recovered;
+pub(crate) use settings::{Use, WalSettings};

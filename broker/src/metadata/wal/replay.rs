@@ -64,3 +64,78 @@ impl Recovered {
             .is_some_and(|(first, _)| *first != self.first_expected())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replayed(records: &[Record]) -> Result<Recovered, String> {
+        let mut recovered = Recovered::default();
+        records
+            .iter()
+            .try_for_each(|record| recovered.replay(record.clone()))?;
+        Ok(recovered)
+    }
+
+    fn entry(index: u64) -> Record {
+        Record::Entry {
+            index,
+            body: vec![index as u8],
+        }
+    }
+
+    fn purge(upto: u64) -> Record {
+        Record::Purge { upto, body: vec![9] }
+    }
+
+    fn indices(recovered: &Recovered) -> Vec<u64> {
+        recovered.entries.iter().map(|(index, _)| *index).collect()
+    }
+
+    #[test]
+    fn truncated_entries_are_gone_and_their_places_are_written_anew() {
+        let truncated = [
+            entry(0),
+            entry(1),
+            entry(2),
+            Record::Truncate { since: 1 },
+            entry(1),
+        ];
+        assert_eq!(indices(&replayed(&truncated).unwrap()), [0, 1]);
+        let refused = [entry(0), entry(1), Record::Truncate { since: 1 }, entry(2)];
+        assert!(replayed(&refused).is_err());
+    }
+
+    #[test]
+    fn purged_entries_are_gone_and_the_rest_follows_them() {
+        let purged = replayed(&[entry(0), entry(1), entry(2), purge(1)]).unwrap();
+        assert_eq!((indices(&purged), purged.first_expected()), (vec![2], 2));
+        assert!(!purged.has_hole());
+        let beyond = replayed(&[entry(0), purge(7), entry(8)]).unwrap();
+        assert_eq!(indices(&beyond), [8]);
+        assert!(replayed(&[entry(0), purge(7), entry(1)]).is_err());
+    }
+
+    #[test]
+    fn a_gap_is_seen() {
+        assert!(replayed(&[entry(0), entry(2)]).is_err());
+        assert!(replayed(&[entry(3)]).unwrap().has_hole());
+        assert!(replayed(&[entry(u64::MAX)]).is_err());
+    }
+
+    #[test]
+    fn the_last_vote_and_commit_position_count() {
+        let votes = [
+            Record::Vote(vec![1]),
+            Record::Committed(vec![1]),
+            Record::Vote(vec![2]),
+            Record::Committed(vec![3]),
+            Record::Sealed,
+        ];
+        let recovered = replayed(&votes).unwrap();
+        assert_eq!(
+            (recovered.vote, recovered.committed),
+            (Some(vec![2]), Some(vec![3]))
+        );
+    }
+}
