@@ -1,0 +1,1 @@
+"""Real processes and real clients for the suites beside this package."""

@@ -1,0 +1,108 @@
+"""A broker as its users start it: a real process with files, ports and a data directory of its own."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+from grpc import RpcError, StatusCode, insecure_channel
+
+from gufo.liftbridge.api_pb2 import DeleteStreamRequest
+from gufo.liftbridge.api_pb2_grpc import APIStub
+
+from harness import settings
+from harness.process import Process, ProcessFailed, START_WAIT, free_addresses
+
+
+class Broker:
+    """Keeps its ports and its data directory over restarts."""
+
+    def __init__(self, directory: Path, *, data_dir: Optional[Path] = None, nats_lines: str = "", lines: str = "") -> None:
+        """`lines` go to the broker's configuration file, `nats_lines` to that of its embedded NATS server."""
+        self.directory = directory
+        self.data_dir = data_dir or directory / "data"
+        self.grpc, self.nats = free_addresses(2)
+        self.nats_lines = nats_lines
+        self.lines = lines
+        self.process: Optional[Process] = None
+
+    @property
+    def nats_url(self) -> str:
+        return f"nats://{self.nats}"
+
+    def start(self, *, wrapper: Sequence[object] = ()) -> "Broker":
+        """Starts the process, under `wrapper` if one is given, and returns once it serves."""
+        self.spawn(wrapper=wrapper)
+        self._process().wait_for_ports([self.grpc, self.nats])
+        self._wait_until_serving()
+        return self
+
+    def spawn(self, *, wrapper: Sequence[object] = ()) -> Process:
+        """Starts the process and waits for nothing."""
+        command = [*wrapper, settings.broker_binary(), *self.arguments()]
+        self.process = Process(command, self.directory / "log")
+        return self.process
+
+    def arguments(self) -> List[object]:
+        """Liftbridge's own invocation, which must go on working unchanged."""
+        config = self._write_config()
+        return ["-c", config, "-d", self.data_dir, "--embedded-nats", "--raft-bootstrap-seed"]
+
+    def stop(self) -> int:
+        return self._process().stop()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def restart(self) -> "Broker":
+        self.stop()
+        return self.start()
+
+    def log(self) -> str:
+        return self._process().log()
+
+    def _process(self) -> Process:
+        if self.process is None:
+            raise RuntimeError("the broker has not been started")
+        return self.process
+
+    def _write_config(self) -> Path:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        nats_config = self.directory / "nats.conf"
+        nats_config.write_text(f"listen: {self.nats}\n{self.nats_lines}\n")
+        lines = [f"listen: {self.grpc}", "nats.embedded: true", f"nats.embedded.config: {nats_config}"]
+        if settings.against_liftbridge():
+            # It finds its own embedded server only when told where that is, and reports home unless told not to.
+            lines += [f'nats.servers: ["{self.nats_url}"]', "telemetry.enabled: false"]
+        config = self.directory / "broker.yaml"
+        config.write_text("\n".join([*lines, self.lines, ""]))
+        return config
+
+    def _wait_until_serving(self) -> None:
+        """Liftbridge listens before it can change streams; only the answer of a change tells."""
+        if "tls.cert" in self.lines:
+            return
+        deadline = time.monotonic() + START_WAIT
+        with insecure_channel(str(self.grpc)) as channel:
+            while time.monotonic() < deadline:
+                try:
+                    APIStub(channel).DeleteStream(DeleteStreamRequest(name="no-such-stream"), timeout=2)
+                except RpcError as error:
+                    if error.code() == StatusCode.NOT_FOUND:
+                        return
+                    last = error
+                time.sleep(0.02)
+        raise ProcessFailed(f"did not serve within {START_WAIT} s: {last}\n{self._process().tail()}")
+
+
+async def eventually(condition, what: str, seconds: float = 60.0):
+    """Polls until the condition gives something true, and returns that."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = await condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        await asyncio.sleep(0.02)

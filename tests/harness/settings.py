@@ -1,0 +1,33 @@
+"""What tests/run hands to the suites. A missing tool is an error and never a reason to skip."""
+
+import os
+from pathlib import Path
+
+
+def required(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise RuntimeError(f"{name} is not set: run the suites through tests/run")
+    return value
+
+
+def broker_binary() -> Path:
+    return Path(required("STRANDLINE_TEST_BROKER"))
+
+
+def nats_server_binary() -> Path:
+    return Path(required("STRANDLINE_TEST_NATS_SERVER"))
+
+
+def natscli_binary() -> Path:
+    return Path(required("STRANDLINE_TEST_NATSCLI"))
+
+
+def against_liftbridge() -> bool:
+    """Whether the suites run against a real Liftbridge, to check the suites themselves."""
+    return os.environ.get("STRANDLINE_TEST_KIND") == "liftbridge"
+
+
+def rounds() -> int:
+    """How often the kill suite kills."""
+    return int(os.environ.get("STRANDLINE_TEST_ROUNDS", "10"))
