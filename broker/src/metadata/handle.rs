@@ -17,7 +17,7 @@ use strandline_core::{BrokerId, Clock, LogId, StreamName};
 
 use super::consensus::Consensus;
 use super::identity::{Identity, random_id};
-use super::proposer::{Change, MAX_WAITING_CHANGES, Proposer, Request};
+use super::proposer::{Change, MAX_BATCH_ITEMS, MAX_WAITING_CHANGES, Proposer, Request};
 use super::raft::{RaftNode, RaftSettings};
 use super::{ChangeError, OpenError, ProposeError, ServerIdentity};
 
@@ -211,10 +211,12 @@ impl MetadataHandle {
 
     /// Reports that these logs of deleted streams are gone from this broker's disk, durably.
     pub(crate) async fn logs_removed(&self, logs: Vec<LogId>) -> Result<(), ChangeError> {
-        let broker = self.inner.broker.clone();
-        self.change(Change::plain(Command::LogsRemoved { broker, logs }))
-            .await
-            .map(|_| ())
+        for logs in logs.chunks(MAX_BATCH_ITEMS as usize) {
+            let (broker, logs) = (self.inner.broker.clone(), logs.to_vec());
+            self.change(Change::plain(Command::LogsRemoved { broker, logs }))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Answers what is waiting, closes the log and gives the directory free. Repeating it is harmless.

@@ -19,8 +19,8 @@ use super::{ChangeError, ProposeError};
 pub(super) const MAX_WAITING_CHANGES: usize = 1024;
 /// Most changes of one entry.
 const MAX_BATCH_CHANGES: usize = 256;
-/// Partitions from which on an entry takes no further creation: their placement makes up most of its size.
-const MAX_BATCH_PARTITIONS: u64 = 4096;
+/// Most replicas and log ids in the changes of one entry, unless a single change has more: they make up most of its size.
+pub(super) const MAX_BATCH_ITEMS: u64 = 4096;
 
 /// A change that is asked for.
 #[derive(Debug)]
@@ -84,14 +84,14 @@ impl Proposer {
 
     /// Takes what waits, up to the limits of an entry; a request that goes beyond them is handed back.
     fn gather(&mut self, first: Request) -> (Vec<Request>, Option<Request>) {
-        let mut partitions = first.partitions();
+        let mut items = first.items();
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH_CHANGES {
             let Ok(request) = self.requests.try_recv() else {
                 break;
             };
-            partitions = partitions.saturating_add(request.partitions());
-            if partitions > MAX_BATCH_PARTITIONS {
+            items = items.saturating_add(request.items());
+            if items > MAX_BATCH_ITEMS {
                 return (batch, Some(request));
             }
             batch.push(request);
@@ -137,12 +137,15 @@ impl Proposer {
 }
 
 impl Request {
-    fn partitions(&self) -> u64 {
+    fn items(&self) -> u64 {
         match &self.change {
             Change::Create { definition, .. } => {
                 u64::from(definition.partitions).saturating_mul(u64::from(definition.replication_factor))
             }
-            Change::Plain(_) => 0,
+            Change::Plain(command) => match &**command {
+                Command::LogsRemoved { logs, .. } => logs.len() as u64,
+                _ => 1,
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{PartitionEntry, State, StreamEntry};
+use super::{Broker, PartitionEntry, State, StreamEntry};
 use crate::LogId;
 
 /// A state that no sequence of commands leads to: what it was read from is damaged or was made by other means.
@@ -108,25 +108,18 @@ impl State {
     }
 
     fn verify_counts(&self) -> Result<(), InvalidState> {
-        let partitions: usize = self.streams.values().map(|stream| stream.partitions.len()).sum();
-        if partitions as u64 != self.partitions {
-            return Err(InvalidState::new(format!(
-                "{partitions} partitions, {} counted",
-                self.partitions
-            )));
-        }
+        let mut recount = Self::default();
         for broker in self.brokers.values() {
-            let held = self.partitions_on(&broker.id).count() as u64;
-            let led = self
-                .partitions_on(&broker.id)
-                .filter(|(_, _, entry)| entry.is_led_by(&broker.id))
-                .count();
-            if (held, led as u64) != (broker.partitions, broker.leaderships) {
-                return Err(InvalidState::new(format!(
-                    "broker {} is counted wrongly",
-                    broker.id
-                )));
-            }
+            let uncounted = Broker {
+                partitions: 0,
+                leaderships: 0,
+                ..broker.clone()
+            };
+            recount.brokers.insert(broker.id.clone(), uncounted);
+        }
+        self.streams.values().for_each(|stream| recount.count(stream));
+        if (recount.partitions, &recount.brokers) != (self.partitions, &self.brokers) {
+            return Err(InvalidState::new("partitions are counted wrongly".to_owned()));
         }
         Ok(())
     }

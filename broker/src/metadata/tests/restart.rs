@@ -262,3 +262,24 @@ async fn missing_and_damaged_files_are_refused_by_name_and_left_as_they_are() {
     assert_eq!(handle.state().streams().len(), 40);
     handle.shutdown().await;
 }
+
+#[tokio::test]
+async fn the_widest_streams_are_created_recorded_and_removed_many_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = open(disk(), dir.path(), RaftSettings::default()).await.unwrap();
+    let names = ["a", "b", "c", "d"];
+    let creations = names.map(|name| handle.create_stream(definition(name, 10_000)));
+    for created in futures_util::future::join_all(creations).await {
+        handle.logs_created(&created.unwrap()).await.unwrap();
+    }
+    for stream in names {
+        handle.delete_stream(&name(stream)).await.unwrap();
+    }
+    let pending: Vec<_> = handle.state().pending_removals(handle.broker()).collect();
+    assert_eq!(pending.len(), 40_000);
+    handle.logs_removed(pending).await.unwrap();
+    let handle = reopen(handle, dir.path()).await;
+    assert_eq!(handle.state().pending_removals(handle.broker()).count(), 0);
+    assert_eq!(handle.state().partition_count(), 0);
+    handle.shutdown().await;
+}

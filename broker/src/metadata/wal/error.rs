@@ -61,6 +61,14 @@ impl WalError {
         }
     }
 
+    /// The error with what the file system said, as one text.
+    pub(crate) fn in_full(&self) -> String {
+        match self {
+            Self::Io { source, .. } => format!("{self}: {source}"),
+            _ => self.to_string(),
+        }
+    }
+
     pub(super) fn damaged(path: &Path, position: u64, problem: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.to_owned(),
