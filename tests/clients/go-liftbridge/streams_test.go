@@ -142,8 +142,7 @@ func TestRetentionKeepsWhatItsLimitSays(t *testing.T) {
 			name := newStream(t, client, c.limit, lift.SegmentMaxBytes(1), lift.CleanerInterval(100*time.Millisecond))
 			publish(t, client, name, numbered(10))
 			eventually(t, "old segments are removed", func() bool {
-				s := subscribeDuringRetention(t, client, name, lift.StartAtEarliestReceived())
-				return s != nil && s.next(t).Offset() == c.oldest
+				return firstDuringRetention(t, client, name, lift.StartAtEarliestReceived()) == c.oldest
 			})
 			// An offset that is no longer kept starts at the oldest one.
 			s := subscribe(t, client, name, lift.StartAtOffset(0), lift.StopAtLatestReceived())
@@ -159,27 +158,42 @@ func TestRetentionByAgeLeavesNothingOldButTheNewestSegment(t *testing.T) {
 	publish(t, client, name, numbered(10))
 	eventually(t, "old segments are removed", func() bool {
 		newest := publish(t, client, name, []string{"newest"}, lift.AckPolicyAll())[0].Offset()
-		s := subscribeDuringRetention(t, client, name, lift.StartAtOffset(newest))
-		if s == nil {
+		switch first := firstDuringRetention(t, client, name, lift.StartAtOffset(newest)); first {
+		case newest:
+			return firstDuringRetention(t, client, name, lift.StartAtOffset(0), lift.StopAtOffset(newest)) >= 9
+		case unread:
+			return false
+		default:
+			t.Fatalf("the newest message is gone: got %d, want %d", first, newest)
 			return false
 		}
-		if first := s.next(t).Offset(); first != newest {
-			t.Fatalf("the newest message is gone: got %d, want %d", first, newest)
-		}
-		s = subscribeDuringRetention(t, client, name, lift.StartAtOffset(0), lift.StopAtOffset(newest))
-		return s != nil && s.next(t).Offset() >= 9
 	})
 }
 
-// subscribeDuringRetention returns nil where Liftbridge fails because a segment is being removed just then; ours never does.
-func subscribeDuringRetention(t *testing.T, client lift.Client, stream string, options ...lift.SubscriptionOption) *subscription {
+const unread = -1
+
+// firstDuringRetention returns the first offset that a subscription delivers. It is unread where Liftbridge ends the
+// subscription because the segment it reads is being removed; ours never does.
+func firstDuringRetention(t *testing.T, client lift.Client, stream string, options ...lift.SubscriptionOption) int64 {
 	t.Helper()
 	s, err := trySubscribe(t, client, stream, options...)
-	if err != nil && !upstream() {
+	if err == nil {
+		defer s.cancel()
+		select {
+		case message := <-s.messages:
+			return message.Offset()
+		case err = <-s.ended:
+			select {
+			case message := <-s.messages: // it came before the end
+				return message.Offset()
+			default:
+			}
+		case <-time.After(patience):
+			t.Fatalf("no message within %s", patience)
+		}
+	}
+	if !upstream() {
 		t.Fatal(err)
 	}
-	if err != nil {
-		return nil
-	}
-	return s
+	return unread
 }
