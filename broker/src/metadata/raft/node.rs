@@ -214,7 +214,7 @@ fn reserve_error(error: &WalError) -> ProposeError {
         WalError::Full { .. } => ProposeError::DiskFull,
         // The commands were not handed to consensus, but that the log has failed is what matters.
         error => ProposeError::Failed {
-            cause: error.to_string(),
+            cause: error.in_full(),
         },
     }
 }

@@ -237,9 +237,7 @@ impl Wal {
 
     pub(super) fn poison_on_error<T>(&mut self, result: Result<T, WalError>) -> Result<T, WalError> {
         if let Err(error) = &result {
-            let source =
-                std::error::Error::source(error).map_or(String::new(), |source| format!(": {source}"));
-            self.poison.get_or_insert_with(|| format!("{error}{source}"));
+            self.poison.get_or_insert_with(|| error.in_full());
         }
         result
     }
