@@ -12,10 +12,15 @@ pub(crate) const OTHER_VARIABLES: &[(&str, &str)] =
 /// Liftbridge's master key.
 const ENCRYPTION_KEY: &str = "LIFTBRIDGE_ENCRYPTION_KEY";
 
-/// The settings of these variables; the others are passed over. An empty variable counts as not set.
+/// How like a setting a variable has to be to count as a misspelt one.
+const MISSPELT: f64 = 0.8;
+
+/// The settings of these variables. An empty variable counts as not set. One that looks like a misspelt setting is an
+/// error; another one with our prefix may belong to whoever deploys us, so that it is only mentioned.
 pub(crate) fn settings(
     variables: impl Iterator<Item = (String, String)>,
     problems: &mut Problems,
+    notices: &mut Vec<String>,
 ) -> Vec<(String, Option<Raw>, Origin)> {
     let mut found: Vec<Variable> = Vec::new();
     let mut variables: Vec<_> = variables.filter(|(_, value)| !value.is_empty()).collect();
@@ -31,7 +36,13 @@ pub(crate) fn settings(
         }
         match keys::all().find(|key| key.variable() == rest) {
             Some(key) => add(&mut found, Variable { key: key.name, name, value }, problems),
-            None => problems.push(unknown(&name, rest)),
+            None => match misspelt(rest) {
+                Some(nearest) => {
+                    let origin = Origin::Environment(name.clone());
+                    problems.push(Problem::Unknown { origin, name, nearest: Some(nearest) });
+                }
+                None => notices.push(format!("environment variable {name} names no setting")),
+            },
         }
     }
     found
@@ -61,9 +72,9 @@ fn add(found: &mut Vec<Variable>, variable: Variable, problems: &mut Problems) {
     }
 }
 
-fn unknown(name: &str, rest: &str) -> Problem {
-    let nearest = keys::nearest(&rest.to_ascii_lowercase().replace('_', "."));
-    Problem::Unknown { origin: Origin::Environment(name.to_owned()), name: name.to_owned(), nearest }
+fn misspelt(rest: &str) -> Option<&'static str> {
+    let name = rest.to_ascii_lowercase().replace('_', ".");
+    keys::nearest(&name).filter(|nearest| strsim::normalized_damerau_levenshtein(&name, nearest) >= MISSPELT)
 }
 
 fn not_encrypted(name: String) -> Problem {
@@ -98,7 +109,7 @@ mod tests {
     fn read(variables: &[(&str, &str)]) -> (Vec<(String, String)>, Problems) {
         let mut problems = Problems::default();
         let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let found = settings(owned, &mut problems);
+        let found = settings(owned, &mut problems, &mut Vec::new());
         let found = found.into_iter().map(|(name, raw, _)| match raw {
             Some(Raw::Text(text)) => (name, text),
             other => panic!("{other:?}"),
@@ -120,7 +131,16 @@ mod tests {
     }
 
     #[test]
-    fn unknown_variables_with_our_prefixes_are_errors() {
+    fn variables_of_others_with_our_prefix_are_mentioned() {
+        for name in ["STRANDLINE_TEST_NATS_SERVER", "STRANDLINE_VERSION", "LIFTBRIDGE_IMAGE"] {
+            let (mut problems, mut notices) = (Problems::default(), Vec::new());
+            settings([(name.to_owned(), "x".to_owned())].into_iter(), &mut problems, &mut notices);
+            assert_eq!((problems, notices.len()), (Problems::default(), 1), "{name}");
+        }
+    }
+
+    #[test]
+    fn misspelt_variables_are_errors() {
         let (_, problems) = read(&[("STRANDLINE_LOGING_LEVEL", "debug")]);
         let expected = "environment variable STRANDLINE_LOGING_LEVEL: unknown setting STRANDLINE_LOGING_LEVEL; did you mean logging.level?";
         assert_eq!(problems.to_string(), expected);

@@ -43,17 +43,19 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, Problems> {
 
 /// Reads the configuration on behalf of an account.
 pub(crate) fn read_with(sources: &Sources, account: &Account) -> Result<Config, Problems> {
-    let (mut values, mut problems) = (Values::defaults(), Problems::default());
+    let (mut values, mut problems, mut notices) = (Values::defaults(), Problems::default(), Vec::new());
     if let Some(path) = &sources.file {
         let entries = from_file(Arc::new(path.clone()), &mut problems);
         values.lay_over(entries, &mut problems);
     }
-    let variables = environment::settings(sources.environment.iter().cloned(), &mut problems);
+    let variables = environment::settings(sources.environment.iter().cloned(), &mut problems, &mut notices);
     values.lay_over(variables, &mut problems);
     let flags = sources.flags.iter().cloned();
     let flags = flags.map(|(name, value, flag)| (name, Some(Raw::Text(value)), Origin::Flag(flag)));
     values.lay_over(flags.collect(), &mut problems);
-    resolve(values, sources.invocation, account, problems)
+    let mut config = resolve(values, sources.invocation, account, problems)?;
+    notices.append(&mut config.notices);
+    Ok(Config { notices, ..config })
 }
 
 fn from_file(path: Arc<PathBuf>, problems: &mut Problems) -> Vec<(String, Option<Raw>, Origin)> {

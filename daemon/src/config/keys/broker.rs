@@ -16,7 +16,7 @@ pub(super) const ADDRESSES: &[Key] = &[
         .flags("port", Some('p'), &[]),
     Key::new("data.dir", Kind::Path, "", "directory of all state; created if it is not there")
         .flags("data-dir", Some('d'), &[])
-        .default_note("see [the data directory](#the-data-directory)"),
+        .default_note("`~/.local/share/strandline`; `/var/lib/strandline` as root"),
 ];
 
 pub(super) const TLS_ABOUT: &str = "With `tls.cert` and `tls.key` the API is served over TLS only. Files are PEM and are \

@@ -1,0 +1,102 @@
+//! What a person sees once the broker runs.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// What there is to say.
+#[derive(Clone, Debug)]
+pub(super) struct Banner<'a> {
+    /// How the program was called, so that what is to be typed next works.
+    pub(super) program: &'a str,
+    /// Where the gRPC API listens.
+    pub(super) grpc: SocketAddr,
+    /// What clients are told.
+    pub(super) advertised: &'a str,
+    /// Where NATS is.
+    pub(super) nats: &'a str,
+    /// Where state is.
+    pub(super) data_dir: &'a Path,
+    /// Streams that are served.
+    pub(super) streams: usize,
+    /// Whether clients need certificates or keys, which the examples would have to name.
+    pub(super) tls: bool,
+}
+
+impl Banner<'_> {
+    /// The lines.
+    pub(super) fn text(&self) -> String {
+        let security = if self.tls { " (tls)" } else { "" };
+        let mut text = format!(
+            "strandline {} is running\n\n  grpc api  {}{security}, clients are told {}\n  nats      {}\n  data      {}\n  streams   {}\n",
+            env!("CARGO_PKG_VERSION"),
+            self.grpc,
+            self.advertised,
+            self.nats,
+            self.data_dir.display(),
+            self.streams,
+        );
+        text.push_str(&self.next());
+        text
+    }
+
+    fn next(&self) -> String {
+        let (program, servers) = (self.program, self.servers());
+        format!(
+            "\nType this in another terminal, or use any nats or liftbridge client:\n\n  \
+             {program} stream create orders --subject 'orders.*'{servers}\n  \
+             {program} publish orders 'hello, world'{servers}\n  \
+             {program} subscribe orders --from earliest --follow{servers}\n\n\
+             Stop with Ctrl-C.\n"
+        )
+    }
+
+    /// The flag that the examples need to find this broker.
+    fn servers(&self) -> String {
+        let usual = self.grpc.port() == 9292 && (self.grpc.ip().is_unspecified() || self.grpc.ip().is_loopback());
+        match (usual, self.tls) {
+            (true, false) => String::new(),
+            (_, false) => format!(" --servers {}", self.reachable()),
+            (_, true) => format!(" --servers {} --tls-ca FILE", self.reachable()),
+        }
+    }
+
+    fn reachable(&self) -> SocketAddr {
+        let mut address = self.grpc;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn banner(grpc: &str, tls: bool) -> String {
+        Banner {
+            program: "target/release/strandline",
+            grpc: grpc.parse().unwrap(),
+            advertised: "localhost:9292",
+            nats: "127.0.0.1:4222",
+            data_dir: Path::new("/d"),
+            streams: 2,
+            tls,
+        }
+        .text()
+    }
+
+    #[test]
+    fn addresses_the_data_directory_and_the_next_commands_are_shown() {
+        let text = banner("0.0.0.0:9292", false);
+        for part in ["0.0.0.0:9292", "127.0.0.1:4222", "/d", "target/release/strandline publish orders 'hello, world'\n"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn commands_name_the_broker_where_it_is_not_where_they_look() {
+        assert!(banner("0.0.0.0:9393", false).contains("--follow --servers 127.0.0.1:9393\n"));
+        assert!(banner("10.0.0.1:9292", true).contains("--servers 10.0.0.1:9292 --tls-ca FILE"));
+    }
+}

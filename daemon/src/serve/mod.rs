@@ -1,0 +1,132 @@
+//! `strandline serve`: a broker from start to stop.
+
+mod args;
+mod banner;
+mod logging;
+mod open_files;
+mod ready_file;
+mod signals;
+
+use std::io::Write;
+use std::time::Duration;
+
+use strandline_broker::settings::{ExternalNats, NatsMode};
+use strandline_broker::{Broker, StartError};
+
+use crate::config::{self, Config, Invocation};
+use crate::exit::{Exit, Failure, describe};
+
+pub(crate) use args::{ServeArgs, with_go_flags};
+pub(crate) use ready_file::Ready;
+
+/// Threads unless another number is set: the broker batches, so few of them carry far.
+const MAX_DEFAULT_WORKERS: usize = 4;
+/// Time for tasks that are in the middle of something once the broker is down.
+const RUNTIME_STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Reads the configuration and runs a broker until it is asked to stop.
+pub(crate) fn run(args: &ServeArgs, invocation: Invocation) -> Result<Exit, Failure> {
+    let config = config::read(&args.sources(invocation))
+        .map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
+    logging::start(&config.logging);
+    for notice in &config.notices {
+        tracing::warn!("{notice}");
+    }
+    open_files::raise();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers(&config))
+        .thread_name("strandline")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::with(Exit::Start, format!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(RUNTIME_STOP_TIMEOUT);
+    outcome
+}
+
+fn workers(config: &Config) -> usize {
+    if config.workers > 0 {
+        return config.workers;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_WORKERS)
+}
+
+async fn serve(config: Config) -> Result<Exit, Failure> {
+    let mut signals = signals::Signals::new()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.settings.data_dir.display(), "starting");
+    let broker = tokio::select! {
+        started = Broker::start(config.settings.clone()) => started.map_err(|error| start_failure(&error))?,
+        _ = signals.stop() => return Ok(Exit::Success),
+    };
+    let ready = ready(&broker, &config);
+    let ready_file = match &config.ready_file {
+        Some(path) => Some(ready_file::ReadyFile::write(path, &ready)?),
+        None => None,
+    };
+    announce(&broker, &config, &ready);
+    signals.stop().await;
+    tracing::info!("stopping; a second signal stops at once");
+    let exit = tokio::select! {
+        () = broker.shutdown() => Exit::Success,
+        at_once = signals.stop() => at_once,
+    };
+    drop(ready_file);
+    match exit {
+        Exit::Success => tracing::info!("stopped"),
+        // Nothing that was acked is lost, but the next start has to look through the ends of the logs.
+        at_once => {
+            tracing::warn!("stopped at once");
+            std::process::exit(at_once as i32);
+        }
+    }
+    Ok(exit)
+}
+
+fn start_failure(error: &StartError) -> Failure {
+    Failure::with(Exit::Start, describe(error))
+}
+
+fn ready(broker: &Broker, config: &Config) -> Ready {
+    Ready {
+        pid: std::process::id(),
+        grpc: broker.grpc_addr().to_string(),
+        nats: broker.nats_addr().map(|address| address.to_string()),
+        server_id: broker.server_id(),
+        data_dir: config.settings.data_dir.clone(),
+    }
+}
+
+/// Tells people on the standard output, and machines in the log.
+fn announce(broker: &Broker, config: &Config, ready: &Ready) {
+    let settings = &config.settings;
+    let port = settings.advertised_port(broker.grpc_addr().port());
+    let advertised = format!("{}:{port}", settings.advertised_host());
+    let nats = match (&ready.nats, &settings.nats) {
+        (Some(address), _) => format!("{address} (embedded)"),
+        (None, NatsMode::External(ExternalNats { servers, .. })) => servers.join(", "),
+        (None, NatsMode::Embedded(_)) => "embedded, without a listener".to_owned(),
+    };
+    tracing::info!(
+        grpc = %ready.grpc,
+        %advertised,
+        %nats,
+        server_id = %ready.server_id,
+        streams = broker.stream_count(),
+        "serving"
+    );
+    if config.logging.json {
+        return;
+    }
+    let banner = banner::Banner {
+        program: &crate::program(),
+        grpc: broker.grpc_addr(),
+        advertised: &advertised,
+        nats: &nats,
+        data_dir: &settings.data_dir,
+        streams: broker.stream_count(),
+        tls: settings.grpc_tls.is_some(),
+    };
+    // Whoever closed the output does not want to read it.
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(banner.text().as_bytes()).and_then(|()| output.flush());
+}
