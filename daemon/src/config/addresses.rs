@@ -17,9 +17,15 @@ pub(crate) struct Addresses {
 /// Liftbridge's rules. A port that they would ignore is an error.
 pub(crate) fn addresses(values: &Values, problems: &mut Problems, notices: &mut Vec<String>) -> Addresses {
     let host = values.text("host").map(bare_host);
-    let port = values.integer("port").and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+    let port = values
+        .integer("port")
+        .and_then(|port| u16::try_from(port).ok())
+        .unwrap_or_default();
     let Some(listen) = values.address("listen").cloned() else {
-        return Addresses { listen: Address { host, port }, advertise: None };
+        return Addresses {
+            listen: Address { host, port },
+            advertise: None,
+        };
     };
     let Some(host) = host else {
         if values.is_set("port") && port != listen.port {
@@ -33,7 +39,10 @@ pub(crate) fn addresses(values: &Values, problems: &mut Problems, notices: &mut 
                 ),
             });
         }
-        return Addresses { listen, advertise: None };
+        return Addresses {
+            listen,
+            advertise: None,
+        };
     };
     if !values.is_set("port") && port != listen.port {
         notices.push(format!(
@@ -41,12 +50,21 @@ pub(crate) fn addresses(values: &Values, problems: &mut Problems, notices: &mut 
             listen.port
         ));
     }
-    Addresses { listen, advertise: Some(Address { host: Some(host), port }) }
+    Addresses {
+        listen,
+        advertise: Some(Address {
+            host: Some(host),
+            port,
+        }),
+    }
 }
 
 /// An IPv6 address may have come in brackets.
 fn bare_host(host: &str) -> String {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).to_owned()
+    host.strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host)
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -64,18 +82,32 @@ mod tests {
     fn resolve(settings: &[(&str, &str)]) -> Outcome {
         let (mut values, mut problems, mut notices) = (Values::defaults(), Problems::default(), Vec::new());
         let flag = |(name, text): &(&str, &str)| {
-            ((*name).to_owned(), Some(Raw::Text((*text).to_owned())), Origin::Flag("--set".to_owned()))
+            (
+                (*name).to_owned(),
+                Some(Raw::Text((*text).to_owned())),
+                Origin::Flag("--set".to_owned()),
+            )
         };
         values.lay_over(settings.iter().map(flag).collect(), &mut problems);
         let found = addresses(&values, &mut problems, &mut notices);
         let advertise = found.advertise.map(|address| address.to_string());
-        Outcome { listen: found.listen.to_string(), advertise, notices: notices.len(), problems }
+        Outcome {
+            listen: found.listen.to_string(),
+            advertise,
+            notices: notices.len(),
+            problems,
+        }
     }
 
     #[test]
     fn listen_and_host_combine_as_with_liftbridge() {
-        let (listen, host, port) = (("listen", "192.168.0.1:4222"), ("host", "my-host"), ("port", "4333"));
-        let cases: [(&[(&str, &str)], &str, Option<&str>); 6] = [
+        let (listen, host, port) = (
+            ("listen", "192.168.0.1:4222"),
+            ("host", "my-host"),
+            ("port", "4333"),
+        );
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+        let cases: [Case<'_>; 6] = [
             (&[], "0.0.0.0:9292", None),
             (&[port], "0.0.0.0:4333", None),
             (&[host, port], "my-host:4333", None),
@@ -85,7 +117,10 @@ mod tests {
         ];
         for (settings, expected_listen, advertise) in cases {
             let outcome = resolve(settings);
-            assert_eq!((outcome.listen.as_str(), outcome.advertise.as_deref()), (expected_listen, advertise));
+            assert_eq!(
+                (outcome.listen.as_str(), outcome.advertise.as_deref()),
+                (expected_listen, advertise)
+            );
             assert_eq!(outcome.problems, Problems::default());
         }
     }
@@ -93,14 +128,27 @@ mod tests {
     #[test]
     fn a_default_port_beside_a_listened_one_is_pointed_out() {
         assert_eq!(resolve(&[("listen", "a:4222"), ("host", "b")]).notices, 1);
-        assert_eq!(resolve(&[("listen", "a:4222"), ("host", "b"), ("port", "9292")]).notices, 0);
+        assert_eq!(
+            resolve(&[("listen", "a:4222"), ("host", "b"), ("port", "9292")]).notices,
+            0
+        );
     }
 
     #[test]
     fn a_port_that_would_be_ignored_is_a_contradiction() {
         let outcome = resolve(&[("listen", "a:4222"), ("port", "9393")]);
-        assert!(matches!(outcome.problems.0.as_slice(), [Problem::Contradiction { key: "listen", other_key: "port", .. }]));
-        assert_eq!(resolve(&[("listen", "a:4222"), ("port", "4222")]).problems, Problems::default());
+        assert!(matches!(
+            outcome.problems.0.as_slice(),
+            [Problem::Contradiction {
+                key: "listen",
+                other_key: "port",
+                ..
+            }]
+        ));
+        assert_eq!(
+            resolve(&[("listen", "a:4222"), ("port", "4222")]).problems,
+            Problems::default()
+        );
     }
 
     #[test]

@@ -35,7 +35,11 @@ impl Account {
         }
         // The XDG specification has relative paths ignored.
         let data_home = self.xdg_data_home.clone().filter(|path| path.is_absolute());
-        let home = self.home.as_ref().filter(|path| path.is_absolute()).map(|home| home.join(".local/share"));
+        let home = self
+            .home
+            .as_ref()
+            .filter(|path| path.is_absolute())
+            .map(|home| home.join(".local/share"));
         data_home.or(home).map(|base| base.join("strandline"))
     }
 }
@@ -45,14 +49,28 @@ mod tests {
     use super::*;
 
     fn default(is_root: bool, xdg: Option<&str>, home: Option<&str>) -> Option<PathBuf> {
-        Account { is_root, xdg_data_home: xdg.map(PathBuf::from), home: home.map(PathBuf::from) }.default_data_dir()
+        Account {
+            is_root,
+            xdg_data_home: xdg.map(PathBuf::from),
+            home: home.map(PathBuf::from),
+        }
+        .default_data_dir()
     }
 
     #[test]
     fn a_user_has_it_in_the_home_directory_and_root_in_the_systems() {
-        assert_eq!(default(false, None, Some("/home/u")), Some("/home/u/.local/share/strandline".into()));
-        assert_eq!(default(false, Some("/data"), Some("/home/u")), Some("/data/strandline".into()));
-        assert_eq!(default(false, Some("data"), Some("/home/u")), Some("/home/u/.local/share/strandline".into()));
+        assert_eq!(
+            default(false, None, Some("/home/u")),
+            Some("/home/u/.local/share/strandline".into())
+        );
+        assert_eq!(
+            default(false, Some("/data"), Some("/home/u")),
+            Some("/data/strandline".into())
+        );
+        assert_eq!(
+            default(false, Some("data"), Some("/home/u")),
+            Some("/home/u/.local/share/strandline".into())
+        );
         assert_eq!(default(true, None, Some("/root")), Some(SYSTEM.into()));
     }
 

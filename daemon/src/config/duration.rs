@@ -63,15 +63,26 @@ fn component<'t>(rest: &'t str, whole: &str) -> Result<(u64, &'t str), InvalidDu
     if integer.is_empty() && fraction.is_empty() {
         return Err(InvalidDuration::Form);
     }
-    let Some((unit, after)) =
-        UNITS.iter().find_map(|(name, nanos)| Some((*nanos, rest.strip_prefix(name)?)))
+    let Some((unit, after)) = UNITS
+        .iter()
+        .find_map(|(name, nanos)| Some((*nanos, rest.strip_prefix(name)?)))
     else {
         let unitless = rest.is_empty() && !integer.is_empty();
-        return Err(if unitless { InvalidDuration::NoUnit(whole.to_owned()) } else { InvalidDuration::Form });
+        return Err(if unitless {
+            InvalidDuration::NoUnit(whole.to_owned())
+        } else {
+            InvalidDuration::Form
+        });
     };
-    let integer: u64 = if integer.is_empty() { 0 } else { integer.parse().map_err(|_| InvalidDuration::TooLong)? };
+    let integer: u64 = if integer.is_empty() {
+        0
+    } else {
+        integer.parse().map_err(|_| InvalidDuration::TooLong)?
+    };
     let nanos = integer.checked_mul(unit).ok_or(InvalidDuration::TooLong)?;
-    let nanos = nanos.checked_add(fraction_of(fraction, unit)).ok_or(InvalidDuration::TooLong)?;
+    let nanos = nanos
+        .checked_add(fraction_of(fraction, unit))
+        .ok_or(InvalidDuration::TooLong)?;
     Ok((nanos, after))
 }
 
@@ -98,7 +109,14 @@ pub(crate) fn show(duration: Duration) -> String {
         return "0s".to_owned();
     }
     let mut text = String::new();
-    for (name, unit) in [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)] {
+    for (name, unit) in [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+        ("ns", 1),
+    ] {
         let count = nanos / unit;
         nanos %= unit;
         if count > 0 {
@@ -143,7 +161,12 @@ mod tests {
         }
         assert_eq!(parse("15"), Err(InvalidDuration::NoUnit("15".to_owned())));
         assert_eq!(parse("-1s"), Err(InvalidDuration::Negative));
-        for text in ["9223372036854775808ns", "99999999999999999999h", "2562048h", "2562047h48m"] {
+        for text in [
+            "9223372036854775808ns",
+            "99999999999999999999h",
+            "2562048h",
+            "2562047h48m",
+        ] {
             assert_eq!(parse(text), Err(InvalidDuration::TooLong), "{text}");
         }
     }

@@ -11,7 +11,9 @@ use super::values::{Setting, Values};
 pub(crate) fn check(values: &Values, problems: &mut Problems) -> Vec<String> {
     let mut notices = Vec::new();
     for key in keys::all() {
-        let Some(setting) = values.get(key.name).filter(|setting| setting.origin.is_set()) else { continue };
+        let Some(setting) = values.get(key.name).filter(|setting| setting.origin.is_set()) else {
+            continue;
+        };
         let Some(value) = &setting.value else { continue };
         match key.effect {
             Effect::Built => {}
@@ -21,7 +23,10 @@ pub(crate) fn check(values: &Values, problems: &mut Problems) -> Vec<String> {
             Effect::NotBuilt { .. } => {}
             Effect::Idle { .. } if is_any_of(key, value, &[key.default]) => {}
             Effect::Idle { what } => {
-                notices.push(format!("{} ({}) has no effect: this version has not got {what}", key.name, setting.origin));
+                notices.push(format!(
+                    "{} ({}) has no effect: this version has not got {what}",
+                    key.name, setting.origin
+                ));
             }
         }
     }
@@ -30,12 +35,23 @@ pub(crate) fn check(values: &Values, problems: &mut Problems) -> Vec<String> {
 }
 
 fn is_any_of(key: &Key, value: &Value, texts: &[&str]) -> bool {
-    texts.iter().any(|text| key.kind.read(&Raw::Text((*text).to_owned())).as_ref() == Ok(value))
+    texts
+        .iter()
+        .any(|text| key.kind.read(&Raw::Text((*text).to_owned())).as_ref() == Ok(value))
 }
 
 fn refused(key: &Key, setting: &Setting, value: &Value, reason: &'static str) -> Problem {
-    let value = if key.secret { "***".to_owned() } else { value.to_string() };
-    Problem::NotBuilt { origin: setting.origin.clone(), key: key.name.to_owned(), value, reason }
+    let value = if key.secret {
+        "***".to_owned()
+    } else {
+        value.to_string()
+    };
+    Problem::NotBuilt {
+        origin: setting.origin.clone(),
+        key: key.name.to_owned(),
+        value,
+        reason,
+    }
 }
 
 /// A cluster that is founded by this broker alone is what there is.
@@ -62,7 +78,11 @@ mod tests {
     fn check_all(settings: &[(&str, &str)]) -> (Vec<String>, Problems) {
         let (mut values, mut problems) = (Values::defaults(), Problems::default());
         let flag = |(name, text): &(&str, &str)| {
-            ((*name).to_owned(), Some(Raw::Text((*text).to_owned())), Origin::Flag("--set".to_owned()))
+            (
+                (*name).to_owned(),
+                Some(Raw::Text((*text).to_owned())),
+                Origin::Flag("--set".to_owned()),
+            )
         };
         values.lay_over(settings.iter().map(flag).collect(), &mut problems);
         assert_eq!(problems, Problems::default());
@@ -87,7 +107,10 @@ mod tests {
         ];
         for (name, value) in cases {
             let (_, problems) = check_all(&[(name, value)]);
-            assert!(matches!(problems.0.as_slice(), [Problem::NotBuilt { key, .. }] if key == name), "{name}: {problems}");
+            assert!(
+                matches!(problems.0.as_slice(), [Problem::NotBuilt { key, .. }] if key == name),
+                "{name}: {problems}"
+            );
         }
     }
 
@@ -109,7 +132,10 @@ mod tests {
 
     #[test]
     fn what_has_nothing_to_act_on_is_named() {
-        let (notices, problems) = check_all(&[("clustering.replica.max.lag.time", "20s"), ("groups.consumer.timeout", "1m")]);
+        let (notices, problems) = check_all(&[
+            ("clustering.replica.max.lag.time", "20s"),
+            ("groups.consumer.timeout", "1m"),
+        ]);
         assert_eq!(problems, Problems::default());
         let expected = "clustering.replica.max.lag.time (--set) has no effect: this version has not got replication, there is one broker";
         assert_eq!(notices.first().map(String::as_str), Some(expected));
@@ -118,7 +144,10 @@ mod tests {
 
     #[test]
     fn a_broker_may_be_its_own_only_peer() {
-        let own = [("clustering.server.id", "a"), ("clustering.raft.bootstrap.peers", "a")];
+        let own = [
+            ("clustering.server.id", "a"),
+            ("clustering.raft.bootstrap.peers", "a"),
+        ];
         assert_eq!(check_all(&own), (Vec::new(), Problems::default()));
     }
 }

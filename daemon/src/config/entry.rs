@@ -1,5 +1,8 @@
 //! What a configuration file says, before anything is checked.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::value::Raw;
 
 /// One setting as a file has it: the parts of its name joined by dots.
@@ -11,6 +14,8 @@ pub(crate) struct Entry {
     pub(crate) raw: Option<Raw>,
     /// The line of the name, from 1; 0 when it is not known.
     pub(crate) line: usize,
+    /// The file if another one was included; none = the configuration file.
+    pub(crate) file: Option<Arc<PathBuf>>,
 }
 
 /// A file that cannot be read as its format.
@@ -21,15 +26,21 @@ pub(crate) struct SyntaxError {
     pub(crate) reason: String,
     /// The line, from 1; 0 when it is not known.
     pub(crate) line: usize,
+    /// The file if another one was included; none = the configuration file.
+    pub(crate) file: Option<Arc<PathBuf>>,
 }
 
 impl SyntaxError {
     pub(crate) fn new(line: usize, reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), line }
+        Self { reason: reason.into(), line, file: None }
     }
 }
 
 /// The name of a setting inside a section.
 pub(crate) fn join(section: &str, name: &str) -> String {
-    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
+    if section.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{section}.{name}")
+    }
 }

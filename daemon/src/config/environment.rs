@@ -7,8 +7,10 @@ use super::value::{Origin, Raw};
 /// Prefixes of variables; the second is Liftbridge's.
 pub(crate) const PREFIXES: [&str; 2] = ["STRANDLINE_", "LIFTBRIDGE_"];
 /// Variables with our prefixes that are no settings of a broker, with what they are for.
-pub(crate) const OTHER_VARIABLES: &[(&str, &str)] =
-    &[("SERVERS", "servers that the client commands connect to, instead of `--servers`")];
+pub(crate) const OTHER_VARIABLES: &[(&str, &str)] = &[(
+    "SERVERS",
+    "servers that the client commands connect to, instead of `--servers`",
+)];
 /// Liftbridge's master key.
 const ENCRYPTION_KEY: &str = "LIFTBRIDGE_ENCRYPTION_KEY";
 
@@ -26,7 +28,9 @@ pub(crate) fn settings(
     let mut variables: Vec<_> = variables.filter(|(_, value)| !value.is_empty()).collect();
     variables.sort();
     for (name, value) in variables {
-        let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) else { continue };
+        let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) else {
+            continue;
+        };
         if is_foreign(rest, &value) {
             continue;
         }
@@ -35,11 +39,23 @@ pub(crate) fn settings(
             continue;
         }
         match keys::all().find(|key| key.variable() == rest) {
-            Some(key) => add(&mut found, Variable { key: key.name, name, value }, problems),
+            Some(key) => add(
+                &mut found,
+                Variable {
+                    key: key.name,
+                    name,
+                    value,
+                },
+                problems,
+            ),
             None => match misspelt(rest) {
                 Some(nearest) => {
                     let origin = Origin::Environment(name.clone());
-                    problems.push(Problem::Unknown { origin, name, nearest: Some(nearest) });
+                    problems.push(Problem::Unknown {
+                        origin,
+                        name,
+                        nearest: Some(nearest),
+                    });
                 }
                 None => notices.push(format!("environment variable {name} names no setting")),
             },
@@ -47,7 +63,13 @@ pub(crate) fn settings(
     }
     found
         .into_iter()
-        .map(|found| (found.key.to_owned(), Some(Raw::Text(found.value)), Origin::Environment(found.name)))
+        .map(|found| {
+            (
+                found.key.to_owned(),
+                Some(Raw::Text(found.value)),
+                Origin::Environment(found.name),
+            )
+        })
         .collect()
 }
 
@@ -92,12 +114,17 @@ fn is_foreign(rest: &str, value: &str) -> bool {
     let link = |suffix: &str| rest == suffix || rest.ends_with(&format!("_{suffix}"));
     let of_a_service = link("SERVICE_HOST") || link("SERVICE_PORT") || rest.contains("SERVICE_PORT_");
     let of_a_port = link("PORT") && value.contains("://");
-    of_a_service || of_a_port || is_port_detail(rest) || OTHER_VARIABLES.iter().any(|(other, _)| *other == rest)
+    of_a_service
+        || of_a_port
+        || is_port_detail(rest)
+        || OTHER_VARIABLES.iter().any(|(other, _)| *other == rest)
 }
 
 /// `..._PORT_9292_TCP`, `..._PORT_9292_TCP_ADDR` and the like.
 fn is_port_detail(rest: &str) -> bool {
-    let Some((_, detail)) = rest.split_once("PORT_") else { return false };
+    let Some((_, detail)) = rest.split_once("PORT_") else {
+        return false;
+    };
     let digits = detail.trim_start_matches(|c: char| c.is_ascii_digit());
     digits.len() < detail.len() && (digits.starts_with("_TCP") || digits.starts_with("_UDP"))
 }
@@ -108,7 +135,9 @@ mod tests {
 
     fn read(variables: &[(&str, &str)]) -> (Vec<(String, String)>, Problems) {
         let mut problems = Problems::default();
-        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let found = settings(owned, &mut problems, &mut Vec::new());
         let found = found.into_iter().map(|(name, raw, _)| match raw {
             Some(Raw::Text(text)) => (name, text),
@@ -126,15 +155,26 @@ mod tests {
             ("LIFTBRIDGE_HOST", ""),
         ]);
         let expected = [("logging.level", "debug"), ("streams.retention.max.age", "24h")];
-        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(
+            found,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
         assert_eq!(problems, Problems::default());
     }
 
     #[test]
     fn variables_of_others_with_our_prefix_are_mentioned() {
-        for name in ["STRANDLINE_TEST_NATS_SERVER", "STRANDLINE_VERSION", "LIFTBRIDGE_IMAGE"] {
+        for name in [
+            "STRANDLINE_TEST_NATS_SERVER",
+            "STRANDLINE_VERSION",
+            "LIFTBRIDGE_IMAGE",
+        ] {
             let (mut problems, mut notices) = (Problems::default(), Vec::new());
-            settings([(name.to_owned(), "x".to_owned())].into_iter(), &mut problems, &mut notices);
+            settings(
+                [(name.to_owned(), "x".to_owned())].into_iter(),
+                &mut problems,
+                &mut notices,
+            );
             assert_eq!((problems, notices.len()), (Problems::default(), 1), "{name}");
         }
     }
@@ -160,7 +200,10 @@ mod tests {
             ("STRANDLINE_SERVERS", "a:1"),
         ]);
         assert_eq!((found, problems), (Vec::new(), Problems::default()));
-        assert_eq!(read(&[("LIFTBRIDGE_PORT", "9393")]).0, [("port".to_owned(), "9393".to_owned())]);
+        assert_eq!(
+            read(&[("LIFTBRIDGE_PORT", "9393")]).0,
+            [("port".to_owned(), "9393".to_owned())]
+        );
     }
 
     #[test]
@@ -168,13 +211,19 @@ mod tests {
         let (found, problems) = read(&[("STRANDLINE_PORT", "1"), ("LIFTBRIDGE_PORT", "1")]);
         assert_eq!((found.len(), problems), (1, Problems::default()));
         let (_, problems) = read(&[("STRANDLINE_PORT", "1"), ("LIFTBRIDGE_PORT", "2")]);
-        assert!(problems.to_string().contains("STRANDLINE_PORT") && problems.to_string().contains("LIFTBRIDGE_PORT"));
+        assert!(
+            problems.to_string().contains("STRANDLINE_PORT")
+                && problems.to_string().contains("LIFTBRIDGE_PORT")
+        );
     }
 
     #[test]
     fn an_encryption_key_is_refused_and_not_shown() {
         let (_, problems) = read(&[("LIFTBRIDGE_ENCRYPTION_KEY", "0123456789abcdef")]);
         let text = problems.to_string();
-        assert!(text.contains("LIFTBRIDGE_ENCRYPTION_KEY") && !text.contains("0123456789abcdef"), "{text}");
+        assert!(
+            text.contains("LIFTBRIDGE_ENCRYPTION_KEY") && !text.contains("0123456789abcdef"),
+            "{text}"
+        );
     }
 }

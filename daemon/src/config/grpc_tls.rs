@@ -36,33 +36,64 @@ pub(crate) fn grpc_tls(values: &Values, problems: &mut Problems) -> Option<GrpcT
             reason: "say true to have client certificates checked, or false to leave them unchecked",
         });
     }
-    let client_ca = if wants_clients { client_authorities(values, problems) } else { None };
-    let mut read = |name: &'static str, path: &Path, marker: &str| read_pem(values, name, path, marker, problems);
+    let client_ca = if wants_clients {
+        client_authorities(values, problems)
+    } else {
+        None
+    };
+    let mut read =
+        |name: &'static str, path: &Path, marker: &str| read_pem(values, name, path, marker, problems);
     let (cert_pem, key_pem) = (read(CERT, &cert, "CERTIFICATE"), read(KEY, &key, "PRIVATE KEY"));
     let client_ca_pem = client_ca.map(|path| read(CLIENT_CA, &path, "CERTIFICATE"));
     match client_ca_pem {
-        None => Some(GrpcTls { cert_pem: cert_pem?, key_pem: key_pem?, client_ca_pem: None }),
-        Some(ca) => Some(GrpcTls { cert_pem: cert_pem?, key_pem: key_pem?, client_ca_pem: Some(ca?) }),
+        None => Some(GrpcTls {
+            cert_pem: cert_pem?,
+            key_pem: key_pem?,
+            client_ca_pem: None,
+        }),
+        Some(ca) => Some(GrpcTls {
+            cert_pem: cert_pem?,
+            key_pem: key_pem?,
+            client_ca_pem: Some(ca?),
+        }),
     }
 }
 
 fn check_incomplete(values: &Values, wants_clients: bool, problems: &mut Problems) {
     let mut needs = |key: &'static str, missing: &'static str, reason: &'static str| {
-        problems.push(Problem::Incomplete { origin: values.origin(key), key, missing, reason });
+        problems.push(Problem::Incomplete {
+            origin: values.origin(key),
+            key,
+            missing,
+            reason,
+        });
     };
     match (values.is_set(CERT), values.is_set(KEY)) {
         (true, _) => needs(CERT, KEY, "a certificate is of no use without its private key"),
         (_, true) => needs(KEY, CERT, "a private key is of no use without its certificate"),
-        _ if wants_clients => needs(CLIENTS, CERT, "client certificates are checked over tls only; set tls.cert and tls.key"),
+        _ if wants_clients => needs(
+            CLIENTS,
+            CERT,
+            "client certificates are checked over tls only; set tls.cert and tls.key",
+        ),
         _ if values.is_set(CLIENT_CA) && !values.is_set(CLIENTS) => {
-            needs(CLIENT_CA, CERT, "client certificates are checked over tls only; set tls.cert and tls.key");
+            needs(
+                CLIENT_CA,
+                CERT,
+                "client certificates are checked over tls only; set tls.cert and tls.key",
+            );
         }
         _ => {}
     }
 }
 
 fn client_authorities(values: &Values, problems: &mut Problems) -> Option<PathBuf> {
-    let found = values.path(CLIENT_CA).or_else(|| SYSTEM_AUTHORITIES.iter().map(PathBuf::from).find(|path| path.exists()));
+    let found = values.path(CLIENT_CA).or_else(|| {
+        SYSTEM_AUTHORITIES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.exists())
+    });
     if found.is_none() {
         problems.push(Problem::Incomplete {
             origin: values.origin(CLIENTS),
@@ -82,7 +113,11 @@ fn read_pem(
     marker: &str,
     problems: &mut Problems,
 ) -> Option<Vec<u8>> {
-    let invalid = |reason| Problem::Invalid { origin: values.origin(name), key: name, reason };
+    let invalid = |reason| Problem::Invalid {
+        origin: values.origin(name),
+        key: name,
+        reason,
+    };
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -91,9 +126,15 @@ fn read_pem(
         }
     };
     let text = String::from_utf8_lossy(&bytes);
-    let holds = text.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(marker));
+    let holds = text
+        .lines()
+        .any(|line| line.starts_with("-----BEGIN ") && line.contains(marker));
     if !holds {
-        problems.push(invalid(format!("holds no {} in pem form: {}", marker.to_lowercase(), path.display())));
+        problems.push(invalid(format!(
+            "holds no {} in pem form: {}",
+            marker.to_lowercase(),
+            path.display()
+        )));
         return None;
     }
     Some(bytes)
@@ -107,7 +148,11 @@ mod tests {
     fn resolve(settings: &[(&str, &str)]) -> (Option<GrpcTls>, Problems) {
         let (mut values, mut problems) = (Values::defaults(), Problems::default());
         let flag = |(name, text): &(&str, &str)| {
-            ((*name).to_owned(), Some(Raw::Text((*text).to_owned())), Origin::Flag("--set".to_owned()))
+            (
+                (*name).to_owned(),
+                Some(Raw::Text((*text).to_owned())),
+                Origin::Flag("--set".to_owned()),
+            )
         };
         values.lay_over(settings.iter().map(flag).collect(), &mut problems);
         let tls = grpc_tls(&values, &mut problems);
@@ -135,7 +180,10 @@ mod tests {
         let (cert, key) = (files.path("cert"), files.path("key"));
         let pair = [(CERT, cert.as_str()), (KEY, key.as_str())];
         let (tls, problems) = resolve(&pair);
-        assert_eq!((tls.map(|tls| tls.client_ca_pem), problems), (Some(None), Problems::default()));
+        assert_eq!(
+            (tls.map(|tls| tls.client_ca_pem), problems),
+            (Some(None), Problems::default())
+        );
         let mutual = [pair[0], pair[1], (CLIENTS, "true"), (CLIENT_CA, cert.as_str())];
         let (tls, problems) = resolve(&mutual);
         assert!(tls.is_some_and(|tls| tls.client_ca_pem.is_some()), "{problems}");
@@ -151,7 +199,10 @@ mod tests {
             [(CLIENT_CA, "a"), ("port", "1")],
         ] {
             let (tls, problems) = resolve(&settings);
-            assert!(tls.is_none() && matches!(problems.0.as_slice(), [Problem::Incomplete { .. }]), "{problems}");
+            assert!(
+                tls.is_none() && matches!(problems.0.as_slice(), [Problem::Incomplete { .. }]),
+                "{problems}"
+            );
         }
     }
 
@@ -159,9 +210,17 @@ mod tests {
     fn authorities_for_clients_that_are_not_checked_have_to_be_meant() {
         let files = Files::new();
         let (cert, key) = (files.path("cert"), files.path("key"));
-        let settings = [(CERT, cert.as_str()), (KEY, key.as_str()), (CLIENT_CA, cert.as_str()), (CLIENTS, "false")];
+        let settings = [
+            (CERT, cert.as_str()),
+            (KEY, key.as_str()),
+            (CLIENT_CA, cert.as_str()),
+            (CLIENTS, "false"),
+        ];
         assert_eq!(resolve(&settings).1, Problems::default());
-        assert!(matches!(resolve(&settings[..3]).1.0.as_slice(), [Problem::Incomplete { key: CLIENT_CA, .. }]));
+        assert!(matches!(
+            resolve(&settings[..3]).1.0.as_slice(),
+            [Problem::Incomplete { key: CLIENT_CA, .. }]
+        ));
     }
 
     #[test]
@@ -170,7 +229,15 @@ mod tests {
         let (cert, key, gone) = (files.path("cert"), files.path("key"), files.path("gone"));
         let (_, problems) = resolve(&[(CERT, key.as_str()), (KEY, gone.as_str())]);
         let text = problems.to_string();
-        assert!(text.contains("tls.cert holds no certificate") && text.contains(&gone), "{text}");
-        assert!(resolve(&[(CERT, cert.as_str()), (KEY, cert.as_str())]).1.to_string().contains("tls.key holds no private key"));
+        assert!(
+            text.contains("tls.cert holds no certificate") && text.contains(&gone),
+            "{text}"
+        );
+        assert!(
+            resolve(&[(CERT, cert.as_str()), (KEY, cert.as_str())])
+                .1
+                .to_string()
+                .contains("tls.key holds no private key")
+        );
     }
 }

@@ -57,7 +57,12 @@ pub(crate) enum Effect {
 
 impl Key {
     /// A setting with an effect, without a flag.
-    pub(crate) const fn new(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Self {
+    pub(crate) const fn new(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
         Self {
             name,
             kind,
@@ -73,7 +78,11 @@ impl Key {
 
     /// With a flag.
     pub(crate) const fn flag(mut self, long: &'static str) -> Self {
-        self.flag = Some(Flag { long, short: None, aliases: &[] });
+        self.flag = Some(Flag {
+            long,
+            short: None,
+            aliases: &[],
+        });
         self
     }
 

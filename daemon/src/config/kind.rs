@@ -49,11 +49,20 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Any size that fits Liftbridge's type.
-    pub(crate) const BYTES: Self = Self::Bytes { min: 0, max: i64::MAX };
+    pub(crate) const BYTES: Self = Self::Bytes {
+        min: 0,
+        max: i64::MAX,
+    };
     /// Any number from zero.
-    pub(crate) const COUNT: Self = Self::Integer { min: 0, max: i64::MAX };
+    pub(crate) const COUNT: Self = Self::Integer {
+        min: 0,
+        max: i64::MAX,
+    };
     /// Any time span.
-    pub(crate) const DURATION: Self = Self::Duration { min: Duration::ZERO, zero: true };
+    pub(crate) const DURATION: Self = Self::Duration {
+        min: Duration::ZERO,
+        zero: true,
+    };
 
     /// Reads a value; the error says what is wrong with it.
     pub(crate) fn read(self, raw: &Raw) -> Result<Value, String> {
@@ -92,12 +101,19 @@ impl Kind {
             Self::Bool => "true or false".to_owned(),
             Self::Integer { min, max: i64::MAX } => format!("number from {min}"),
             Self::Integer { min, max } => format!("number, {min} to {max}"),
-            Self::Bytes { min: 0, max: i64::MAX } => "bytes".to_owned(),
+            Self::Bytes {
+                min: 0,
+                max: i64::MAX,
+            } => "bytes".to_owned(),
             Self::Bytes { min, max: i64::MAX } => format!("bytes, at least {min}"),
             Self::Bytes { min, max } => format!("bytes, {min} to {max}"),
             Self::Duration { min, zero } => {
                 let or_zero = if zero { "" } else { " above zero" };
-                if min.is_zero() { format!("duration{or_zero}") } else { format!("duration{or_zero}, at least {}", duration::show(min)) }
+                if min.is_zero() {
+                    format!("duration{or_zero}")
+                } else {
+                    format!("duration{or_zero}, at least {}", duration::show(min))
+                }
             }
             Self::Choice(words) => words.join(", "),
             Self::Address => "host:port, :port or port".to_owned(),
@@ -123,7 +139,9 @@ fn boolean(text: &str) -> Result<Value, String> {
 }
 
 fn integer(text: &str, min: i64, max: i64) -> Result<Value, String> {
-    let number: i64 = text.parse().map_err(|_| format!("must be a whole number, not {text:?}"))?;
+    let number: i64 = text
+        .parse()
+        .map_err(|_| format!("must be a whole number, not {text:?}"))?;
     in_range(number, min, max)
 }
 
@@ -139,8 +157,15 @@ fn in_range(number: i64, min: i64, max: i64) -> Result<Value, String> {
 
 /// A number of bytes; binary units may be given to save counting zeros.
 fn bytes(text: &str, min: i64, max: i64) -> Result<Value, String> {
-    const UNITS: [(&str, i64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
-    let unit = UNITS.iter().find_map(|(name, factor)| Some((text.strip_suffix(name)?, *factor)));
+    const UNITS: [(&str, i64); 4] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ];
+    let unit = UNITS
+        .iter()
+        .find_map(|(name, factor)| Some((text.strip_suffix(name)?, *factor)));
     let (number, factor) = unit.unwrap_or((text, 1));
     let invalid = || format!("must be a number of bytes such as 1048576 or 1MiB, not {text:?}");
     let number: i64 = number.trim().parse().map_err(|_| invalid())?;
@@ -154,7 +179,10 @@ fn time_span(text: &str, min: Duration, zero: bool) -> Result<Value, String> {
     }
     if !span.is_zero() && span < min {
         let or_zero = if zero { " or 0" } else { "" };
-        return Err(format!("must be at least {}{or_zero}, not {text}", duration::show(min)));
+        return Err(format!(
+            "must be at least {}{or_zero}, not {text}",
+            duration::show(min)
+        ));
     }
     Ok(Value::Duration(span))
 }
@@ -170,12 +198,17 @@ fn address(text: &str) -> Result<Value, String> {
     if let Ok(port) = text.parse() {
         return Ok(Value::Address(Address { host: None, port }));
     }
-    text.parse().map(Value::Address).map_err(|error: strandline_broker::settings::InvalidAddress| error.to_string())
+    text.parse()
+        .map(Value::Address)
+        .map_err(|error: strandline_broker::settings::InvalidAddress| error.to_string())
 }
 
 /// Items may themselves be lists with commas, as in flags and environment variables.
 fn list<'t>(items: impl Iterator<Item = &'t str>) -> Result<Value, String> {
-    let items: Vec<String> = items.flat_map(|item| item.split(',')).map(|item| item.trim().to_owned()).collect();
+    let items: Vec<String> = items
+        .flat_map(|item| item.split(','))
+        .map(|item| item.trim().to_owned())
+        .collect();
     if items.iter().any(String::is_empty) {
         return Err("an item of the list is empty".to_owned());
     }
@@ -187,7 +220,8 @@ mod tests {
     use super::*;
 
     fn read(kind: Kind, text: &str) -> Result<String, String> {
-        kind.read(&Raw::Text(text.to_owned())).map(|value| value.to_string())
+        kind.read(&Raw::Text(text.to_owned()))
+            .map(|value| value.to_string())
     }
 
     #[test]
@@ -212,7 +246,10 @@ mod tests {
 
     #[test]
     fn values_that_do_not_fit_their_kind_are_refused() {
-        let second = Kind::Duration { min: Duration::from_secs(1), zero: true };
+        let second = Kind::Duration {
+            min: Duration::from_secs(1),
+            zero: true,
+        };
         let cases = [
             (Kind::Bool, "maybe"),
             (Kind::COUNT, "-1"),
@@ -221,7 +258,13 @@ mod tests {
             (Kind::BYTES, "9223372036854775807KiB"),
             (Kind::BYTES, "12 potatoes"),
             (second, "10ms"),
-            (Kind::Duration { min: Duration::ZERO, zero: false }, "0"),
+            (
+                Kind::Duration {
+                    min: Duration::ZERO,
+                    zero: false,
+                },
+                "0",
+            ),
             (Kind::Choice(&["debug", "info"]), "loud"),
             (Kind::Address, "192.168.0.1:4222x"),
             (Kind::Address, "70000"),
@@ -240,7 +283,10 @@ mod tests {
     #[test]
     fn only_lists_take_lists() {
         let raw = Raw::List(vec!["a,b".to_owned(), "c".to_owned()]);
-        assert_eq!(Kind::List.read(&raw).map(|value| value.to_string()).as_deref(), Ok("[a, b, c]"));
+        assert_eq!(
+            Kind::List.read(&raw).map(|value| value.to_string()).as_deref(),
+            Ok("[a, b, c]")
+        );
         assert!(Kind::Text.read(&raw).is_err());
     }
 }

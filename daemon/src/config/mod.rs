@@ -26,10 +26,9 @@ mod yaml;
 
 pub(crate) use duration::parse as parse_duration;
 pub(crate) use key::{Flag, Key};
-pub(crate) use keys::{GROUPS, all as all_keys, nearest_of};
+pub(crate) use keys::{GROUPS, all as all_keys};
 pub(crate) use kind::Kind;
 pub(crate) use nats_mode::Invocation;
-pub(crate) use problem::Problems;
 pub(crate) use resolve::{Config, Logging};
 pub(crate) use show::show;
 pub(crate) use sources::{Sources, read};

@@ -11,7 +11,12 @@ const EMBEDDED_CONFIG: &str = "nats.embedded.config";
 const EMBEDDED_LISTEN: &str = "nats.embedded.listen";
 const SERVERS: &str = "nats.servers";
 /// What one may identify oneself with.
-const CREDENTIALS: [&str; 4] = ["nats.user", "nats.token", "nats.nkey.file", "nats.credentials.file"];
+const CREDENTIALS: [&str; 4] = [
+    "nats.user",
+    "nats.token",
+    "nats.nkey.file",
+    "nats.credentials.file",
+];
 /// Everything else that says how to reach an external NATS.
 const DETAILS: [&str; 4] = ["nats.password", "nats.tls.cert", "nats.tls.key", "nats.tls.ca"];
 
@@ -32,12 +37,20 @@ pub(crate) fn is_embedded(
     notices: &mut Vec<String>,
 ) -> bool {
     let Some((embedded, by)) = asked_for(values, problems) else {
-        return !CREDENTIALS.iter().chain(&DETAILS).chain(&[SERVERS]).any(|name| values.is_set(name))
+        return !CREDENTIALS
+            .iter()
+            .chain(&DETAILS)
+            .chain(&[SERVERS])
+            .any(|name| values.is_set(name))
             && invocation == Invocation::Serve;
     };
     if embedded {
         check_servers(values, by, problems, notices);
-        for name in CREDENTIALS.iter().chain(&DETAILS).filter(|name| values.is_set(name)) {
+        for name in CREDENTIALS
+            .iter()
+            .chain(&DETAILS)
+            .filter(|name| values.is_set(name))
+        {
             notices.push(format!(
                 "{name} ({}) is not needed: the broker reaches its embedded nats server within the process",
                 values.origin(name)
@@ -50,7 +63,9 @@ pub(crate) fn is_embedded(
 /// What the settings of the embedded server say, and which of them. The one of the highest source decides; `false` and a
 /// configuration for the embedded server in the same source contradict each other.
 fn asked_for(values: &Values, problems: &mut Problems) -> Option<(bool, &'static str)> {
-    let details = [EMBEDDED_CONFIG, EMBEDDED_LISTEN].into_iter().filter(|name| values.is_set(name));
+    let details = [EMBEDDED_CONFIG, EMBEDDED_LISTEN]
+        .into_iter()
+        .filter(|name| values.is_set(name));
     let detail = details.max_by_key(|name| values.origin(name).rank());
     let switch = values.bool(EMBEDDED);
     match (switch, detail) {
@@ -60,7 +75,11 @@ fn asked_for(values: &Values, problems: &mut Problems) -> Option<(bool, &'static
         (Some(false), Some(detail)) => {
             let (switched, detailed) = (values.origin(EMBEDDED), values.origin(detail));
             if switched.rank() == detailed.rank() {
-                problems.push(contradiction((EMBEDDED, switched), (detail, detailed), "one turns the embedded nats server off and the other asks for it; remove one"));
+                problems.push(contradiction(
+                    (EMBEDDED, switched),
+                    (detail, detailed),
+                    "one turns the embedded nats server off and the other asks for it; remove one",
+                ));
                 return None;
             }
             Some((detailed.rank() > switched.rank(), detail))
@@ -70,7 +89,9 @@ fn asked_for(values: &Values, problems: &mut Problems) -> Option<(bool, &'static
 
 /// Files of Liftbridge name the embedded server itself among the servers; other machines cannot be meant.
 fn check_servers(values: &Values, by: &'static str, problems: &mut Problems, notices: &mut Vec<String>) {
-    let Some(servers) = values.list(SERVERS) else { return };
+    let Some(servers) = values.list(SERVERS) else {
+        return;
+    };
     let origin = values.origin(SERVERS);
     if servers.iter().all(|server| is_local(server)) {
         notices.push(format!("{SERVERS} ({origin}) is not used: nats is embedded"));
@@ -102,15 +123,23 @@ fn is_local(server: &str) -> bool {
 
 /// How to reach the external NATS.
 pub(crate) fn external(values: &Values, problems: &mut Problems) -> ExternalNats {
-    let servers = values.list(SERVERS).map_or_else(|| ExternalNats::default().servers, <[String]>::to_vec);
+    let servers = values
+        .list(SERVERS)
+        .map_or_else(|| ExternalNats::default().servers, <[String]>::to_vec);
     for server in servers.iter().filter(|server| !is_server(server)) {
         problems.push(Problem::Invalid {
             origin: values.origin(SERVERS),
             key: SERVERS,
-            reason: format!("not a nats server of the form host:port, nats://host:port or tls://host:port: {server:?}"),
+            reason: format!(
+                "not a nats server of the form host:port, nats://host:port or tls://host:port: {server:?}"
+            ),
         });
     }
-    ExternalNats { servers, credentials: credentials(values, problems), tls: tls(values, problems) }
+    ExternalNats {
+        servers,
+        credentials: credentials(values, problems),
+        tls: tls(values, problems),
+    }
 }
 
 fn is_server(server: &str) -> bool {
@@ -121,14 +150,21 @@ fn is_server(server: &str) -> bool {
     };
     let address = address.rsplit_once('@').map_or(address, |(_, address)| address);
     let host_alone = !address.is_empty() && !address.contains([':', '/', ' ']);
-    host_alone || address.parse::<strandline_broker::settings::Address>().is_ok_and(|address| address.host.is_some())
+    host_alone
+        || address
+            .parse::<strandline_broker::settings::Address>()
+            .is_ok_and(|address| address.host.is_some())
 }
 
 fn credentials(values: &Values, problems: &mut Problems) -> NatsCredentials {
     let mut given = CREDENTIALS.into_iter().filter(|name| values.is_set(name));
     if let (Some(one), Some(other)) = (given.next(), given.next()) {
         let (one, other) = ((one, values.origin(one)), (other, values.origin(other)));
-        problems.push(contradiction(one, other, "the broker identifies itself to nats in one way; remove one"));
+        problems.push(contradiction(
+            one,
+            other,
+            "the broker identifies itself to nats in one way; remove one",
+        ));
     }
     if values.is_set("nats.password") && !values.is_set("nats.user") {
         problems.push(Problem::Incomplete {
@@ -140,7 +176,10 @@ fn credentials(values: &Values, problems: &mut Problems) -> NatsCredentials {
     }
     if let Some(user) = values.text("nats.user") {
         let password = Secret::new(values.text("nats.password").unwrap_or_default());
-        return NatsCredentials::UserPassword { user: user.to_owned(), password };
+        return NatsCredentials::UserPassword {
+            user: user.to_owned(),
+            password,
+        };
     }
     if let Some(token) = values.text("nats.token") {
         return NatsCredentials::Token(Secret::new(token));
@@ -148,15 +187,26 @@ fn credentials(values: &Values, problems: &mut Problems) -> NatsCredentials {
     if let Some(file) = values.path("nats.nkey.file") {
         return NatsCredentials::NkeySeedFile(file);
     }
-    values.path("nats.credentials.file").map_or(NatsCredentials::None, NatsCredentials::CredsFile)
+    values
+        .path("nats.credentials.file")
+        .map_or(NatsCredentials::None, NatsCredentials::CredsFile)
 }
 
 /// The authorities alone are enough; a certificate and its key come together.
 fn tls(values: &Values, problems: &mut Problems) -> Option<NatsTls> {
-    let (cert, key, ca) = (values.path("nats.tls.cert"), values.path("nats.tls.key"), values.path("nats.tls.ca"));
+    let (cert, key, ca) = (
+        values.path("nats.tls.cert"),
+        values.path("nats.tls.key"),
+        values.path("nats.tls.ca"),
+    );
     let mut needs = |key: &'static str, missing: &'static str| {
         let reason = "a certificate and its private key come together";
-        problems.push(Problem::Incomplete { origin: values.origin(key), key, missing, reason });
+        problems.push(Problem::Incomplete {
+            origin: values.origin(key),
+            key,
+            missing,
+            reason,
+        });
     };
     let identity = match (cert, key) {
         (Some(cert), Some(key)) => Some(ClientIdentity { cert, key }),

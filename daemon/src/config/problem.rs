@@ -89,7 +89,9 @@ pub(crate) enum Problem {
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+    nearest
+        .map(|name| format!("; did you mean {name}?"))
+        .unwrap_or_default()
 }
 
 /// Everything that is wrong, one line each.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use strandline_broker::settings::{NatsMode, RetentionDefaults};
 use strandline_broker::Settings;
+use strandline_broker::settings::{NatsMode, RetentionDefaults};
 use strandline_core::BrokerId;
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::{Durability, LogSettings};
@@ -69,11 +69,15 @@ pub(crate) fn resolve(
         listen: addresses.listen,
         advertise: addresses.advertise,
         data_dir,
-        namespace: values.text("clustering.namespace").unwrap_or(Settings::DEFAULT_NAMESPACE).to_owned(),
+        namespace: values
+            .text("clustering.namespace")
+            .unwrap_or(Settings::DEFAULT_NAMESPACE)
+            .to_owned(),
         server_id: server_id(&values, &mut problems),
         grpc_tls,
         nats,
-        batch_max_messages: whole(&values, "batch.max.messages").unwrap_or(Settings::DEFAULT_BATCH_MAX_MESSAGES),
+        batch_max_messages: whole(&values, "batch.max.messages")
+            .unwrap_or(Settings::DEFAULT_BATCH_MAX_MESSAGES),
         batch_max_bytes: whole(&values, "batch.max.bytes").unwrap_or(Settings::DEFAULT_BATCH_MAX_BYTES),
         batch_max_time: values.duration("batch.max.time").unwrap_or_default(),
         max_message_bytes: whole(&values, "clustering.replication.max.bytes")
@@ -105,7 +109,12 @@ fn data_dir(values: &mut Values, account: &Account, problems: &mut Problems) -> 
     default
 }
 
-fn nats(values: &Values, invocation: Invocation, problems: &mut Problems, notices: &mut Vec<String>) -> NatsMode {
+fn nats(
+    values: &Values,
+    invocation: Invocation,
+    problems: &mut Problems,
+    notices: &mut Vec<String>,
+) -> NatsMode {
     if nats_mode::is_embedded(values, invocation, problems, notices) {
         NatsMode::Embedded(Box::new(embedded_nats::options(values, problems)))
     } else {
@@ -127,25 +136,41 @@ fn server_id(values: &Values, problems: &mut Problems) -> Option<BrokerId> {
 }
 
 fn retention(values: &Values) -> RetentionDefaults {
-    let limit = |name| values.integer(name).and_then(|limit| u64::try_from(limit).ok()).filter(|&limit| limit > 0);
+    let limit = |name| {
+        values
+            .integer(name)
+            .and_then(|limit| u64::try_from(limit).ok())
+            .filter(|&limit| limit > 0)
+    };
     RetentionDefaults {
         limits: RetentionLimits {
             max_bytes: limit("streams.retention.max.bytes"),
             max_records: limit("streams.retention.max.messages"),
-            max_age: values.duration("streams.retention.max.age").filter(|age| !age.is_zero()),
+            max_age: values
+                .duration("streams.retention.max.age")
+                .filter(|age| !age.is_zero()),
         },
-        interval: values.duration("streams.cleaner.interval").unwrap_or(RetentionDefaults::DEFAULT_INTERVAL),
+        interval: values
+            .duration("streams.cleaner.interval")
+            .unwrap_or(RetentionDefaults::DEFAULT_INTERVAL),
     }
 }
 
 fn stream_defaults(values: &Values) -> LogSettings {
     /// Liftbridge's floor for the age at which a segment is sealed.
     const LEAST_AGE: Duration = Duration::from_secs(1);
-    let of_retention = values.duration("streams.retention.max.age").map(|age| if age.is_zero() { age } else { age.max(LEAST_AGE) });
+    let of_retention = values
+        .duration("streams.retention.max.age")
+        .map(|age| if age.is_zero() { age } else { age.max(LEAST_AGE) });
     let age = values.duration("streams.segment.max.age").or(of_retention);
     LogSettings {
-        durability: if values.text("streams.durability") == Some("os") { Durability::Os } else { Durability::Fsync },
-        segment_max_bytes: whole(values, "streams.segment.max.bytes").unwrap_or(LogSettings::DEFAULT_SEGMENT_MAX_BYTES),
+        durability: if values.text("streams.durability") == Some("os") {
+            Durability::Os
+        } else {
+            Durability::Fsync
+        },
+        segment_max_bytes: whole(values, "streams.segment.max.bytes")
+            .unwrap_or(LogSettings::DEFAULT_SEGMENT_MAX_BYTES),
         segment_max_age: age.filter(|age| !age.is_zero()),
     }
 }

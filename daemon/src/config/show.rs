@@ -9,9 +9,15 @@ pub(crate) fn show(values: &Values) -> String {
     for group in keys::GROUPS {
         let mut lines = String::new();
         for key in group.keys {
-            let Some(setting) = values.get(key.name) else { continue };
+            let Some(setting) = values.get(key.name) else {
+                continue;
+            };
             let Some(value) = &setting.value else { continue };
-            let shown = if key.secret { "\"***\"".to_owned() } else { quoted(&value.to_string()) };
+            let shown = if key.secret {
+                "\"***\"".to_owned()
+            } else {
+                quoted(&value.to_string())
+            };
             lines.push_str(&format!("{}: {shown}  # {}\n", key.name, setting.origin));
         }
         if !lines.is_empty() {
@@ -27,10 +33,17 @@ pub(crate) fn show(values: &Values) -> String {
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_');
     let is_list = text.starts_with('[') && text.ends_with(']') && !text.contains(':');
-    if is_list || (text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-')) && text.chars().all(plain)) {
+    if is_list
+        || (text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-'))
+            && text.chars().all(plain))
+    {
         return text.to_owned();
     }
-    if let Some(items) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix("]")).filter(|items| items.contains("://")) {
+    if let Some(items) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix("]"))
+        .filter(|items| items.contains("://"))
+    {
         let items: Vec<String> = items.split(", ").map(|item| format!("{item:?}")).collect();
         return format!("[{}]", items.join(", "));
     }
@@ -48,7 +61,11 @@ mod tests {
     fn what_is_shown_is_a_file_that_says_the_same_without_secrets() {
         let (mut values, mut problems) = (Values::defaults(), Problems::default());
         let flag = |(name, text): (&str, &str)| {
-            (name.to_owned(), Some(Raw::Text(text.to_owned())), Origin::Flag("--set".to_owned()))
+            (
+                name.to_owned(),
+                Some(Raw::Text(text.to_owned())),
+                Origin::Flag("--set".to_owned()),
+            )
         };
         let settings = [
             ("listen", "[::1]:9292"),
@@ -62,8 +79,13 @@ mod tests {
         let text = show(&values);
         assert!(!text.contains("hunter2"), "{text}");
         let mut again = Values::defaults();
-        let entries = file::parse(&text).unwrap().into_iter();
-        again.lay_over(entries.map(|entry| (entry.name, entry.raw, Origin::Default)).collect(), &mut problems);
+        let entries = file::parse(&text, std::path::Path::new("f")).unwrap().into_iter();
+        again.lay_over(
+            entries
+                .map(|entry| (entry.name, entry.raw, Origin::Default))
+                .collect(),
+            &mut problems,
+        );
         assert_eq!(problems, Problems::default());
         for key in keys::all().filter(|key| !key.secret) {
             let value = |values: &Values| values.get(key.name).and_then(|setting| setting.value.clone());

@@ -27,8 +27,14 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// Nothing but defaults.
+    #[cfg(test)]
     pub(crate) fn new(invocation: Invocation) -> Self {
-        Self { invocation, file: None, environment: Vec::new(), flags: Vec::new() }
+        Self {
+            invocation,
+            file: None,
+            environment: Vec::new(),
+            flags: Vec::new(),
+        }
     }
 }
 
@@ -45,7 +51,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, Problems> {
 pub(crate) fn read_with(sources: &Sources, account: &Account) -> Result<Config, Problems> {
     let (mut values, mut problems, mut notices) = (Values::defaults(), Problems::default(), Vec::new());
     if let Some(path) = &sources.file {
-        let entries = from_file(Arc::new(path.clone()), &mut problems);
+        let entries = from_file(&Arc::new(path.clone()), &mut problems);
         values.lay_over(entries, &mut problems);
     }
     let variables = environment::settings(sources.environment.iter().cloned(), &mut problems, &mut notices);
@@ -58,13 +64,19 @@ pub(crate) fn read_with(sources: &Sources, account: &Account) -> Result<Config, 
     Ok(Config { notices, ..config })
 }
 
-fn from_file(path: Arc<PathBuf>, problems: &mut Problems) -> Vec<(String, Option<Raw>, Origin)> {
-    let origin = |line| Origin::File { path: Arc::clone(&path), line };
-    match file::read(&path) {
-        Ok(entries) => entries.into_iter().map(|entry| (entry.name, entry.raw, origin(entry.line))).collect(),
+fn from_file(path: &Arc<PathBuf>, problems: &mut Problems) -> Vec<(String, Option<Raw>, Origin)> {
+    let origin = |file: Option<Arc<PathBuf>>, line| Origin::File { path: file.unwrap_or_else(|| Arc::clone(path)), line };
+    match file::read(path) {
+        Ok(entries) => {
+            entries.into_iter().map(|entry| (entry.name, entry.raw, origin(entry.file, entry.line))).collect()
+        }
         Err(error) => {
-            let line = if let FileError::Syntax(syntax) = &error { syntax.line } else { 0 };
-            problems.push(Problem::File { origin: origin(line), reason: error.to_string() });
+            let reason = error.to_string();
+            let origin = match error {
+                FileError::Syntax(syntax) => origin(syntax.file, syntax.line),
+                _ => origin(None, 0),
+            };
+            problems.push(Problem::File { origin, reason });
             Vec::new()
         }
     }

@@ -39,26 +39,53 @@ impl Values {
         for (name, raw, origin) in source {
             let Some(key) = keys::find(&name) else {
                 if raw.is_some() || !keys::is_section(&name) {
-                    problems.push(Problem::Unknown { origin, nearest: keys::nearest(&name), name });
+                    problems.push(Problem::Unknown {
+                        origin,
+                        nearest: keys::nearest(&name),
+                        name,
+                    });
                 }
                 continue;
             };
             if let Some(first) = seen.insert(key.name, origin.clone()) {
-                problems.push(Problem::Twice { key: key.name, first, second: origin });
+                problems.push(Problem::Twice {
+                    key: key.name,
+                    first,
+                    second: origin,
+                });
                 continue;
             }
-            match raw.ok_or_else(|| "has no value; remove it or give it one".to_owned()).and_then(|raw| key.kind.read(&raw)) {
+            match raw
+                .ok_or_else(|| "has no value; remove it or give it one".to_owned())
+                .and_then(|raw| key.kind.read(&raw))
+            {
                 Ok(value) => {
-                    self.0.insert(key.name, Setting { value: Some(value), origin });
+                    self.0.insert(
+                        key.name,
+                        Setting {
+                            value: Some(value),
+                            origin,
+                        },
+                    );
                 }
-                Err(reason) => problems.push(Problem::Invalid { origin, key: key.name, reason }),
+                Err(reason) => problems.push(Problem::Invalid {
+                    origin,
+                    key: key.name,
+                    reason,
+                }),
             }
         }
     }
 
     /// Shows what follows for a setting that nobody set.
     pub(crate) fn show_default(&mut self, name: &'static str, text: String) {
-        self.0.insert(name, Setting { value: Some(Value::Text(text)), origin: Origin::Default });
+        self.0.insert(
+            name,
+            Setting {
+                value: Some(Value::Text(text)),
+                origin: Origin::Default,
+            },
+        );
     }
 
     /// The setting itself. Every name of the table is there.
@@ -68,7 +95,8 @@ impl Values {
 
     /// Where the value comes from.
     pub(crate) fn origin(&self, name: &str) -> Origin {
-        self.get(name).map_or(Origin::Default, |setting| setting.origin.clone())
+        self.get(name)
+            .map_or(Origin::Default, |setting| setting.origin.clone())
     }
 
     /// Whether somebody set it.
@@ -130,8 +158,15 @@ impl Values {
 fn default_of(key: &Key) -> Setting {
     let raw = Raw::Text(key.default.to_owned());
     // A test reads every default.
-    let value = if key.default.is_empty() { None } else { key.kind.read(&raw).ok() };
-    Setting { value, origin: Origin::Default }
+    let value = if key.default.is_empty() {
+        None
+    } else {
+        key.kind.read(&raw).ok()
+    };
+    Setting {
+        value,
+        origin: Origin::Default,
+    }
 }
 
 #[cfg(test)]
@@ -139,14 +174,25 @@ mod tests {
     use super::*;
 
     fn flag(name: &str, value: &str) -> (String, Option<Raw>, Origin) {
-        (name.to_owned(), Some(Raw::Text(value.to_owned())), Origin::Flag("--set".to_owned()))
+        (
+            name.to_owned(),
+            Some(Raw::Text(value.to_owned())),
+            Origin::Flag("--set".to_owned()),
+        )
     }
 
     #[test]
     fn later_sources_win() {
         let (mut values, mut problems) = (Values::defaults(), Problems::default());
         assert_eq!(values.integer("port"), Some(9292));
-        values.lay_over(vec![("port".to_owned(), Some(Raw::Text("1".to_owned())), Origin::Environment("X".to_owned()))], &mut problems);
+        values.lay_over(
+            vec![(
+                "port".to_owned(),
+                Some(Raw::Text("1".to_owned())),
+                Origin::Environment("X".to_owned()),
+            )],
+            &mut problems,
+        );
         values.lay_over(vec![flag("port", "2")], &mut problems);
         assert_eq!((values.integer("port"), problems), (Some(2), Problems::default()));
         assert_eq!(values.origin("port"), Origin::Flag("--set".to_owned()));
@@ -155,8 +201,20 @@ mod tests {
     #[test]
     fn a_setting_that_stands_twice_is_refused_under_any_of_its_names() {
         let (mut values, mut problems) = (Values::defaults(), Problems::default());
-        values.lay_over(vec![flag("logging.level", "warn"), flag("log.level", "info")], &mut problems);
-        assert!(matches!(problems.0.as_slice(), [Problem::Twice { key: "logging.level", .. }]), "{problems}");
+        values.lay_over(
+            vec![flag("logging.level", "warn"), flag("log.level", "info")],
+            &mut problems,
+        );
+        assert!(
+            matches!(
+                problems.0.as_slice(),
+                [Problem::Twice {
+                    key: "logging.level",
+                    ..
+                }]
+            ),
+            "{problems}"
+        );
     }
 
     #[test]

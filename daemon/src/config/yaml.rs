@@ -1,7 +1,5 @@
 //! Liftbridge's YAML files: names nested, in dots, or both.
 
-use std::borrow::Cow;
-
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::entry::{Entry, SyntaxError, join};
@@ -15,7 +13,10 @@ const MAX_DEPTH: usize = 16;
 /// Read event by event and not into a map, so that every setting keeps its line, a name that stands twice is seen, and
 /// no document grows while it is read: anchors and aliases, which could, are refused.
 pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, SyntaxError> {
-    let mut reader = Reader { events: Parser::new_from_str(text), entries: Vec::new() };
+    let mut reader = Reader {
+        events: Parser::new_from_str(text),
+        entries: Vec::new(),
+    };
     reader.stream()?;
     Ok(reader.entries)
 }
@@ -35,7 +36,10 @@ impl<'t> Reader<'t> {
                 Event::DocumentStart(_) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(SyntaxError::new(line(&span), "a second document; a configuration file has one"));
+                        return Err(SyntaxError::new(
+                            line(&span),
+                            "a second document; a configuration file has one",
+                        ));
                     }
                 }
                 Event::MappingStart(anchor, _) => {
@@ -44,7 +48,10 @@ impl<'t> Reader<'t> {
                 }
                 Event::Scalar(text, style, ..) if is_null(&text, style) => {}
                 Event::Scalar(..) | Event::SequenceStart(..) => {
-                    return Err(SyntaxError::new(line(&span), "expected settings of the form `name: value`"));
+                    return Err(SyntaxError::new(
+                        line(&span),
+                        "expected settings of the form `name: value`",
+                    ));
                 }
                 Event::Alias(_) => return Err(alias(&span)),
                 _ => {}
@@ -61,7 +68,12 @@ impl<'t> Reader<'t> {
                     no_anchor(anchor, &span)?;
                     self.value(join(section, &name), line(&span), depth)?;
                 }
-                _ => return Err(SyntaxError::new(line(&span), "the name of a setting must be plain text")),
+                _ => {
+                    return Err(SyntaxError::new(
+                        line(&span),
+                        "the name of a setting must be plain text",
+                    ));
+                }
             }
         }
     }
@@ -87,7 +99,7 @@ impl<'t> Reader<'t> {
             Event::Alias(_) => return Err(alias(&span)),
             _ => return Err(SyntaxError::new(line(&span), format!("{name} has no value"))),
         };
-        self.entries.push(Entry { name, raw, line: line_of_name });
+        self.entries.push(Entry { name, raw, line: line_of_name, file: None });
         Ok(())
     }
 
@@ -99,7 +111,12 @@ impl<'t> Reader<'t> {
                 Event::SequenceEnd => return Ok(items),
                 Event::Scalar(text, ..) => items.push(text.into_owned()),
                 Event::Alias(_) => return Err(alias(&span)),
-                _ => return Err(SyntaxError::new(line(&span), format!("the items of {name} must be plain texts"))),
+                _ => {
+                    return Err(SyntaxError::new(
+                        line(&span),
+                        format!("the items of {name} must be plain texts"),
+                    ));
+                }
             }
         }
     }
@@ -117,19 +134,25 @@ fn line(span: &Span) -> usize {
     span.start.line()
 }
 
-fn is_null(text: &Cow<'_, str>, style: ScalarStyle) -> bool {
-    style == ScalarStyle::Plain && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL")
+fn is_null(text: &str, style: ScalarStyle) -> bool {
+    style == ScalarStyle::Plain && matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
 fn no_anchor(anchor: usize, span: &Span) -> Result<(), SyntaxError> {
     if anchor == 0 {
         return Ok(());
     }
-    Err(SyntaxError::new(line(span), "anchors (&name) are not supported, write the value out"))
+    Err(SyntaxError::new(
+        line(span),
+        "anchors (&name) are not supported, write the value out",
+    ))
 }
 
 fn alias(span: &Span) -> SyntaxError {
-    SyntaxError::new(line(span), "aliases (*name) are not supported, write the value out")
+    SyntaxError::new(
+        line(span),
+        "aliases (*name) are not supported, write the value out",
+    )
 }
 
 #[cfg(test)]
@@ -139,7 +162,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(String, Option<Raw>, usize)> {
-        parse(text).unwrap().into_iter().map(|entry| (entry.name, entry.raw, entry.line)).collect()
+        parse(text)
+            .unwrap()
+            .into_iter()
+            .map(|entry| (entry.name, entry.raw, entry.line))
+            .collect()
     }
 
     fn text(text: &str) -> Option<Raw> {
@@ -148,7 +175,8 @@ mod tests {
 
     #[test]
     fn names_may_be_nested_dotted_or_both() {
-        let yaml = "streams:\n  retention.max:\n    bytes: 1024\n    age: 1h\nstreams.segment.max.bytes: 64\n";
+        let yaml =
+            "streams:\n  retention.max:\n    bytes: 1024\n    age: 1h\nstreams.segment.max.bytes: 64\n";
         let expected = [
             ("streams.retention.max.bytes".to_owned(), text("1024"), 3),
             ("streams.retention.max.age".to_owned(), text("1h"), 4),
@@ -161,17 +189,23 @@ mod tests {
     fn lists_come_in_both_forms_and_quotes_are_taken_off() {
         let yaml = "nats:\n  servers: ['nats://a:1', b]\npeers:\n  - x\n  - \"y\"\n";
         let list = |items: [&str; 2]| Some(Raw::List(items.map(str::to_owned).to_vec()));
-        let expected = [("nats.servers".to_owned(), list(["nats://a:1", "b"]), 2), ("peers".to_owned(), list(["x", "y"]), 3)];
+        let expected = [
+            ("nats.servers".to_owned(), list(["nats://a:1", "b"]), 2),
+            ("peers".to_owned(), list(["x", "y"]), 3),
+        ];
         assert_eq!(read(yaml), expected);
     }
 
     #[test]
     fn a_name_without_a_value_is_told_from_an_empty_text() {
-        assert_eq!(read("a:\nb: ''\nc: ~\n"), [
-            ("a".to_owned(), None, 1),
-            ("b".to_owned(), text(""), 2),
-            ("c".to_owned(), None, 3)
-        ]);
+        assert_eq!(
+            read("a:\nb: ''\nc: ~\n"),
+            [
+                ("a".to_owned(), None, 1),
+                ("b".to_owned(), text(""), 2),
+                ("c".to_owned(), None, 3)
+            ]
+        );
     }
 
     #[test]

@@ -10,13 +10,28 @@ pub(super) const ADDRESSES_ABOUT: &str = "The broker listens on `listen`; withou
 
 pub(super) const ADDRESSES: &[Key] = &[
     Key::new("listen", Kind::Address, "", "where the gRPC API listens").flag("listen"),
-    Key::new("host", Kind::Text, "", "host that clients are told to connect to; also listened on if `listen` is not set")
-        .flag("host"),
-    Key::new("port", Kind::Integer { min: 0, max: 65_535 }, "9292", "port that clients are told to connect to; also listened on if `listen` is not set")
-        .flags("port", Some('p'), &[]),
-    Key::new("data.dir", Kind::Path, "", "directory of all state; created if it is not there")
-        .flags("data-dir", Some('d'), &[])
-        .default_note("`~/.local/share/strandline`; `/var/lib/strandline` as root"),
+    Key::new(
+        "host",
+        Kind::Text,
+        "",
+        "host that clients are told to connect to; also listened on if `listen` is not set",
+    )
+    .flag("host"),
+    Key::new(
+        "port",
+        Kind::Integer { min: 0, max: 65_535 },
+        "9292",
+        "port that clients are told to connect to; also listened on if `listen` is not set",
+    )
+    .flags("port", Some('p'), &[]),
+    Key::new(
+        "data.dir",
+        Kind::Path,
+        "",
+        "directory of all state; created if it is not there",
+    )
+    .flags("data-dir", Some('d'), &[])
+    .default_note("`~/.local/share/strandline`; `/var/lib/strandline` as root"),
 ];
 
 pub(super) const TLS_ABOUT: &str = "With `tls.cert` and `tls.key` the API is served over TLS only. Files are PEM and are \
@@ -27,15 +42,43 @@ const NO_ACL: &str = "access control lists are not available in this version; re
 pub(super) const TLS: &[Key] = &[
     Key::new("tls.cert", Kind::Path, "", "certificate chain of the server").flag("tls-cert"),
     Key::new("tls.key", Kind::Path, "", "private key of the certificate").flag("tls-key"),
-    Key::new("tls.client.auth.enabled", Kind::Bool, "false", "clients have to show a certificate")
-        .flag("tls-client-auth")
-        .first_named("tls.client.auth"),
-    Key::new("tls.client.auth.ca", Kind::Path, "", "authorities that client certificates have to come from")
-        .flag("tls-client-auth-ca")
-        .default_note("the system's authorities"),
-    Key::new("tls.client.authz.enabled", Kind::Bool, "false", "check what a client may do").not_built(&["false"], NO_ACL),
-    Key::new("tls.client.authz.model", Kind::Path, "", "model file of the checks").not_built(&[], NO_ACL),
-    Key::new("tls.client.authz.policy", Kind::Path, "", "policy file of the checks").not_built(&[], NO_ACL),
+    Key::new(
+        "tls.client.auth.enabled",
+        Kind::Bool,
+        "false",
+        "clients have to show a certificate",
+    )
+    .flag("tls-client-auth")
+    .first_named("tls.client.auth"),
+    Key::new(
+        "tls.client.auth.ca",
+        Kind::Path,
+        "",
+        "authorities that client certificates have to come from",
+    )
+    .flag("tls-client-auth-ca")
+    .default_note("the system's authorities"),
+    Key::new(
+        "tls.client.authz.enabled",
+        Kind::Bool,
+        "false",
+        "check what a client may do",
+    )
+    .not_built(&["false"], NO_ACL),
+    Key::new(
+        "tls.client.authz.model",
+        Kind::Path,
+        "",
+        "model file of the checks",
+    )
+    .not_built(&[], NO_ACL),
+    Key::new(
+        "tls.client.authz.policy",
+        Kind::Path,
+        "",
+        "policy file of the checks",
+    )
+    .not_built(&[], NO_ACL),
 ];
 
 pub(super) const PROCESS_ABOUT: &str = "Logs go to the standard error output. The levels mean: `error`, something failed \

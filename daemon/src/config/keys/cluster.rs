@@ -40,17 +40,86 @@ const CURSORS: &str = "stored cursors";
 const GROUPS: &str = "consumer groups";
 
 pub(super) const LATER: &[Key] = &[
-    Key::new("activity.stream.enabled", Kind::Bool, "false", "record what happens in the cluster as a stream")
-        .not_built(&["false"], "the activity stream is not available in this version; remove it"),
-    Key::new("activity.stream.publish.timeout", Kind::DURATION, "5s", "time for one record of the activity stream").idle(ACTIVITY),
-    Key::new("activity.stream.publish.ack.policy", Kind::Choice(&["none", "leader", "all"]), "all", "ack policy of the activity stream").idle(ACTIVITY),
-    Key::new("cursors.stream.partitions", Kind::COUNT, "0", "partitions of the stream that stores cursors; 0 = cursors are off")
-        .not_built(&["0"], "stored cursors are not available in this version; remove it or set it to 0"),
-    Key::new("cursors.stream.replication.factor", Kind::Integer { min: -1, max: i32::MAX as i64 }, "-1", "replicas of that stream; -1 = every broker").idle(CURSORS),
-    Key::new("cursors.stream.auto.pause.time", Kind::DURATION, "1m", "idle time after which that stream is paused; 0 = never").idle(CURSORS),
-    Key::new("groups.consumer.timeout", Kind::DURATION, "15s", "time after which a silent member leaves its consumer group").idle(GROUPS),
-    Key::new("groups.coordinator.timeout", Kind::DURATION, "15s", "time after which a silent coordinator is reported").idle(GROUPS),
-    Key::new("telemetry.enabled", Kind::Bool, "false", "Liftbridge's daily report to its vendor; Strandline never reports to anybody")
-        .not_built(&["false"], "strandline has no telemetry; remove it or set it to false"),
-    Key::new("telemetry.interval.seconds", Kind::COUNT, "86400", "time between reports").idle("telemetry, and never will be"),
+    Key::new(
+        "activity.stream.enabled",
+        Kind::Bool,
+        "false",
+        "record what happens in the cluster as a stream",
+    )
+    .not_built(
+        &["false"],
+        "the activity stream is not available in this version; remove it",
+    ),
+    Key::new(
+        "activity.stream.publish.timeout",
+        Kind::DURATION,
+        "5s",
+        "time for one record of the activity stream",
+    )
+    .idle(ACTIVITY),
+    Key::new(
+        "activity.stream.publish.ack.policy",
+        Kind::Choice(&["none", "leader", "all"]),
+        "all",
+        "ack policy of the activity stream",
+    )
+    .idle(ACTIVITY),
+    Key::new(
+        "cursors.stream.partitions",
+        Kind::COUNT,
+        "0",
+        "partitions of the stream that stores cursors; 0 = cursors are off",
+    )
+    .not_built(
+        &["0"],
+        "stored cursors are not available in this version; remove it or set it to 0",
+    ),
+    Key::new(
+        "cursors.stream.replication.factor",
+        Kind::Integer {
+            min: -1,
+            max: i32::MAX as i64,
+        },
+        "-1",
+        "replicas of that stream; -1 = every broker",
+    )
+    .idle(CURSORS),
+    Key::new(
+        "cursors.stream.auto.pause.time",
+        Kind::DURATION,
+        "1m",
+        "idle time after which that stream is paused; 0 = never",
+    )
+    .idle(CURSORS),
+    Key::new(
+        "groups.consumer.timeout",
+        Kind::DURATION,
+        "15s",
+        "time after which a silent member leaves its consumer group",
+    )
+    .idle(GROUPS),
+    Key::new(
+        "groups.coordinator.timeout",
+        Kind::DURATION,
+        "15s",
+        "time after which a silent coordinator is reported",
+    )
+    .idle(GROUPS),
+    Key::new(
+        "telemetry.enabled",
+        Kind::Bool,
+        "false",
+        "Liftbridge's daily report to its vendor; Strandline never reports to anybody",
+    )
+    .not_built(
+        &["false"],
+        "strandline has no telemetry; remove it or set it to false",
+    ),
+    Key::new(
+        "telemetry.interval.seconds",
+        Kind::COUNT,
+        "86400",
+        "time between reports",
+    )
+    .idle("telemetry, and never will be"),
 ];

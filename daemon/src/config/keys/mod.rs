@@ -13,6 +13,10 @@ pub(crate) struct Group {
     /// The heading.
     pub(crate) title: &'static str,
     /// What one should know about all of them.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "shown on the reference page, which a test writes")
+    )]
     pub(crate) about: &'static str,
     /// The settings.
     pub(crate) keys: &'static [Key],
@@ -20,14 +24,46 @@ pub(crate) struct Group {
 
 /// Every setting, in the order of the reference page.
 pub(crate) const GROUPS: &[Group] = &[
-    Group { title: "Addresses and data", about: broker::ADDRESSES_ABOUT, keys: broker::ADDRESSES },
-    Group { title: "TLS of the gRPC API", about: broker::TLS_ABOUT, keys: broker::TLS },
-    Group { title: "Logging and process", about: broker::PROCESS_ABOUT, keys: broker::PROCESS },
-    Group { title: "NATS", about: nats::ABOUT, keys: nats::KEYS },
-    Group { title: "Batches and messages", about: streams::BATCHES_ABOUT, keys: streams::BATCHES },
-    Group { title: "Streams", about: streams::STREAMS_ABOUT, keys: streams::STREAMS },
-    Group { title: "Cluster", about: cluster::CLUSTER_ABOUT, keys: cluster::CLUSTER },
-    Group { title: "Features of later versions", about: cluster::LATER_ABOUT, keys: cluster::LATER },
+    Group {
+        title: "Addresses and data",
+        about: broker::ADDRESSES_ABOUT,
+        keys: broker::ADDRESSES,
+    },
+    Group {
+        title: "TLS of the gRPC API",
+        about: broker::TLS_ABOUT,
+        keys: broker::TLS,
+    },
+    Group {
+        title: "Logging and process",
+        about: broker::PROCESS_ABOUT,
+        keys: broker::PROCESS,
+    },
+    Group {
+        title: "NATS",
+        about: nats::ABOUT,
+        keys: nats::KEYS,
+    },
+    Group {
+        title: "Batches and messages",
+        about: streams::BATCHES_ABOUT,
+        keys: streams::BATCHES,
+    },
+    Group {
+        title: "Streams",
+        about: streams::STREAMS_ABOUT,
+        keys: streams::STREAMS,
+    },
+    Group {
+        title: "Cluster",
+        about: cluster::CLUSTER_ABOUT,
+        keys: cluster::CLUSTER,
+    },
+    Group {
+        title: "Features of later versions",
+        about: cluster::LATER_ABOUT,
+        keys: cluster::LATER,
+    },
 ];
 
 /// Every setting.
@@ -38,7 +74,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
 /// The setting of this name, or of this name in Liftbridge's first format. Case does not matter.
 pub(crate) fn find(name: &str) -> Option<&'static Key> {
     let named = |key: &&Key| key.name.eq_ignore_ascii_case(name);
-    let first_named = |key: &&Key| key.first_name.is_some_and(|first| first.eq_ignore_ascii_case(name));
+    let first_named = |key: &&Key| {
+        key.first_name
+            .is_some_and(|first| first.eq_ignore_ascii_case(name))
+    };
     all().find(named).or_else(|| all().find(first_named))
 }
 
@@ -46,7 +85,10 @@ pub(crate) fn find(name: &str) -> Option<&'static Key> {
 pub(crate) fn is_section(name: &str) -> bool {
     let below = |full: &str| {
         let rest = full.get(name.len()..).unwrap_or_default();
-        rest.starts_with('.') && full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        rest.starts_with('.')
+            && full
+                .get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
     };
     all().any(|key| below(key.name) || key.first_name.is_some_and(below))
 }
@@ -58,7 +100,7 @@ pub(crate) fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// The candidate that is most like the text, if any is like it at all.
-pub(crate) fn nearest_of<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+fn nearest_of<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     const LEAST_LIKENESS: f64 = 0.6;
     candidates
         .map(|candidate| (strsim::normalized_damerau_levenshtein(text, candidate), candidate))
@@ -81,8 +123,16 @@ mod tests {
         for key in all() {
             assert!(names.insert(key.name.to_owned()), "{}", key.name);
             assert!(variables.insert(key.variable()), "{}", key.name);
-            assert!(key.first_name.is_none_or(|name| names.insert(name.to_owned())), "{}", key.name);
-            for flag in key.flag.iter().flat_map(|flag| [flag.long].into_iter().chain(flag.aliases.iter().copied())) {
+            assert!(
+                key.first_name.is_none_or(|name| names.insert(name.to_owned())),
+                "{}",
+                key.name
+            );
+            for flag in key
+                .flag
+                .iter()
+                .flat_map(|flag| [flag.long].into_iter().chain(flag.aliases.iter().copied()))
+            {
                 assert!(flags.insert(flag), "{flag}");
             }
         }
@@ -95,8 +145,17 @@ mod tests {
                 Effect::NotBuilt { off, .. } => off,
                 _ => &[],
             };
-            for text in off.iter().copied().chain([key.default]).filter(|text| !text.is_empty()) {
-                assert!(key.kind.read(&Raw::Text(text.to_owned())).is_ok(), "{} {text}", key.name);
+            for text in off
+                .iter()
+                .copied()
+                .chain([key.default])
+                .filter(|text| !text.is_empty())
+            {
+                assert!(
+                    key.kind.read(&Raw::Text(text.to_owned())).is_ok(),
+                    "{} {text}",
+                    key.name
+                );
             }
         }
     }
@@ -104,20 +163,30 @@ mod tests {
     #[test]
     fn helps_are_one_sentence_without_a_full_stop() {
         for key in all() {
-            assert!(!key.help.is_empty() && !key.help.ends_with('.') && !key.help.contains('|'), "{}", key.name);
+            assert!(
+                !key.help.is_empty() && !key.help.ends_with('.') && !key.help.contains('|'),
+                "{}",
+                key.name
+            );
         }
     }
 
     #[test]
     fn a_name_of_the_first_format_finds_its_setting() {
-        assert_eq!(find("log.retention.max.age").map(|key| key.name), Some("streams.retention.max.age"));
+        assert_eq!(
+            find("log.retention.max.age").map(|key| key.name),
+            Some("streams.retention.max.age")
+        );
         assert_eq!(find("LOGGING.Level").map(|key| key.name), Some("logging.level"));
         assert!(find("nonsense").is_none());
     }
 
     #[test]
     fn a_wrong_name_is_answered_with_the_nearest_one() {
-        assert_eq!(nearest("streams.retention.max.byte"), Some("streams.retention.max.bytes"));
+        assert_eq!(
+            nearest("streams.retention.max.byte"),
+            Some("streams.retention.max.bytes")
+        );
         assert_eq!(nearest("loging.levl"), Some("logging.level"));
         assert_eq!(nearest("zzz"), None);
     }

@@ -11,42 +11,151 @@ pub(super) const BATCHES_ABOUT: &str = "Records that are waiting are appended an
     batch, not throughput.";
 
 pub(super) const BATCHES: &[Key] = &[
-    Key::new("batch.max.messages", Kind::Integer { min: 1, max: 1_000_000 }, "16384", "most records of one batch"),
-    Key::new("batch.max.bytes", Kind::Bytes { min: 1_024, max: 64 << 20 }, "1048576", "most bytes of one batch; a single record may be larger"),
-    Key::new("batch.max.time", Kind::Duration { min: Duration::ZERO, zero: true }, "0s", "how long a batch waits to fill; 0 takes what is queued")
-        .first_named("batch.wait.time"),
-    Key::new("clustering.replication.max.bytes", Kind::Bytes { min: 1, max: 64 << 20 }, "1048576", "largest message that is stored, its headers included"),
+    Key::new(
+        "batch.max.messages",
+        Kind::Integer {
+            min: 1,
+            max: 1_000_000,
+        },
+        "16384",
+        "most records of one batch",
+    ),
+    Key::new(
+        "batch.max.bytes",
+        Kind::Bytes {
+            min: 1_024,
+            max: 64 << 20,
+        },
+        "1048576",
+        "most bytes of one batch; a single record may be larger",
+    ),
+    Key::new(
+        "batch.max.time",
+        Kind::Duration {
+            min: Duration::ZERO,
+            zero: true,
+        },
+        "0s",
+        "how long a batch waits to fill; 0 takes what is queued",
+    )
+    .first_named("batch.wait.time"),
+    Key::new(
+        "clustering.replication.max.bytes",
+        Kind::Bytes {
+            min: 1,
+            max: 64 << 20,
+        },
+        "1048576",
+        "largest message that is stored, its headers included",
+    ),
 ];
 
 pub(super) const STREAMS_ABOUT: &str = "Defaults of streams whose creator did not say otherwise. They are looked up \
     whenever a partition is opened, so a change applies to existing streams after a restart.";
 
 pub(super) const STREAMS: &[Key] = &[
-    Key::new("streams.retention.max.bytes", Kind::BYTES, "0", "bytes to keep per partition; 0 = all")
-        .first_named("log.retention.max.bytes"),
-    Key::new("streams.retention.max.messages", Kind::COUNT, "0", "records to keep per partition; 0 = all")
-        .first_named("log.retention.max.messages"),
-    Key::new("streams.retention.max.age", Kind::DURATION, "168h", "age to keep; 0 = any")
-        .first_named("log.retention.max.age"),
-    Key::new("streams.cleaner.interval", Kind::Duration { min: SECOND, zero: false }, "5m", "how often retention is applied")
-        .first_named("log.cleaner.interval"),
-    Key::new("streams.segment.max.bytes", Kind::Bytes { min: 1, max: i64::MAX }, "268435456", "size at which a segment is sealed; retention removes whole segments")
-        .first_named("log.segment.max.bytes"),
-    Key::new("streams.segment.max.age", Kind::Duration { min: SECOND, zero: true }, "", "age at which a segment is sealed; 0 = by size only")
-        .first_named("log.log.roll.time")
-        .default_note("the value of `streams.retention.max.age`"),
-    Key::new("streams.durability", Kind::Choice(&["fsync", "os"]), "fsync", "when a record counts as stored: `fsync`, once it survives power loss; `os`, once the operating system has it"),
-    Key::new("streams.concurrency.control", Kind::Bool, "false", "check the offset that publishers expect"),
-    Key::new("streams.compact.enabled", Kind::Bool, "false", "keep the newest record of each key")
-        .first_named("log.compact")
-        .not_built(&["false"], "compaction is not available in this version; remove it and use retention limits"),
-    Key::new("streams.compact.max.goroutines", Kind::Integer { min: 1, max: 10_000 }, "10", "parallel workers of one compaction")
-        .first_named("log.compact.max.goroutines")
-        .idle("compaction"),
-    Key::new("streams.auto.pause.time", Kind::DURATION, "0s", "idle time after which a partition is paused; 0 = never")
-        .not_built(&["0s"], "automatic pausing is not available in this version; remove it, idle partitions cost next to nothing"),
-    Key::new("streams.auto.pause.disable.if.subscribers", Kind::Bool, "false", "subscribers keep a partition from being paused")
-        .idle("automatic pausing"),
-    Key::new("streams.encryption", Kind::Bool, "false", "encrypt stored values")
-        .not_built(&["false"], "encryption is not available in this version; remove it and use an encrypted file system"),
+    Key::new(
+        "streams.retention.max.bytes",
+        Kind::BYTES,
+        "0",
+        "bytes to keep per partition; 0 = all",
+    )
+    .first_named("log.retention.max.bytes"),
+    Key::new(
+        "streams.retention.max.messages",
+        Kind::COUNT,
+        "0",
+        "records to keep per partition; 0 = all",
+    )
+    .first_named("log.retention.max.messages"),
+    Key::new(
+        "streams.retention.max.age",
+        Kind::DURATION,
+        "168h",
+        "age to keep; 0 = any",
+    )
+    .first_named("log.retention.max.age"),
+    Key::new(
+        "streams.cleaner.interval",
+        Kind::Duration {
+            min: SECOND,
+            zero: false,
+        },
+        "5m",
+        "how often retention is applied",
+    )
+    .first_named("log.cleaner.interval"),
+    Key::new(
+        "streams.segment.max.bytes",
+        Kind::Bytes {
+            min: 1,
+            max: i64::MAX,
+        },
+        "268435456",
+        "size at which a segment is sealed; retention removes whole segments",
+    )
+    .first_named("log.segment.max.bytes"),
+    Key::new(
+        "streams.segment.max.age",
+        Kind::Duration {
+            min: SECOND,
+            zero: true,
+        },
+        "",
+        "age at which a segment is sealed; 0 = by size only",
+    )
+    .first_named("log.log.roll.time")
+    .default_note("the value of `streams.retention.max.age`"),
+    Key::new(
+        "streams.durability",
+        Kind::Choice(&["fsync", "os"]),
+        "fsync",
+        "when a record counts as stored: `fsync`, once it survives power loss; `os`, once the operating system has it",
+    ),
+    Key::new(
+        "streams.concurrency.control",
+        Kind::Bool,
+        "false",
+        "check the offset that publishers expect",
+    ),
+    Key::new(
+        "streams.compact.enabled",
+        Kind::Bool,
+        "false",
+        "keep the newest record of each key",
+    )
+    .first_named("log.compact")
+    .not_built(
+        &["false"],
+        "compaction is not available in this version; remove it and use retention limits",
+    ),
+    Key::new(
+        "streams.compact.max.goroutines",
+        Kind::Integer { min: 1, max: 10_000 },
+        "10",
+        "parallel workers of one compaction",
+    )
+    .first_named("log.compact.max.goroutines")
+    .idle("compaction"),
+    Key::new(
+        "streams.auto.pause.time",
+        Kind::DURATION,
+        "0s",
+        "idle time after which a partition is paused; 0 = never",
+    )
+    .not_built(
+        &["0s"],
+        "automatic pausing is not available in this version; remove it, idle partitions cost next to nothing",
+    ),
+    Key::new(
+        "streams.auto.pause.disable.if.subscribers",
+        Kind::Bool,
+        "false",
+        "subscribers keep a partition from being paused",
+    )
+    .idle("automatic pausing"),
+    Key::new("streams.encryption", Kind::Bool, "false", "encrypt stored values").not_built(
+        &["false"],
+        "encryption is not available in this version; remove it and use an encrypted file system",
+    ),
 ];

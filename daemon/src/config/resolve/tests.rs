@@ -6,12 +6,21 @@ use super::super::sources::{Sources, read_with};
 use super::*;
 
 fn account() -> Account {
-    Account { is_root: false, xdg_data_home: None, home: Some("/home/u".into()) }
+    Account {
+        is_root: false,
+        xdg_data_home: None,
+        home: Some("/home/u".into()),
+    }
 }
 
 fn flags(settings: &[(&str, &str)]) -> Result<Config, Problems> {
-    let set = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned(), "--set".to_owned()));
-    let sources = Sources { flags: set.collect(), ..Sources::new(Invocation::Serve) };
+    let set = settings
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned(), "--set".to_owned()));
+    let sources = Sources {
+        flags: set.collect(),
+        ..Sources::new(Invocation::Serve)
+    };
     read_with(&sources, &account())
 }
 
@@ -51,28 +60,60 @@ fn every_setting_of_the_broker_arrives() {
     ])
     .unwrap();
     let settings = &config.settings;
-    assert_eq!((settings.listen.to_string(), settings.advertised_host()), ("127.0.0.1:1".to_owned(), "h".to_owned()));
+    assert_eq!(
+        (settings.listen.to_string(), settings.advertised_host()),
+        ("127.0.0.1:1".to_owned(), "h".to_owned())
+    );
     assert_eq!(settings.advertised_port(1), 2);
-    assert_eq!((settings.data_dir.as_path(), settings.namespace.as_str()), (Path::new("/d"), "ns"));
+    assert_eq!(
+        (settings.data_dir.as_path(), settings.namespace.as_str()),
+        (Path::new("/d"), "ns")
+    );
     assert_eq!(settings.server_id.as_ref().map(BrokerId::as_str), Some("id"));
     assert!(matches!(&settings.nats, NatsMode::External(external) if external.servers == ["a:4222"]));
-    assert_eq!((settings.batch_max_messages, settings.batch_max_bytes, settings.max_message_bytes), (3, 4096, 5));
-    let limits = RetentionLimits { max_bytes: Some(6), max_records: Some(7), max_age: Some(Duration::from_secs(8)) };
-    assert_eq!(settings.retention, RetentionDefaults { limits, interval: Duration::from_secs(9) });
+    assert_eq!(
+        (
+            settings.batch_max_messages,
+            settings.batch_max_bytes,
+            settings.max_message_bytes
+        ),
+        (3, 4096, 5)
+    );
+    let limits = RetentionLimits {
+        max_bytes: Some(6),
+        max_records: Some(7),
+        max_age: Some(Duration::from_secs(8)),
+    };
+    assert_eq!(
+        settings.retention,
+        RetentionDefaults {
+            limits,
+            interval: Duration::from_secs(9)
+        }
+    );
     let streams = LogSettings {
         durability: Durability::Os,
         segment_max_bytes: 10,
         segment_max_age: Some(Duration::from_secs(11)),
     };
-    assert_eq!((settings.stream_defaults, settings.concurrency_control), (streams, true));
+    assert_eq!(
+        (settings.stream_defaults, settings.concurrency_control),
+        (streams, true)
+    );
     assert_eq!((config.workers, config.ready_file), (12, Some("/r".into())));
 }
 
 #[test]
 fn a_segment_is_sealed_at_the_age_of_retention_unless_it_is_said() {
     let age = |settings: &[(&str, &str)]| flags(settings).unwrap().settings.stream_defaults.segment_max_age;
-    assert_eq!(age(&[("streams.retention.max.age", "1h")]), Some(Duration::from_secs(3600)));
-    assert_eq!(age(&[("streams.retention.max.age", "10ms")]), Some(Duration::from_secs(1)));
+    assert_eq!(
+        age(&[("streams.retention.max.age", "1h")]),
+        Some(Duration::from_secs(3600))
+    );
+    assert_eq!(
+        age(&[("streams.retention.max.age", "10ms")]),
+        Some(Duration::from_secs(1))
+    );
     assert_eq!(age(&[("streams.retention.max.age", "0")]), None);
     assert_eq!(age(&[("streams.segment.max.age", "0")]), None);
 }
@@ -86,15 +127,33 @@ fn logging_settings_arrive() {
         ("logging.raft", "true"),
         ("logging.nats", "true"),
     ]);
-    let expected = Logging { level: "debug".to_owned(), json: true, recovery: true, raft: true, nats: true };
+    let expected = Logging {
+        level: "debug".to_owned(),
+        json: true,
+        recovery: true,
+        raft: true,
+        nats: true,
+    };
     assert_eq!(on.unwrap().logging, expected);
-    let expected = Logging { level: "info".to_owned(), json: false, recovery: false, raft: false, nats: false };
+    let expected = Logging {
+        level: "info".to_owned(),
+        json: false,
+        recovery: false,
+        raft: false,
+        nats: false,
+    };
     assert_eq!(flags(&[]).unwrap().logging, expected);
 }
 
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
-    let problems = flags(&[("port", "x"), ("streams.encryption", "true"), ("tls.cert", "c"), ("nope", "1")]).unwrap_err();
+    let problems = flags(&[
+        ("port", "x"),
+        ("streams.encryption", "true"),
+        ("tls.cert", "c"),
+        ("nope", "1"),
+    ])
+    .unwrap_err();
     assert_eq!(problems.0.len(), 4, "{problems}");
 }
 

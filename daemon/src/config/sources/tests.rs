@@ -28,10 +28,18 @@ fn read_all(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) ->
     let sources = Sources {
         file: Some(file.path()),
         environment: environment.iter().map(owned).collect(),
-        flags: flags.iter().map(owned).map(|(name, value)| (name, value, "--set".to_owned())).collect(),
+        flags: flags
+            .iter()
+            .map(owned)
+            .map(|(name, value)| (name, value, "--set".to_owned()))
+            .collect(),
         ..Sources::new(Invocation::Liftbridge)
     };
-    let account = Account { is_root: false, xdg_data_home: None, home: Some("/home/u".into()) };
+    let account = Account {
+        is_root: false,
+        xdg_data_home: None,
+        home: Some("/home/u".into()),
+    };
     let prefix = format!("{}/", file.0.path().display());
     read_with(&sources, &account).map_err(|problems| problems.to_string().replace(&prefix, ""))
 }
@@ -64,7 +72,12 @@ fn a_full_file_of_liftbridge_is_read() {
     assert_eq!(config.settings.listen.to_string(), "localhost:9293");
     assert_eq!(config.settings.advertised_host(), "0.0.0.0");
     assert_eq!(config.settings.stream_defaults.segment_max_bytes, 64);
-    assert!(config.notices.iter().any(|notice| notice.contains("clustering.replica.max.lag.time")));
+    assert!(
+        config
+            .notices
+            .iter()
+            .any(|notice| notice.contains("clustering.replica.max.lag.time"))
+    );
     assert!(config.notices.iter().any(|notice| notice.contains("nats.user")));
 }
 
@@ -81,22 +94,38 @@ fn a_file_in_the_first_format_is_read() {
     assert_eq!(config.settings.listen.to_string(), "localhost:9293");
     assert_eq!(config.logging.level, "debug");
     assert!(config.logging.raft);
-    assert_eq!(config.settings.retention.limits.max_age, Some(std::time::Duration::from_secs(86_400)));
-    assert_eq!(config.settings.stream_defaults.segment_max_age, Some(std::time::Duration::from_secs(60)));
+    assert_eq!(
+        config.settings.retention.limits.max_age,
+        Some(std::time::Duration::from_secs(86_400))
+    );
+    assert_eq!(
+        config.settings.stream_defaults.segment_max_age,
+        Some(std::time::Duration::from_secs(60))
+    );
     assert_eq!(config.settings.stream_defaults.segment_max_bytes, 64);
-    let strandline_broker::settings::NatsMode::External(external) = &config.settings.nats else { panic!("embedded") };
-    assert_eq!(external.servers, ["nats://localhost:4300", "nats://localhost:4301"]);
+    let strandline_broker::settings::NatsMode::External(external) = &config.settings.nats else {
+        panic!("embedded")
+    };
+    assert_eq!(
+        external.servers,
+        ["nats://localhost:4300", "nats://localhost:4301"]
+    );
 }
 
 #[test]
 fn a_key_of_the_first_format_that_asks_for_what_is_missing_is_refused_too() {
     let error = read_file("log {\n  compact: true\n}\n").unwrap_err();
-    assert!(error.starts_with("strandline.conf:2: streams.compact.enabled = true is refused"), "{error}");
+    assert!(
+        error.starts_with("strandline.conf:2: streams.compact.enabled = true is refused"),
+        "{error}"
+    );
 }
 
 #[test]
 fn unknown_keys_are_errors_with_file_line_and_the_nearest_known_key() {
-    let error = read_file("host: localhost\nport: 5050\nstreams:\n  retention.max.byte: 7\nfoo.bar.baz: qux\n").unwrap_err();
+    let error =
+        read_file("host: localhost\nport: 5050\nstreams:\n  retention.max.byte: 7\nfoo.bar.baz: qux\n")
+            .unwrap_err();
     let expected = "strandline.conf:4: unknown setting streams.retention.max.byte; did you mean streams.retention.max.bytes?\n\
         strandline.conf:5: unknown setting foo.bar.baz";
     assert_eq!(error, expected);
@@ -105,13 +134,19 @@ fn unknown_keys_are_errors_with_file_line_and_the_nearest_known_key() {
 #[test]
 fn unknown_keys_of_the_first_format_are_errors_too() {
     let error = read_file("log {\n  retention.max.byte: 7\n}\n").unwrap_err();
-    assert!(error.starts_with("strandline.conf:2: unknown setting log.retention.max.byte; did you mean"), "{error}");
+    assert!(
+        error.starts_with("strandline.conf:2: unknown setting log.retention.max.byte; did you mean"),
+        "{error}"
+    );
 }
 
 #[test]
 fn invalid_values_name_their_line() {
     let error = read_file("listen: '192.168.0.1:4222x'\n").unwrap_err();
-    assert_eq!(error, "strandline.conf:1: listen not an address of the form host:port: \"192.168.0.1:4222x\"");
+    assert_eq!(
+        error,
+        "strandline.conf:1: listen not an address of the form host:port: \"192.168.0.1:4222x\""
+    );
     let error = read_file("a: 1\n  b: 2\n").unwrap_err();
     assert!(error.starts_with("strandline.conf:2: "), "{error}");
 }
@@ -119,26 +154,54 @@ fn invalid_values_name_their_line() {
 #[test]
 fn a_setting_in_both_its_nested_and_its_dotted_form_is_an_error() {
     let error = read_file("logging:\n  level: info\nlogging.level: warn\n").unwrap_err();
-    assert_eq!(error, "strandline.conf:3: logging.level is set already, at strandline.conf:2; remove one of the two");
+    assert_eq!(
+        error,
+        "strandline.conf:3: logging.level is set already, at strandline.conf:2; remove one of the two"
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let sources = Sources { file: Some("/nowhere/strandline.yaml".into()), ..Sources::new(Invocation::Serve) };
-    let account = Account { is_root: true, ..Account::default() };
+    let sources = Sources {
+        file: Some("/nowhere/strandline.yaml".into()),
+        ..Sources::new(Invocation::Serve)
+    };
+    let account = Account {
+        is_root: true,
+        ..Account::default()
+    };
     let error = read_with(&sources, &account).unwrap_err().to_string();
-    assert!(error.starts_with("/nowhere/strandline.yaml: cannot read the configuration file"), "{error}");
+    assert!(
+        error.starts_with("/nowhere/strandline.yaml: cannot read the configuration file"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_file_that_is_no_configuration_is_refused() {
     let file = File::new("");
     std::fs::write(file.path(), [0xff, 0xfe, 0, 1]).unwrap();
-    let account = Account { is_root: true, ..Account::default() };
-    let sources = Sources { file: Some(file.path()), ..Sources::new(Invocation::Serve) };
-    assert!(read_with(&sources, &account).unwrap_err().to_string().contains("not utf-8"));
+    let account = Account {
+        is_root: true,
+        ..Account::default()
+    };
+    let sources = Sources {
+        file: Some(file.path()),
+        ..Sources::new(Invocation::Serve)
+    };
+    assert!(
+        read_with(&sources, &account)
+            .unwrap_err()
+            .to_string()
+            .contains("not utf-8")
+    );
     std::fs::write(file.path(), vec![b'#'; (1 << 20) + 1]).unwrap();
-    assert!(read_with(&sources, &account).unwrap_err().to_string().contains("larger than"));
+    assert!(
+        read_with(&sources, &account)
+            .unwrap_err()
+            .to_string()
+            .contains("larger than")
+    );
 }
 
 #[test]

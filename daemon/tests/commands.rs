@@ -1,0 +1,178 @@
+//! The commands against a real broker.
+
+mod support;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use support::{Broker, fail, run, strandline, succeed};
+
+/// A broker with what its commands need to find it.
+struct Bench {
+    _directory: tempfile::TempDir,
+    broker: Broker,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let broker = Broker::start(directory.path());
+        Self { _directory: directory, broker }
+    }
+
+    fn args<'a>(&'a self, line: &[&'a str]) -> Vec<&'a str> {
+        [line, &["--servers", &self.broker.grpc]].concat()
+    }
+
+    fn succeed(&self, line: &[&str]) -> String {
+        succeed(&self.args(line))
+    }
+
+    fn fail(&self, line: &[&str]) -> (Option<i32>, String) {
+        fail(&self.args(line))
+    }
+
+    fn values(&self, line: &[&str]) -> Vec<String> {
+        self.succeed(&[line, &["--format", "raw"]].concat()).lines().map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn a_stream_is_created_listed_described_and_deleted() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "orders", "--subject", "orders.*", "--partitions", "2"]);
+    let (code, error) = bench.fail(&["stream", "create", "orders", "--subject", "orders.*"]);
+    assert!(code == Some(1) && error.contains("exists"), "{code:?} {error}");
+    bench.succeed(&["stream", "create", "orders", "--subject", "orders.*", "--if-missing"]);
+    let list = bench.succeed(&["stream", "list"]);
+    assert!(list.contains("orders") && list.contains("orders.*"), "{list}");
+    let info: serde_json::Value = serde_json::from_str(&bench.succeed(&["stream", "info", "orders", "--json"])).unwrap();
+    assert_eq!((info["name"].as_str(), info["partitions"].as_array().map(Vec::len)), (Some("orders"), Some(2)));
+    bench.succeed(&["stream", "delete", "orders"]);
+    let (code, error) = bench.fail(&["stream", "delete", "orders"]);
+    assert!(code == Some(1) && error.contains("orders"), "{code:?} {error}");
+    bench.succeed(&["stream", "delete", "orders", "--if-present"]);
+    bench.broker.stop();
+}
+
+#[test]
+fn what_is_published_is_read_from_wherever_one_likes() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s"]);
+    let acks = bench.succeed(&["publish", "s", "a", "b", "c", "--key", "k", "--header", "h=1"]);
+    assert_eq!(acks.lines().count(), 3, "{acks}");
+    assert_eq!(bench.values(&["subscribe", "s"]), ["a", "b", "c"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--from", "1"]), ["b", "c"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--from", "latest"]), ["c"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--to", "1"]), ["a", "b"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--reverse"]), ["c", "b", "a"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--limit", "2"]), ["a", "b"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--from", "time:1h"]), ["a", "b", "c"]);
+    let line = bench.succeed(&["subscribe", "s", "--limit", "1", "--format", "json"]);
+    let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&record["value"], &record["key"], &record["headers"]["h"], &record["offset"]), (
+        &"a".into(),
+        &"k".into(),
+        &"1".into(),
+        &0.into()
+    ));
+    bench.broker.stop();
+}
+
+#[test]
+fn an_empty_stream_has_nothing_to_replay() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s", "--partitions", "3"]);
+    assert_eq!(bench.values(&["subscribe", "s"]), Vec::<String>::new());
+    bench.broker.stop();
+}
+
+#[test]
+fn every_partition_is_read_unless_some_are_chosen() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s", "--partitions", "2"]);
+    bench.succeed(&["publish", "s", "zero", "--partition", "0"]);
+    bench.succeed(&["publish", "s", "one", "--partition", "1"]);
+    let mut all = bench.values(&["subscribe", "s"]);
+    all.sort();
+    assert_eq!(all, ["one", "zero"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--partition", "1"]), ["one"]);
+    bench.broker.stop();
+}
+
+#[test]
+fn lines_of_the_standard_input_are_messages() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s"]);
+    let mut child = strandline(&bench.args(&["publish", "s", "--quiet"])).stdin(Stdio::piped()).spawn().unwrap();
+    let lines: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let read = bench.values(&["subscribe", "s"]);
+    assert_eq!((read.len(), read.last().map(String::as_str)), (10_000, Some("line 9999")));
+    bench.broker.stop();
+}
+
+#[test]
+fn a_subject_reaches_every_stream_on_it() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "a", "--subject", "x.*"]);
+    bench.succeed(&["stream", "create", "b", "--subject", "x.y"]);
+    bench.succeed(&["publish", "--subject", "x.y", "hello", "--count", "2"]);
+    for stream in ["a", "b"] {
+        support::wait_for(|| (bench.values(&["subscribe", stream]) == ["hello", "hello"]).then_some(()));
+    }
+    bench.broker.stop();
+}
+
+#[test]
+fn a_follower_sees_what_comes_later() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s"]);
+    bench.succeed(&["publish", "s", "before"]);
+    let line = ["subscribe", "s", "--from", "earliest", "--follow", "--limit", "2", "--format", "raw"];
+    let follower = strandline(&bench.args(&line)).stdout(Stdio::piped()).spawn().unwrap();
+    bench.succeed(&["publish", "s", "after"]);
+    let output = follower.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()), (Some(0), "before\nafter\n"));
+    bench.broker.stop();
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let bench = Bench::new();
+    let (code, error) = bench.fail(&["publish", "nope", "x"]);
+    assert!(code == Some(1) && error.contains("nope"), "{code:?} {error}");
+    let (code, error) = bench.fail(&["subscribe", "nope"]);
+    assert!(code == Some(1) && error.contains("nope"), "{code:?} {error}");
+    bench.broker.stop();
+}
+
+#[test]
+fn the_demonstration_shows_the_whole_job_and_cleans_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = strandline(&["demo"]).env("TMPDIR", directory.path()).output().unwrap();
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}\n{error}");
+    assert_eq!(text.matches("message 3 of 5").count(), 2, "{text}");
+    assert!(text.contains("kill -9"), "{text}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn output_that_nobody_reads_ends_a_command_without_a_word() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s"]);
+    bench.succeed(&["publish", "s", "x", "--count", "5000", "--quiet"]);
+    let mut child = strandline(&bench.args(&["subscribe", "s", "--follow", "--from", "earliest"]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.stderr, output.status.success()), (Vec::new(), false));
+    // Somebody who reads on is not disturbed by it.
+    assert!(run(&bench.args(&["stream", "list"])).status.success());
+    bench.broker.stop();
+}
