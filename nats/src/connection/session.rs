@@ -1,0 +1,328 @@
+//! The task of one connection: reads, lets the desk work, waits.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, BufRead};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{sleep_until, timeout};
+
+use super::Connection;
+use super::close::CloseReason;
+use super::connect::ConnectOptions;
+use super::intake::Intake;
+use super::operations::{Desk, Step};
+use super::pings::Pings;
+use super::pool;
+use super::wire::Wire;
+use crate::auth::Identity;
+use crate::protocol::Parsed;
+use crate::server::Credentials;
+
+/// How long the last words may take to leave.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// After an error, what the client still sends is read for this long, so that the reset which unread bytes cause does not
+/// overtake the `-ERR`.
+const LINGER: Duration = Duration::from_millis(250);
+/// How long a client waits for its share of the memory for unfinished payloads.
+const ALLOWANCE_WAIT: Duration = Duration::from_secs(10);
+
+/// Reads one client until it ends.
+pub(super) struct Session {
+    connection: Arc<Connection>,
+    reader: OwnedReadHalf,
+    wire: Option<Arc<Wire>>,
+    encrypted: bool,
+    credentials: Credentials,
+    intake: Intake,
+    desk: Desk,
+    connect_deadline: Option<Instant>,
+}
+
+/// What reading brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    /// Bytes, and there may be more.
+    Plenty,
+    /// Bytes, and nothing more for now.
+    All,
+    Nothing,
+    End,
+}
+
+impl Session {
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        reader: OwnedReadHalf,
+        wire: Arc<Wire>,
+        credentials: Credentials,
+    ) -> Self {
+        let now = Instant::now();
+        let limits = &connection.shared.limits;
+        let mut random = [0];
+        let _ = getrandom::fill(&mut random); // Only spreads pings.
+        let jitter = f64::from(random[0]) / f64::from(u8::MAX);
+        let pings = Pings::new(limits.ping_interval, limits.max_pings_out, now, jitter);
+        let desk = Desk::new(Arc::clone(&connection), pings);
+        let connect_deadline = desk.is_waiting_for_connect().then(|| now + limits.auth_timeout);
+        let encrypted = wire.tls().is_some();
+        let intake = Intake::default();
+        Self { connection, reader, wire: Some(wire), encrypted, credentials, intake, desk, connect_deadline }
+    }
+
+    /// Serves the client. Ends when it leaves, errs, is too slow, or the server stops.
+    pub(super) async fn run(mut self) {
+        self.begin();
+        let reason = self.serve().await;
+        self.end(reason).await;
+    }
+
+    /// With a user for clients that have no credentials, everybody begins as that one.
+    fn begin(&mut self) {
+        if let Some(identity) = self.connection.shared.authenticator.anonymous() {
+            self.desk.admit_anonymous(&identity);
+        }
+    }
+
+    async fn serve(&mut self) -> CloseReason {
+        let mut timer = pin!(sleep_until(self.next_deadline().into()));
+        // The client's first bytes may have come with its handshake.
+        let mut fill = if self.encrypted { self.decrypt(&[]).unwrap_or(Fill::End) } else { Fill::Nothing };
+        loop {
+            if let Err(reason) = self.work().await {
+                return reason;
+            }
+            if let Some(reason) = self.connection.close_reason() {
+                return reason;
+            }
+            match fill {
+                Fill::End => return CloseReason::Gone,
+                Fill::Plenty => tokio::task::consume_budget().await,
+                Fill::All | Fill::Nothing => {
+                    self.intake.rest();
+                    timer.as_mut().reset(self.next_deadline().into());
+                    tokio::select! {
+                        biased;
+                        () = self.connection.closed() => continue,
+                        () = timer.as_mut() => {
+                            if let Err(reason) = self.tick() {
+                                return reason;
+                            }
+                            fill = Fill::Nothing;
+                            continue;
+                        }
+                        ready = self.reader.readable() => if ready.is_err() {
+                            return CloseReason::Gone;
+                        }
+                    }
+                }
+            }
+            fill = match self.fill().await {
+                Ok(fill) => fill,
+                Err(_) => return CloseReason::Gone,
+            };
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let ping = self.desk.pings.next();
+        self.connect_deadline.map_or(ping, |deadline| deadline.min(ping))
+    }
+
+    fn tick(&mut self) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        if self.connect_deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(CloseReason::AuthenticationTimeout);
+        }
+        if self.desk.is_waiting_for_connect() {
+            return Ok(()); // The deadline is near enough.
+        }
+        match self.desk.tick(now) {
+            Step::Close(reason) => Err(reason),
+            Step::Continue | Step::Authenticate(_) => Ok(()),
+        }
+    }
+
+    /// Handles what was read, hands the results over, and waits if somebody is full.
+    async fn work(&mut self) -> Result<(), CloseReason> {
+        loop {
+            let step = self.handle_unread();
+            self.desk.end_batch();
+            let handover = self.desk.dispatcher.flush();
+            if !handover.is_done() {
+                tokio::select! {
+                    () = handover.wait() => {}
+                    () = self.connection.closed() => {}
+                }
+            }
+            match step {
+                Step::Continue => break,
+                Step::Close(reason) => return Err(reason),
+                Step::Authenticate(options) => self.authenticate(*options).await?,
+            }
+        }
+        if let Some(units) = self.intake.unpaid() {
+            let allowance = Arc::clone(&self.connection.shared.unfinished);
+            match timeout(ALLOWANCE_WAIT, allowance.acquire_many_owned(units)).await {
+                Ok(Ok(permit)) => self.intake.pay(permit),
+                _ => return Err(CloseReason::UnfinishedPayloads),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_unread(&mut self) -> Step {
+        while self.intake.is_ripe() {
+            match self.desk.parser.parse(self.intake.unread()) {
+                Ok(Parsed::Complete { operation, length }) => {
+                    let step = self.desk.handle(operation);
+                    self.intake.consume(length);
+                    if !matches!(step, Step::Continue) {
+                        return step;
+                    }
+                }
+                Ok(Parsed::Incomplete { needed }) => self.intake.require(needed),
+                Err(error) if self.desk.is_waiting_for_connect() => {
+                    tracing::debug!(connection = self.connection.id, %error, "client sent no CONNECT");
+                    return Step::Close(CloseReason::Protocol(error.reply()));
+                }
+                Err(error) => return Step::Close(CloseReason::Protocol(error.reply())),
+            }
+        }
+        Step::Continue
+    }
+
+    async fn authenticate(&mut self, options: ConnectOptions) -> Result<(), CloseReason> {
+        let shared = Arc::clone(&self.connection.shared);
+        let authenticated: Result<(ConnectOptions, Identity), ()> =
+            shared.authenticate(options, self.credentials.clone()).await;
+        let Ok((options, identity)) = authenticated else { return Err(CloseReason::AuthorizationViolation) };
+        self.connect_deadline = None;
+        match self.desk.admit(options, Some(&identity)) {
+            Step::Close(reason) => Err(reason),
+            Step::Continue | Step::Authenticate(_) => Ok(()),
+        }
+    }
+
+    /// Reads what is there, without waiting.
+    async fn fill(&mut self) -> io::Result<Fill> {
+        if !self.encrypted {
+            let room = self.intake.room();
+            let free = room.capacity() - room.len();
+            return Ok(judge(read_now(&mut self.reader, room).await?, free));
+        }
+        let mut raw = pool::take();
+        let free = raw.capacity();
+        let fill = judge(read_now(&mut self.reader, &mut raw).await?, free);
+        let decrypted = self.decrypt(&raw);
+        pool::give(raw);
+        match decrypted? {
+            Fill::End => Ok(Fill::End),
+            _ => Ok(fill),
+        }
+    }
+
+    /// Takes bytes from the socket through the cipher into the intake.
+    fn decrypt(&mut self, mut raw: &[u8]) -> io::Result<Fill> {
+        let Some(wire) = &self.wire else { return Ok(Fill::End) };
+        let Some(mut tls) = wire.tls() else { return Ok(Fill::End) };
+        let mut fill = Fill::All;
+        loop {
+            if !raw.is_empty() {
+                tls.read_tls(&mut raw)?;
+            }
+            tls.process_new_packets().map_err(io::Error::other)?;
+            let mut reader = tls.reader();
+            loop {
+                let clear = match reader.fill_buf() {
+                    Ok([]) => {
+                        fill = Fill::End;
+                        break;
+                    }
+                    Ok(clear) => clear,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                };
+                let length = clear.len();
+                self.intake.room().extend_from_slice(clear);
+                reader.consume(length);
+            }
+            if raw.is_empty() || fill == Fill::End {
+                break;
+            }
+        }
+        let has_answer = tls.wants_write();
+        drop(tls);
+        if has_answer {
+            self.connection.nudge();
+        }
+        Ok(fill)
+    }
+
+    /// Says goodbye, forgets the client everywhere, and closes the socket.
+    async fn end(mut self, reason: CloseReason) {
+        let connection = Arc::clone(&self.connection);
+        connection.end_all_subscriptions();
+        if let Some(text) = reason.last_words() {
+            self.desk.deny(text);
+        }
+        drop(self.desk.dispatcher.flush());
+        connection.close(reason);
+        if reason.is_polite() {
+            self.say_goodbye(reason).await;
+        }
+        connection.outbound.close();
+        connection.shared.forget(&connection, reason);
+    }
+
+    async fn say_goodbye(&mut self, reason: CloseReason) {
+        if let Some(mut tls) = self.wire.as_ref().and_then(|wire| wire.tls()) {
+            tls.send_close_notify();
+        }
+        if self.encrypted {
+            self.connection.nudge();
+        }
+        let written = async {
+            while !self.connection.outbound.is_idle() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = timeout(FAREWELL, written).await; // A client that does not read misses it.
+        // The writing side is shut down when its last user lets go of it.
+        self.connection.outbound.close();
+        self.wire = None;
+        if reason.last_words().is_some() {
+            let _ = timeout(LINGER, self.discard()).await;
+        }
+    }
+
+    async fn discard(&mut self) {
+        let mut nowhere = pool::take();
+        while self.reader.read_buf(&mut nowhere).await.is_ok_and(|count| count > 0) {
+            nowhere.clear();
+        }
+        pool::give(nowhere);
+    }
+}
+
+/// Reads once, without waiting; nothing if that would wait.
+async fn read_now(reader: &mut OwnedReadHalf, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    poll_fn(|context| match pin!(reader.read_buf(buffer)).poll(context) {
+        Poll::Ready(result) => Poll::Ready(result.map(Some)),
+        Poll::Pending => Poll::Ready(Ok(None)),
+    })
+    .await
+}
+
+fn judge(read: Option<usize>, free: usize) -> Fill {
+    match read {
+        None => Fill::Nothing,
+        Some(0) => Fill::End,
+        Some(count) if count >= free => Fill::Plenty,
+        Some(_) => Fill::All,
+    }
+}

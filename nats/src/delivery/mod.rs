@@ -1,0 +1,8 @@
+//! A publisher's way to its subscribers: what it learnt about routes, and what it has not handed over yet.
+
+mod dispatcher;
+mod handover;
+mod known;
+mod outlet;
+
+pub(crate) use dispatcher::{Dispatcher, Publisher};

@@ -1,0 +1,16 @@
+//! The server: its life, and what all its connections share.
+
+mod accept;
+mod credentials;
+mod handle;
+mod info;
+mod lame_duck;
+mod limits;
+mod shared;
+mod stats;
+
+pub(crate) use credentials::Credentials;
+pub use handle::{Server, StartError};
+pub(crate) use limits::{TlsMode, TlsSetup};
+pub(crate) use shared::Shared;
+pub use stats::Stats;
