@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use openraft::storage::RaftLogStorage;
 use openraft::testing::{StoreBuilder, Suite};
 use tokio_util::sync::CancellationToken;
 
@@ -38,4 +39,23 @@ impl StoreBuilder<TypeConfig, LogStore, Machine> for Stores {
 #[test]
 fn the_store_passes_openrafts_suite() {
     Suite::test_all(Stores).unwrap();
+}
+
+#[tokio::test]
+async fn a_saved_vote_survives_any_power_loss_after_it() {
+    let dir = Path::new("/metadata");
+    let start = Image::with_dir(dir);
+    let disk = CrashDisk::of(start.clone());
+    let settings = WalSettings::default();
+    let wal = Wal::create(Arc::new(disk.clone()), dir, settings).unwrap();
+    let mut log = LogStore::new(wal, &Recovered::default(), dir).unwrap();
+    for term in 1..4 {
+        let vote = openraft::Vote::new(term, 7);
+        log.save_vote(&vote).await.unwrap();
+        for image in disk.crash_images(&start, disk.moment()) {
+            let (wal, recovered) = Wal::open(Arc::new(CrashDisk::of(image)), dir, settings).unwrap();
+            let mut log = LogStore::new(wal, &recovered, dir).unwrap();
+            assert_eq!(log.read_vote().await.unwrap(), Some(vote));
+        }
+    }
 }
