@@ -15,7 +15,7 @@ use crate::subject;
 ///
 /// A publisher may hold on to a sink (and to the batch it opened) for as long as it lives, also after the subscription is
 /// dropped; and a message that was on its way at that moment may still arrive.
-pub trait LocalSink: Send + Sync + 'static {
+pub trait LocalSink: fmt::Debug + Send + Sync + 'static {
     /// A collector for the messages that one publisher sends to this sink; kept by that publisher and reused.
     fn open(&self) -> Box<dyn LocalBatch>;
 
@@ -116,6 +116,13 @@ impl LocalPublisher {
     /// Queues a message for everybody who gets it, clients and local sinks, and returns how many that are.
     pub fn publish(&mut self, message: &Message<'_>) -> usize {
         self.dispatcher.publish_unchecked(message)
+    }
+
+    /// Queues a message for the clients that get it, and adds to `sinks` the local ones that would get it too, without handing
+    /// it to them: for a publisher that knows a shorter way there. Of each queue group one member is chosen, client or sink.
+    /// Returns how many clients get it.
+    pub fn publish_apart(&mut self, message: &Message<'_>, sinks: &mut Vec<Arc<dyn LocalSink>>) -> usize {
+        self.dispatcher.publish_apart(message, sinks)
     }
 
     /// Hands over what was published. The future in the result waits for local sinks that are full.

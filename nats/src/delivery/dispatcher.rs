@@ -10,7 +10,7 @@ use super::known::{KnownRoute, KnownRoutes, Stop};
 use super::outlet::{End, Outlet};
 use crate::auth::Permissions;
 use crate::connection::{Connection, pool};
-use crate::local::Flush;
+use crate::local::{Flush, LocalSink};
 use crate::message::Message;
 use crate::router::{Admission, Route, Subscription, Target};
 use crate::server::Shared;
@@ -118,6 +118,38 @@ impl Dispatcher {
         let size = message.headers.len() + message.payload.len();
         self.delivered_bytes += u64::try_from(size.saturating_mul(deliveries)).unwrap_or_default();
         deliveries
+    }
+
+    /// Gathers the message for the clients that get it and names the local sinks that would get it too, without handing it
+    /// to them. Of each queue group one member is chosen, as in [`publish`](Self::publish). Returns how many clients.
+    pub(crate) fn publish_apart(&mut self, message: &Message<'_>, sinks: &mut Vec<Arc<dyn LocalSink>>) -> usize {
+        let destination = self.look_up(message.subject, &Publisher::default());
+        let Some(known) = self.known.get_mut(destination.position) else { return 0 };
+        let mut clients = 0;
+        let mut take = |stop: &Stop| match &stop.subscription.target {
+            Target::Local(_) if stop.subscription.admit() == Admission::Refuse => false,
+            Target::Local(sink) => {
+                sinks.push(Arc::clone(sink));
+                true
+            }
+            Target::Remote(_) => {
+                let taken = deliver(&mut self.outlets, &mut self.touched, stop, message);
+                clients += usize::from(taken);
+                taken
+            }
+        };
+        for stop in &known.plain {
+            take(stop);
+        }
+        for members in &known.groups {
+            self.random = next_random(self.random);
+            let first = usize::try_from(self.random >> 33).unwrap_or_default() % members.len().max(1);
+            let (before, from) = members.split_at_checked(first).unwrap_or((&[], members));
+            let mut candidates = from.iter().chain(before);
+            candidates.any(&mut take);
+        }
+        self.delivered += u64::try_from(clients).unwrap_or_default();
+        clients
     }
 
     /// The buffer for what the connection itself is told, in order with messages that it gets.

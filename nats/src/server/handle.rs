@@ -39,6 +39,8 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 pub struct Server {
     shared: Arc<Shared>,
     address: SocketAddr,
+    /// Bound and not yet accepting.
+    listener: Arc<Mutex<Option<TcpListener>>>,
 }
 
 /// Why the server did not start.
@@ -63,6 +65,17 @@ impl Server {
     /// # Errors
     /// The address is taken or not ours, or the options contradict themselves or name files that are not there.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        let server = Self::bind(options).await?;
+        server.accept();
+        Ok(server)
+    }
+
+    /// Binds the address. Clients wait until [`accept`](Self::accept), so that everybody in this process who must not miss
+    /// a message can subscribe before the first one comes.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn bind(options: Options) -> Result<Self, StartError> {
         let authenticator = Authenticator::from_options(&options).map_err(|error| StartError::Options(error.into()))?;
         let tls = crate::tls::setup(&options).map_err(|error| StartError::Options(error.into()))?;
         let configured = format_address(&options.host, options.port);
@@ -71,9 +84,15 @@ impl Server {
         let listener = listener.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let shared = Arc::new(new_shared(&options, address, authenticator, tls));
-        shared.spawn(accept(Arc::clone(&shared), listener));
-        tracing::info!(%address, "nats server listens");
-        Ok(Self { shared, address })
+        Ok(Self { shared, address, listener: Arc::new(Mutex::new(Some(listener))) })
+    }
+
+    /// Begins to serve clients. Harmless when repeated.
+    pub fn accept(&self) {
+        if let Some(listener) = self.listener.lock().take() {
+            self.shared.spawn(accept(Arc::clone(&self.shared), listener));
+            tracing::info!(address = %self.address, "nats server listens");
+        }
     }
 
     /// The bound address, with the port that the system chose if 0 was asked for.
