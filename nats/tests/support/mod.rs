@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client that speaks in bytes.
-pub struct Raw {
+pub(crate) struct Raw {
     stream: TcpStream,
     unread: Vec<u8>,
     ended: bool,
@@ -17,21 +17,21 @@ pub struct Raw {
 
 impl Raw {
     /// Connects and reads nothing yet.
-    pub fn open(address: SocketAddr) -> Self {
+    pub(crate) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("socket option");
         Self { stream, unread: Vec::new(), ended: false }
     }
 
     /// Connects and takes the greeting.
-    pub fn greeted(address: SocketAddr) -> (Self, serde_json::Value) {
+    pub(crate) fn greeted(address: SocketAddr) -> (Self, serde_json::Value) {
         let mut raw = Self::open(address);
         let info = raw.info();
         (raw, info)
     }
 
     /// Connects, and says CONNECT with neither `+OK`s nor checks.
-    pub fn connected(address: SocketAddr) -> Self {
+    pub(crate) fn connected(address: SocketAddr) -> Self {
         let (mut raw, _) = Self::greeted(address);
         raw.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\nPING\r\n");
         raw.expect("PONG\r\n");
@@ -39,19 +39,19 @@ impl Raw {
     }
 
     /// Sends; a server that closed meanwhile is noticed by what is expected next.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
     /// Reads an INFO line.
-    pub fn info(&mut self) -> serde_json::Value {
+    pub(crate) fn info(&mut self) -> serde_json::Value {
         let line = self.line();
         let json = line.strip_prefix("INFO ").unwrap_or_else(|| panic!("not an INFO: {line:?}"));
         serde_json::from_str(json.trim()).expect("INFO is JSON")
     }
 
     /// Reads exactly this text, `{any}` standing for anything within a line. INFO lines in between are skipped.
-    pub fn expect(&mut self, pattern: &str) {
+    pub(crate) fn expect(&mut self, pattern: &str) {
         for wanted in pattern.split_inclusive('\n') {
             let mut line = self.line();
             while line.starts_with("INFO ") && !wanted.starts_with("INFO ") {
@@ -62,7 +62,7 @@ impl Raw {
     }
 
     /// Reads to the end of the connection; returns what still came.
-    pub fn rest(&mut self) -> String {
+    pub(crate) fn rest(&mut self) -> String {
         while self.fill() {}
         let rest = String::from_utf8_lossy(&self.unread).into_owned();
         self.unread.clear();
@@ -70,20 +70,20 @@ impl Raw {
     }
 
     /// Waits for the server to close, after at most a few more `-ERR` lines.
-    pub fn expect_closed(&mut self) {
+    pub(crate) fn expect_closed(&mut self) {
         let rest = self.rest();
         assert!(rest.lines().all(|line| line.starts_with("-ERR") || line.starts_with("INFO")), "before the end: {rest:?}");
     }
 
     /// Reads that many bytes.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {
             assert!(self.fill(), "closed after {:?}", String::from_utf8_lossy(&self.unread));
         }
         self.unread.drain(..count).collect()
     }
 
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
@@ -112,7 +112,7 @@ impl Raw {
     }
 
     /// The socket itself.
-    pub fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
 }
@@ -130,7 +130,7 @@ fn fits(pattern: &str, line: &str) -> bool {
 }
 
 /// Repeats until it holds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < PATIENCE, "never happened: {what}");
@@ -140,7 +140,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// One step of a scenario; the number names the client, which connects at its first step.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// Send these bytes.
     Send(usize, String),
     /// Read exactly this.
@@ -155,20 +155,20 @@ pub enum Step {
     Wait(u64),
 }
 
-pub fn send(client: usize, bytes: impl Into<String>) -> Step {
+pub(crate) fn send(client: usize, bytes: impl Into<String>) -> Step {
     Step::Send(client, bytes.into())
 }
 
-pub fn expect(client: usize, pattern: impl Into<String>) -> Step {
+pub(crate) fn expect(client: usize, pattern: impl Into<String>) -> Step {
     Step::Expect(client, pattern.into())
 }
 
-pub fn closed(client: usize) -> Step {
+pub(crate) fn closed(client: usize) -> Step {
     Step::Closed(client)
 }
 
 /// Plays a scenario.
-pub fn play(address: SocketAddr, steps: &[Step]) {
+pub(crate) fn play(address: SocketAddr, steps: &[Step]) {
     let mut clients: std::collections::HashMap<usize, Raw> = std::collections::HashMap::new();
     for step in steps {
         match step {
