@@ -116,12 +116,16 @@ impl Broker {
             port: settings.advertised_port(grpc_address.port()),
         };
         let metadata_dir = settings.data_dir.join("metadata");
-        let metadata = MetadataHandle::open(Arc::clone(&disk), &metadata_dir, identity, Arc::clone(&clock)).await?;
+        let metadata =
+            MetadataHandle::open(Arc::clone(&disk), &metadata_dir, identity, Arc::clone(&clock)).await?;
         metadata.elect_local_leader().await?;
         let store = open_store(&disk, settings.data_dir.join("streams")).await?;
         let inboxes = AckInboxes::new(&settings.namespace, &nonce());
         let (bus, nats) = start_bus(&settings, &metadata, &clock, &inboxes).await?;
-        let limits = BatchLimits { max_records: settings.batch_max_messages, max_bytes: settings.batch_max_bytes };
+        let limits = BatchLimits {
+            max_records: settings.batch_max_messages,
+            max_bytes: settings.batch_max_bytes,
+        };
         let answerer = Answerer::new(bus.ack_publisher());
         let appender = Appender::start(Arc::clone(&store), limits, Arc::clone(&clock), answerer)
             .map_err(StartError::Thread)?;
@@ -152,7 +156,14 @@ impl Broker {
         if let Some(nats) = &nats {
             nats.accept();
         }
-        Ok(Self { context, grpc, nats, appender, cleaner, _lock: lock })
+        Ok(Self {
+            context,
+            grpc,
+            nats,
+            appender,
+            cleaner,
+            _lock: lock,
+        })
     }
 
     /// The address of the gRPC API.
@@ -177,7 +188,14 @@ impl Broker {
 
     /// Stops taking messages, makes everything taken durable, answers it, tells clients and returns.
     pub async fn shutdown(self) {
-        let Self { context, grpc, nats, appender, cleaner, _lock } = self;
+        let Self {
+            context,
+            grpc,
+            nats,
+            appender,
+            cleaner,
+            _lock,
+        } = self;
         grpc.announce_stop().await;
         cleaner.abort();
         context.stopping.cancel();
@@ -197,19 +215,35 @@ impl Broker {
 
 async fn bind(settings: &Settings) -> Result<TcpListener, StartError> {
     let address = settings.listen.to_string();
-    TcpListener::bind(&address).await.map_err(|source| StartError::Listen { what: "grpc", address, source })
+    TcpListener::bind(&address)
+        .await
+        .map_err(|source| StartError::Listen {
+            what: "grpc",
+            address,
+            source,
+        })
 }
 
-async fn lock_data_directory(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Box<dyn DiskLock>, StartError> {
+async fn lock_data_directory(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+) -> Result<Box<dyn DiskLock>, StartError> {
     let (disk, directory) = (Arc::clone(disk), directory.to_owned());
     let lock = move || {
-        std::fs::create_dir_all(&directory).and_then(|()| disk.lock(&directory.join("lock"))).map_err(|source| {
-            if source.kind() == std::io::ErrorKind::WouldBlock {
-                StartError::DataDirectoryInUse { directory: directory.clone() }
-            } else {
-                StartError::DataDirectory { directory: directory.clone(), source }
-            }
-        })
+        std::fs::create_dir_all(&directory)
+            .and_then(|()| disk.lock(&directory.join("lock")))
+            .map_err(|source| {
+                if source.kind() == std::io::ErrorKind::WouldBlock {
+                    StartError::DataDirectoryInUse {
+                        directory: directory.clone(),
+                    }
+                } else {
+                    StartError::DataDirectory {
+                        directory: directory.clone(),
+                        source,
+                    }
+                }
+            })
     };
     blocking(lock).await
 }
@@ -234,9 +268,14 @@ async fn start_bus(
 ) -> Result<(Arc<dyn Bus>, Option<Server>), StartError> {
     match &settings.nats {
         NatsMode::Embedded(options) => {
-            let server = Server::start(options.as_ref().clone()).await;
-            let server = server.map_err(|error| StartError::EmbeddedNats { reason: crate::streams::describe(&error) })?;
-            Ok((Arc::new(EmbeddedBus::new(server.clone(), Arc::clone(clock))), Some(server)))
+            let server = Server::bind(options.as_ref().clone()).await;
+            let server = server.map_err(|error| StartError::EmbeddedNats {
+                reason: crate::streams::describe(&error),
+            })?;
+            Ok((
+                Arc::new(EmbeddedBus::new(server.clone(), Arc::clone(clock))),
+                Some(server),
+            ))
         }
         NatsMode::External(external) => {
             let name = format!("LIFT.{}.{}.streams", settings.namespace, metadata.broker());
@@ -297,24 +336,32 @@ fn nonce() -> String {
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
-        Self::Metadata { reason: crate::streams::describe(&error) }
+        Self::Metadata {
+            reason: crate::streams::describe(&error),
+        }
     }
 }
 
 impl From<ChangeError> for StartError {
     fn from(error: ChangeError) -> Self {
-        Self::Metadata { reason: crate::streams::describe(&error) }
+        Self::Metadata {
+            reason: crate::streams::describe(&error),
+        }
     }
 }
 
 impl From<ConnectError> for StartError {
     fn from(error: ConnectError) -> Self {
-        Self::ExternalNats { reason: crate::streams::describe(&error) }
+        Self::ExternalNats {
+            reason: crate::streams::describe(&error),
+        }
     }
 }
 
 impl From<GrpcServerError> for StartError {
     fn from(error: GrpcServerError) -> Self {
-        Self::Grpc { reason: crate::streams::describe(&error) }
+        Self::Grpc {
+            reason: crate::streams::describe(&error),
+        }
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use strandline_core::LogId;
+use strandline_core::Timestamp;
 use strandline_core::retention::{Retention, RetentionLimits};
 use strandline_core::storage::{Log, StorageError};
-use strandline_core::Timestamp;
 
 use crate::context::Context;
 use crate::partition::PartitionHandle;
@@ -52,9 +52,13 @@ fn plans(context: &Context, defaults: &RetentionDefaults) -> Vec<(Arc<PartitionH
     let state = context.metadata.state();
     let mut plans = Vec::new();
     for stream in context.streams.all() {
-        let Some(entry) = state.stream(stream.name().as_str()) else { continue };
+        let Some(entry) = state.stream(stream.name().as_str()) else {
+            continue;
+        };
         let settings = &entry.definition.settings;
-        let interval = settings.cleaner_interval_ms.filter(|&milliseconds| milliseconds > 0);
+        let interval = settings
+            .cleaner_interval_ms
+            .filter(|&milliseconds| milliseconds > 0);
         let plan = Plan {
             limits: settings.retention_limits(&defaults.limits),
             interval: interval.map_or(defaults.interval, Duration::from_millis),
@@ -71,7 +75,9 @@ fn clean(handle: &PartitionHandle, limits: &RetentionLimits, now: Timestamp) -> 
     if limits.is_unlimited() {
         return Ok(());
     }
-    let Some(before) = limits.removable_before(&log.segments(), now) else { return Ok(()) };
+    let Some(before) = limits.removable_before(&log.segments(), now) else {
+        return Ok(());
+    };
     // What is not committed is never removed.
     let before = before.min(handle.readable().end);
     tracing::info!(stream = %handle.info().stream, partition = %handle.info().partition, %before,

@@ -9,7 +9,7 @@ use strandline_core::record::Fields;
 use strandline_core::{Clock, LogId};
 use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
 
-use crate::bus::{BusError, BusPublisher, Targets};
+use crate::bus::{BusError, BusPublisher, Reach};
 use crate::partition::{Answer, Chunk, Delivery, Origin, PartitionHandle, Reject};
 
 /// A message of a gRPC client.
@@ -30,8 +30,9 @@ pub(crate) struct Door {
     chunks: Vec<(Arc<PartitionHandle>, Chunk)>,
     by_log: HashMap<LogId, usize>,
     last: Option<(LogId, usize)>,
-    targets: Targets,
-    targets_of: String,
+    /// Partitions that the present subject reaches, if every message on it reaches the same.
+    fixed: Option<Vec<Arc<PartitionHandle>>>,
+    fixed_for: String,
     envelope: BytesMut,
 }
 
@@ -43,8 +44,8 @@ impl Door {
             chunks: Vec::new(),
             by_log: HashMap::new(),
             last: None,
-            targets: Targets::default(),
-            targets_of: String::new(),
+            fixed: None,
+            fixed_for: String::new(),
             envelope: BytesMut::new(),
         }
     }
@@ -61,15 +62,12 @@ impl Door {
                 own.as_str()
             }
         };
-        self.find_targets(subject);
-        let answering = self.answering(target);
-        self.deliver(subject, origin, message, answering);
+        self.deliver(subject, origin, message, Some(target));
     }
 
     /// Publishes on a subject; every partition that listens to it may answer.
     pub(crate) fn publish_to_subject(&mut self, subject: &str, origin: &Origin, message: &Outgoing<'_>) {
-        self.find_targets(subject);
-        self.deliver(subject, origin, message, Answering::All);
+        self.deliver(subject, origin, message, None);
     }
 
     /// Hands over what was collected: waits while an inbox is full.
@@ -80,8 +78,8 @@ impl Door {
     ///
     /// An external bus did not take the messages.
     pub(crate) async fn flush(&mut self) -> Result<(), BusError> {
-        self.targets_of.clear();
-        self.last = None;
+        // Who gets a message is asked anew for the next batch.
+        (self.fixed, self.last) = (None, None);
         self.by_log.clear();
         for (partition, chunk) in self.chunks.drain(..) {
             chunk.announce();
@@ -97,45 +95,82 @@ impl Door {
         self.chunks.iter().map(|(_, chunk)| chunk.bytes()).sum()
     }
 
-    fn find_targets(&mut self, subject: &str) {
-        if self.targets.fixed && !self.targets_of.is_empty() && self.targets_of == subject {
-            return;
-        }
-        self.targets.clear();
-        self.bus.targets(subject, &mut self.targets);
-        self.targets_of.clear();
-        self.targets_of.push_str(subject);
-    }
-
-    fn answering(&self, target: &Arc<PartitionHandle>) -> Answering {
-        let index = self.targets.partitions.iter().position(|partition| Arc::ptr_eq(partition, target));
-        Answering::One(index.unwrap_or(0))
-    }
-
-    fn deliver(&mut self, subject: &str, origin: &Origin, message: &Outgoing<'_>, answering: Answering) {
-        let targets = std::mem::take(&mut self.targets);
-        for (index, partition) in targets.partitions.iter().enumerate() {
-            if answering.includes(index) {
+    fn deliver(
+        &mut self,
+        subject: &str,
+        origin: &Origin,
+        message: &Outgoing<'_>,
+        target: Option<&Arc<PartitionHandle>>,
+    ) {
+        let partitions = self.partitions(subject, origin, message);
+        let found = target.and_then(|target| {
+            partitions
+                .iter()
+                .position(|partition| Arc::ptr_eq(partition, target))
+        });
+        for (index, partition) in partitions.iter().enumerate() {
+            // The partition that was named answers, or the one that the load-balance group chose; without a name any may.
+            if target.is_none() || index == found.unwrap_or(0) {
                 self.collect(partition, subject, origin, message);
             } else {
-                let silent = Outgoing { delivery: Delivery { answer: Answer::Nothing, ..message.delivery }, ..*message };
+                let silent = Outgoing {
+                    delivery: Delivery {
+                        answer: Answer::Nothing,
+                        ..message.delivery
+                    },
+                    ..*message
+                };
                 self.collect(partition, subject, &Origin::Bus, &silent);
             }
         }
-        if targets.others || targets.over_the_wire {
-            self.publish_envelope(subject, message);
-        }
-        self.targets = targets;
+        self.fixed = self.fixed.is_some().then_some(partitions);
     }
 
-    fn collect(&mut self, partition: &Arc<PartitionHandle>, subject: &str, origin: &Origin, message: &Outgoing<'_>) {
+    /// The partitions that get this message. Everybody else who gets it is served on the way.
+    fn partitions(
+        &mut self,
+        subject: &str,
+        origin: &Origin,
+        message: &Outgoing<'_>,
+    ) -> Vec<Arc<PartitionHandle>> {
+        if self.fixed_for == subject
+            && let Some(fixed) = &mut self.fixed
+        {
+            return std::mem::take(fixed);
+        }
+        let mut partitions = Vec::new();
+        if self.bus.fixed_partitions(subject, &mut partitions) {
+            subject.clone_into(&mut self.fixed_for);
+            self.fixed = Some(Vec::new());
+            return partitions;
+        }
+        self.fixed = None;
+        self.put_envelope(subject, message);
+        if self.bus.publish(subject, &self.envelope, &mut partitions) == Reach::Wire {
+            origin.expect(1);
+        }
+        partitions
+    }
+
+    fn collect(
+        &mut self,
+        partition: &Arc<PartitionHandle>,
+        subject: &str,
+        origin: &Origin,
+        message: &Outgoing<'_>,
+    ) {
         let max_bytes = partition.info().max_message_bytes;
         let chunk = self.chunk(partition, origin);
         if message.value.len() + message.key.len() + message.headers.bytes() > max_bytes {
             return chunk.push_refused(Reject::TooLarge, subject, &message.delivery);
         }
         let key = Some(message.key).filter(|key| !key.is_empty());
-        let fields = Fields { key, value: message.value, subject, reply: "" };
+        let fields = Fields {
+            key,
+            value: message.value,
+            subject,
+            reply: "",
+        };
         chunk.push(&fields, message.headers.iter(), &message.delivery);
     }
 
@@ -147,7 +182,10 @@ impl Door {
         };
         let known = known.filter(|&index| self.chunks[index].1.has_origin(origin));
         let index = known.unwrap_or_else(|| {
-            self.chunks.push((Arc::clone(partition), Chunk::new(origin.clone(), self.clock.now())));
+            self.chunks.push((
+                Arc::clone(partition),
+                Chunk::new(origin.clone(), self.clock.now()),
+            ));
             self.by_log.insert(log, self.chunks.len() - 1);
             self.chunks.len() - 1
         });
@@ -155,7 +193,7 @@ impl Door {
         &mut self.chunks[index].1
     }
 
-    fn publish_envelope(&mut self, subject: &str, message: &Outgoing<'_>) {
+    fn put_envelope(&mut self, subject: &str, message: &Outgoing<'_>) {
         self.envelope.clear();
         put_publish_envelope(
             &mut self.envelope,
@@ -171,22 +209,5 @@ impl Door {
                 expected_offset: message.delivery.expected,
             },
         );
-        self.bus.publish(subject, &self.envelope);
-    }
-}
-
-/// Which of the partitions that get a message answer it.
-#[derive(Clone, Copy, Debug)]
-enum Answering {
-    All,
-    One(usize),
-}
-
-impl Answering {
-    fn includes(self, index: usize) -> bool {
-        match self {
-            Self::All => true,
-            Self::One(one) => one == index,
-        }
     }
 }

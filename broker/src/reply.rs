@@ -44,7 +44,10 @@ pub(crate) fn ack_reply(partition: &PartitionInfo, ack: &Ack<'_>) -> Reply {
         error: ack.outcome.err().map(|reject| reject.to_string()),
     };
     // Strings and numbers always serialize.
-    Reply { headers: Vec::new(), payload: serde_json::to_vec(&body).unwrap_or_default() }
+    Reply {
+        headers: Vec::new(),
+        payload: serde_json::to_vec(&body).unwrap_or_default(),
+    }
 }
 
 /// The policy that a header block asks for, if it holds our header. A value that is no policy counts as `leader`: the
@@ -58,7 +61,11 @@ pub(crate) fn wanted_policy(headers: &[u8]) -> Option<AckPolicy> {
             return None;
         }
         let value = value.get(1..)?.trim_ascii();
-        Some(if value.eq_ignore_ascii_case(b"all") { AckPolicy::All } else { AckPolicy::Leader })
+        Some(if value.eq_ignore_ascii_case(b"all") {
+            AckPolicy::All
+        } else {
+            AckPolicy::Leader
+        })
     })
 }
 
@@ -78,8 +85,14 @@ mod tests {
     #[test]
     fn the_ack_header_is_found_whatever_its_case() {
         let policy = |block: &str| wanted_policy(block.as_bytes());
-        assert_eq!(policy("NATS/1.0\r\nA: b\r\nstrandline-ack: all\r\n\r\n"), Some(AckPolicy::All));
-        assert_eq!(policy("NATS/1.0\r\nStrandline-Ack:leader\r\n\r\n"), Some(AckPolicy::Leader));
+        assert_eq!(
+            policy("NATS/1.0\r\nA: b\r\nstrandline-ack: all\r\n\r\n"),
+            Some(AckPolicy::All)
+        );
+        assert_eq!(
+            policy("NATS/1.0\r\nStrandline-Ack:leader\r\n\r\n"),
+            Some(AckPolicy::Leader)
+        );
         assert_eq!(policy("NATS/1.0\r\nOther: all\r\n\r\n"), None);
         assert_eq!(policy("Strandline-Ack: all"), None);
         assert_eq!(policy(""), None);

@@ -89,8 +89,14 @@ impl RetentionDefaults {
 
 impl Default for RetentionDefaults {
     fn default() -> Self {
-        let limits = RetentionLimits { max_age: Some(Self::DEFAULT_MAX_AGE), ..RetentionLimits::default() };
-        Self { limits, interval: Self::DEFAULT_INTERVAL }
+        let limits = RetentionLimits {
+            max_age: Some(Self::DEFAULT_MAX_AGE),
+            ..RetentionLimits::default()
+        };
+        Self {
+            limits,
+            interval: Self::DEFAULT_INTERVAL,
+        }
     }
 }
 
@@ -112,7 +118,10 @@ impl Settings {
     /// The defaults, with state in this directory and an embedded NATS server.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
-            listen: Address { host: None, port: Self::DEFAULT_PORT },
+            listen: Address {
+                host: None,
+                port: Self::DEFAULT_PORT,
+            },
             advertise: None,
             data_dir: data_dir.into(),
             namespace: Self::DEFAULT_NAMESPACE.to_owned(),
@@ -134,13 +143,22 @@ impl Settings {
 
     /// The host that clients are told: the advertised one, else the one that is listened on, else `localhost`.
     pub fn advertised_host(&self) -> String {
-        let host = self.advertise.as_ref().and_then(|address| address.host.as_deref());
-        host.or(self.listen.host.as_deref()).unwrap_or("localhost").to_owned()
+        let host = self
+            .advertise
+            .as_ref()
+            .and_then(|address| address.host.as_deref());
+        host.or(self.listen.host.as_deref())
+            .unwrap_or("localhost")
+            .to_owned()
     }
 
     /// The port that clients are told, given the one that is listened on: the advertised one unless it is 0.
     pub fn advertised_port(&self, bound: u16) -> u16 {
-        self.advertise.as_ref().map(|address| address.port).filter(|&port| port != 0).unwrap_or(bound)
+        self.advertise
+            .as_ref()
+            .map(|address| address.port)
+            .filter(|&port| port != 0)
+            .unwrap_or(bound)
     }
 }
 
@@ -149,8 +167,15 @@ mod tests {
     use super::*;
 
     fn settings(listen: (Option<&str>, u16), advertise: Option<(Option<&str>, u16)>) -> Settings {
-        let address = |(host, port): (Option<&str>, u16)| Address { host: host.map(str::to_owned), port };
-        Settings { listen: address(listen), advertise: advertise.map(address), ..Settings::new("data") }
+        let address = |(host, port): (Option<&str>, u16)| Address {
+            host: host.map(str::to_owned),
+            port,
+        };
+        Settings {
+            listen: address(listen),
+            advertise: advertise.map(address),
+            ..Settings::new("data")
+        }
     }
 
     #[test]
@@ -164,7 +189,10 @@ mod tests {
         ];
         for (listen, advertise, expected) in cases {
             let settings = settings(listen, advertise);
-            assert_eq!((settings.advertised_host().as_str(), settings.advertised_port(9)), expected);
+            assert_eq!(
+                (settings.advertised_host().as_str(), settings.advertised_port(9)),
+                expected
+            );
         }
     }
 }

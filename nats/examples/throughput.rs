@@ -86,10 +86,17 @@ fn run(address: &str, size: usize, subscribers: usize, span: Duration) -> Result
         wait_for_pong(&mut client)?;
         let (stop, received) = (Arc::clone(&stop), Arc::clone(&received));
         let message_size = format!("MSG {subject} 1 {size}\r\n").len() + size + 2;
-        readers.push(thread::spawn(move || count(client, message_size, &received, &stop)));
+        readers.push(thread::spawn(move || {
+            count(client, message_size, &received, &stop)
+        }));
     }
     let mut publisher = connect(address)?;
-    let one = [format!("PUB {subject} {size}\r\n").into_bytes(), vec![b'x'; size], b"\r\n".to_vec()].concat();
+    let one = [
+        format!("PUB {subject} {size}\r\n").into_bytes(),
+        vec![b'x'; size],
+        b"\r\n".to_vec(),
+    ]
+    .concat();
     let per_batch = (BATCH / one.len()).max(1);
     let batch = one.repeat(per_batch);
     let begun = Instant::now();
@@ -111,7 +118,11 @@ fn run(address: &str, size: usize, subscribers: usize, span: Duration) -> Result
     readers.into_iter().for_each(|reader| drop(reader.join()));
     let messages = |count: u64| f64::from(u32::try_from(count / 1000).unwrap_or(u32::MAX)) * 1000.0;
     if received.load(Ordering::Relaxed) < wanted {
-        return Err(format!("only {} of {wanted} messages arrived", received.load(Ordering::Relaxed)).into());
+        return Err(format!(
+            "only {} of {wanted} messages arrived",
+            received.load(Ordering::Relaxed)
+        )
+        .into());
     }
     let span = if subscribers == 0 { handled } else { drained };
     Ok((messages(sent) / span, messages(wanted) / span))
@@ -124,7 +135,10 @@ fn count(mut client: TcpStream, message_size: usize, received: &AtomicU64, stop:
     while !stop.load(Ordering::Relaxed) {
         bytes += client.read(&mut buffer).unwrap_or_default();
         let messages = bytes / message_size;
-        received.fetch_add(u64::try_from(messages - counted).unwrap_or_default(), Ordering::Relaxed);
+        received.fetch_add(
+            u64::try_from(messages - counted).unwrap_or_default(),
+            Ordering::Relaxed,
+        );
         counted = messages;
     }
 }

@@ -53,7 +53,9 @@ impl fmt::Debug for Flush {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubscribeError {
     /// The filter has an empty token, a blank, or `>` before its end.
-    #[error("invalid subject {subject:?}: tokens must not be empty or hold blanks, and > may only be the last one")]
+    #[error(
+        "invalid subject {subject:?}: tokens must not be empty or hold blanks, and > may only be the last one"
+    )]
     InvalidSubject {
         /// The filter.
         subject: String,
@@ -80,15 +82,27 @@ impl LocalSubscription {
         queue: Option<&str>,
         sink: Arc<dyn LocalSink>,
     ) -> Result<Self, SubscribeError> {
-        let has_blank = |text: &str| text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+        let has_blank = |text: &str| {
+            text.bytes()
+                .any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        };
         if has_blank(filter) || !subject::is_filter(filter.as_bytes()) {
-            return Err(SubscribeError::InvalidSubject { subject: filter.to_owned() });
+            return Err(SubscribeError::InvalidSubject {
+                subject: filter.to_owned(),
+            });
         }
         if let Some(name) = queue.filter(|name| name.is_empty() || has_blank(name)) {
-            return Err(SubscribeError::InvalidQueue { name: name.to_owned() });
+            return Err(SubscribeError::InvalidQueue {
+                name: name.to_owned(),
+            });
         }
         let queue = queue.map(str::as_bytes);
-        let subscription = Arc::new(Subscription::new(filter.as_bytes(), queue, b"", Target::Local(sink)));
+        let subscription = Arc::new(Subscription::new(
+            filter.as_bytes(),
+            queue,
+            b"",
+            Target::Local(sink),
+        ));
         router.insert(Arc::clone(&subscription));
         Ok(Self { router, subscription })
     }

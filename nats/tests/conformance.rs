@@ -11,14 +11,12 @@ use strandline_nats::{Options, Server};
 use support::{Step, closed, eventually, expect, play, send};
 
 const QUIET: &str = "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n";
-const MODERN: &str =
-    "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1}\r\n";
+const MODERN: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1}\r\n";
 const PLAIN: &str = "";
 
 const PASSWORD: &str = "authorization { user: derek, password: foo, timeout: 0.3 }";
 const TOKEN: &str = "authorization { token: YZZ222, timeout: 0.3 }";
-const BCRYPT: &str =
-    "authorization { user: derek, password: \"$2a$04$7S1fbfjEUk3CI8FnMEfJVuE2ZJvX2Ps2nQl4UgdYPfkJhuXjkM2Le\" }";
+const BCRYPT: &str = "authorization { user: derek, password: \"$2a$04$7S1fbfjEUk3CI8FnMEfJVuE2ZJvX2Ps2nQl4UgdYPfkJhuXjkM2Le\" }";
 const GUEST: &str = "authorization { users: [ {user: guest, password: x, permissions: {publish: \"open.>\"}}, {user: b, password: y} ] }\n\
     no_auth_user: guest";
 const RULES: &str = "authorization { users: [ {user: alice, password: a, permissions: {
@@ -36,11 +34,26 @@ struct Case {
 }
 
 fn case(name: &'static str, config: &'static str, steps: impl Into<Vec<Step>>) -> Case {
-    Case { name, config, steps: steps.into(), differs: None }
+    Case {
+        name,
+        config,
+        steps: steps.into(),
+        differs: None,
+    }
 }
 
-fn our_way(name: &'static str, config: &'static str, reason: &'static str, steps: impl Into<Vec<Step>>) -> Case {
-    Case { name, config, steps: steps.into(), differs: Some(reason) }
+fn our_way(
+    name: &'static str,
+    config: &'static str,
+    reason: &'static str,
+    steps: impl Into<Vec<Step>>,
+) -> Case {
+    Case {
+        name,
+        config,
+        steps: steps.into(),
+        differs: Some(reason),
+    }
 }
 
 fn cases() -> Vec<Case> {
@@ -57,7 +70,11 @@ fn cases() -> Vec<Case> {
 
 fn basics() -> Vec<Case> {
     vec![
-        case("a ping is answered", PLAIN, [send(0, "PING\r\n"), expect(0, "PONG\r\n")]),
+        case(
+            "a ping is answered",
+            PLAIN,
+            [send(0, "PING\r\n"), expect(0, "PONG\r\n")],
+        ),
         case(
             "subscribe and publish in one segment deliver, and a second matching subscription gets its own copy",
             PLAIN,
@@ -74,8 +91,14 @@ fn basics() -> Vec<Case> {
             PLAIN,
             [
                 send(0, QUIET),
-                send(0, "SUB foo sid7\r\nPUB foo bar 0\r\n\r\nPUB foo 2\r\n\r\n\r\nPUB foo r.e.p 1\r\nx\r\n"),
-                expect(0, "MSG foo sid7 bar 0\r\n\r\nMSG foo sid7 2\r\n\r\n\r\nMSG foo sid7 r.e.p 1\r\nx\r\n"),
+                send(
+                    0,
+                    "SUB foo sid7\r\nPUB foo bar 0\r\n\r\nPUB foo 2\r\n\r\n\r\nPUB foo r.e.p 1\r\nx\r\n",
+                ),
+                expect(
+                    0,
+                    "MSG foo sid7 bar 0\r\n\r\nMSG foo sid7 2\r\n\r\n\r\nMSG foo sid7 r.e.p 1\r\nx\r\n",
+                ),
             ],
         ),
         case(
@@ -86,20 +109,29 @@ fn basics() -> Vec<Case> {
                 expect(0, "+OK\r\n"),
                 send(0, "PING\r\nPONG\r\nSUB foo 1\r\n"),
                 expect(0, "PONG\r\n+OK\r\n"),
-                send(0, "PUB foo 2\r\nhi\r\nUNSUB 1\r\nUNSUB 99\r\nSUB foo 1\r\nSUB bar 1\r\n"),
+                send(
+                    0,
+                    "PUB foo 2\r\nhi\r\nUNSUB 1\r\nUNSUB 99\r\nSUB foo 1\r\nSUB bar 1\r\n",
+                ),
                 expect(0, "+OK\r\nMSG foo 1 2\r\nhi\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n"),
             ],
         ),
         case(
             "before a CONNECT everything works, verbosely",
             PLAIN,
-            [send(0, "SUB foo 1\r\nPUB foo 1\r\nx\r\n"), expect(0, "+OK\r\n+OK\r\nMSG foo 1 1\r\nx\r\n")],
+            [
+                send(0, "SUB foo 1\r\nPUB foo 1\r\nx\r\n"),
+                expect(0, "+OK\r\n+OK\r\nMSG foo 1 1\r\nx\r\n"),
+            ],
         ),
         case(
             "a CONNECT may come in pieces",
             PLAIN,
             [
-                send(0, "CONNECT {\"verbose\":true,\"tls_required\":false,\"user\":\"test\",\"pedantic\":true,\"pass\":\"x\"}"),
+                send(
+                    0,
+                    "CONNECT {\"verbose\":true,\"tls_required\":false,\"user\":\"test\",\"pedantic\":true,\"pass\":\"x\"}",
+                ),
                 Step::Wait(100),
                 send(0, "\r\n"),
                 expect(0, "+OK\r\n"),
@@ -109,16 +141,27 @@ fn basics() -> Vec<Case> {
             "names are case-insensitive and blanks generous",
             PLAIN,
             [
-                send(0, "connect {\"verbose\":false}\r\nsub  foo\t 1 \r\nPub\tfoo  2\r\nhi\r\nping\r\nPing now\n"),
+                send(
+                    0,
+                    "connect {\"verbose\":false}\r\nsub  foo\t 1 \r\nPub\tfoo  2\r\nhi\r\nping\r\nPing now\n",
+                ),
                 expect(0, "MSG foo 1 2\r\nhi\r\nPONG\r\nPONG\r\n"),
             ],
         ),
         case(
             "what servers say is ignored when clients say it",
             PLAIN,
-            [send(0, QUIET), send(0, "+OK\r\nINFO {\"a\":1}\r\nPONG\r\nPING\r\n"), expect(0, "PONG\r\n")],
+            [
+                send(0, QUIET),
+                send(0, "+OK\r\nINFO {\"a\":1}\r\nPONG\r\nPING\r\n"),
+                expect(0, "PONG\r\n"),
+            ],
         ),
-        case("a client's error ends the connection", PLAIN, [send(0, QUIET), send(0, "-ERR 'no'\r\n"), closed(0)]),
+        case(
+            "a client's error ends the connection",
+            PLAIN,
+            [send(0, QUIET), send(0, "-ERR 'no'\r\n"), closed(0)],
+        ),
         case(
             "the greeting",
             "client_advertise: \"nats.example:4999\"\nmax_payload: 2000",
@@ -139,7 +182,10 @@ fn subjects() -> Vec<Case> {
             PLAIN,
             [
                 send(0, "CONNECT {\"verbose\":false,\"pedantic\":true}\r\n"),
-                send(0, "SUB foo. 1\r\nSUB .foo. 2\r\nSUB foo..bar 3\r\nSUB foo.>.bar 4\r\nPING\r\n"),
+                send(
+                    0,
+                    "SUB foo. 1\r\nSUB .foo. 2\r\nSUB foo..bar 3\r\nSUB foo.>.bar 4\r\nPING\r\n",
+                ),
                 expect(0, [invalid, invalid, invalid, invalid, "PONG\r\n"].concat()),
             ],
         ),
@@ -148,8 +194,18 @@ fn subjects() -> Vec<Case> {
             PLAIN,
             [
                 send(0, "CONNECT {\"verbose\":false,\"pedantic\":true}\r\n"),
-                send(0, "PUB foo.* 2\r\nok\r\nPUB foo.> 2\r\nok\r\nPUB foo. 2\r\nok\r\nPUB .foo 2\r\nok\r\nPUB foo..* 2\r\nok\r\nPING\r\n"),
-                expect(0, ["-ERR 'Invalid Publish Subject'\r\n".repeat(5).as_str(), "PONG\r\n"].concat()),
+                send(
+                    0,
+                    "PUB foo.* 2\r\nok\r\nPUB foo.> 2\r\nok\r\nPUB foo. 2\r\nok\r\nPUB .foo 2\r\nok\r\nPUB foo..* 2\r\nok\r\nPING\r\n",
+                ),
+                expect(
+                    0,
+                    [
+                        "-ERR 'Invalid Publish Subject'\r\n".repeat(5).as_str(),
+                        "PONG\r\n",
+                    ]
+                    .concat(),
+                ),
             ],
         ),
         case(
@@ -157,7 +213,10 @@ fn subjects() -> Vec<Case> {
             PLAIN,
             [
                 send(0, "SUB foo.> 1\r\nPUB foo.* 1\r\nx\r\n"),
-                expect(0, "+OK\r\n-ERR 'Invalid Publish Subject'\r\n+OK\r\nMSG foo.* 1 1\r\nx\r\n"),
+                expect(
+                    0,
+                    "+OK\r\n-ERR 'Invalid Publish Subject'\r\n+OK\r\nMSG foo.* 1 1\r\nx\r\n",
+                ),
             ],
         ),
         case(
@@ -167,7 +226,10 @@ fn subjects() -> Vec<Case> {
                 send(0, QUIET),
                 send(0, "SUB foo.bar 1\r\nSUB foo.* 2\r\nPUB foo.* 1\r\na\r\nPING\r\n"),
                 expect(0, "MSG foo.* 2 1\r\na\r\nPONG\r\n"),
-                send(0, "SUB > 3\r\nPUB foo..bar 1\r\nb\r\nPUB foo. 1\r\nb\r\nPUB .foo 1\r\nb\r\nPING\r\n"),
+                send(
+                    0,
+                    "SUB > 3\r\nPUB foo..bar 1\r\nb\r\nPUB foo. 1\r\nb\r\nPUB .foo 1\r\nb\r\nPING\r\n",
+                ),
                 expect(0, "PONG\r\n"),
             ],
         ),
@@ -176,7 +238,10 @@ fn subjects() -> Vec<Case> {
             PLAIN,
             [
                 send(0, QUIET),
-                send(0, "SUB foo.bar,*,>,baz 1\r\nSUB foo* 2\r\nPUB foobar 1\r\nx\r\nPUB foo.bar,*,>,baz 1\r\ny\r\nPUB foo* 1\r\nz\r\n"),
+                send(
+                    0,
+                    "SUB foo.bar,*,>,baz 1\r\nSUB foo* 2\r\nPUB foobar 1\r\nx\r\nPUB foo.bar,*,>,baz 1\r\ny\r\nPUB foo* 1\r\nz\r\n",
+                ),
                 expect(0, "MSG foo.bar,*,>,baz 1 1\r\ny\r\nMSG foo* 2 1\r\nz\r\n"),
             ],
         ),
@@ -185,7 +250,10 @@ fn subjects() -> Vec<Case> {
             PLAIN,
             [
                 send(0, QUIET),
-                send(0, "SUB foo.* 1\r\nSUB foo.> 2\r\nSUB * 3\r\nPUB foo.a.b 1\r\nx\r\nPUB foo 1\r\ny\r\nPING\r\n"),
+                send(
+                    0,
+                    "SUB foo.* 1\r\nSUB foo.> 2\r\nSUB * 3\r\nPUB foo.a.b 1\r\nx\r\nPUB foo 1\r\ny\r\nPING\r\n",
+                ),
                 expect(0, "MSG foo.a.b 2 1\r\nx\r\nMSG foo 3 1\r\ny\r\nPONG\r\n"),
             ],
         ),
@@ -194,7 +262,10 @@ fn subjects() -> Vec<Case> {
             PLAIN,
             [
                 send(0, QUIET),
-                send(0, "SUB ü.$x_/é 1\r\nSUB a\u{1}b 2\r\nPUB ü.$x_/é 1\r\nx\r\nPUB a\u{1}b 1\r\ny\r\n"),
+                send(
+                    0,
+                    "SUB ü.$x_/é 1\r\nSUB a\u{1}b 2\r\nPUB ü.$x_/é 1\r\nx\r\nPUB a\u{1}b 1\r\ny\r\n",
+                ),
                 expect(0, "MSG ü.$x_/é 1 1\r\nx\r\nMSG a\u{1}b 2 1\r\ny\r\n"),
             ],
         ),
@@ -204,14 +275,37 @@ fn subjects() -> Vec<Case> {
 fn bad_input() -> Vec<Case> {
     let unknown = "-ERR 'Unknown Protocol Operation'\r\n";
     let mut cases = Vec::new();
-    for text in ["ZZZ", "SUBZZZ foo 1\r\n", "PUBS foo 2\r\nok\r\n", "UNSUB_2\r\n", " PING\r\n", "MSG a 1 0\r\n\r\n", "\r\n"] {
+    for text in [
+        "ZZZ",
+        "SUBZZZ foo 1\r\n",
+        "PUBS foo 2\r\nok\r\n",
+        "UNSUB_2\r\n",
+        " PING\r\n",
+        "MSG a 1 0\r\n\r\n",
+        "\r\n",
+    ] {
         let steps = [send(0, QUIET), send(0, text), expect(0, unknown), closed(0)];
-        cases.push(case("an unknown operation is named and ends the connection", PLAIN, steps));
+        cases.push(case(
+            "an unknown operation is named and ends the connection",
+            PLAIN,
+            steps,
+        ));
     }
     for text in [
-        "PUB foo\r\n", "PUB a b c 1\r\n", "PUB foo -1\r\n", "PUB foo 1x\r\n", "SUB foo\r\n", "SUB a b c d\r\n", "UNSUB \r\n",
-        "UNSUB 1 2 3\r\n", "CONNECT \r\n", "CONNECT {\r\n", "CONNECT {\"verbose\":\"true\"}\r\n", "INFO \r\n",
-        "PUB foo 18446744073709551615123\r\n", "HPUB foo 12 14\r\nNATS/1.0\r\n\r\nhi\r\n",
+        "PUB foo\r\n",
+        "PUB a b c 1\r\n",
+        "PUB foo -1\r\n",
+        "PUB foo 1x\r\n",
+        "SUB foo\r\n",
+        "SUB a b c d\r\n",
+        "UNSUB \r\n",
+        "UNSUB 1 2 3\r\n",
+        "CONNECT \r\n",
+        "CONNECT {\r\n",
+        "CONNECT {\"verbose\":\"true\"}\r\n",
+        "INFO \r\n",
+        "PUB foo 18446744073709551615123\r\n",
+        "HPUB foo 12 14\r\nNATS/1.0\r\n\r\nhi\r\n",
     ] {
         let steps = [send(0, QUIET), send(0, text), closed(0)];
         cases.push(case("bad arguments end the connection", PLAIN, steps));
@@ -225,17 +319,32 @@ fn bad_input() -> Vec<Case> {
         case(
             "a payload that is too short or too long for its size",
             PLAIN,
-            [send(0, QUIET), send(0, "PUB foo 10\r\nhello\r\nPUB foo 5\r\nhello\r\n"), expect(0, unknown), closed(0)],
+            [
+                send(0, QUIET),
+                send(0, "PUB foo 10\r\nhello\r\nPUB foo 5\r\nhello\r\n"),
+                expect(0, unknown),
+                closed(0),
+            ],
         ),
         case(
             "an oversized payload is refused before it comes",
             "max_payload: 100",
-            [send(0, QUIET), send(0, "PUB foo 101\r\n"), expect(0, "-ERR 'Maximum Payload Violation'\r\n"), closed(0)],
+            [
+                send(0, QUIET),
+                send(0, "PUB foo 101\r\n"),
+                expect(0, "-ERR 'Maximum Payload Violation'\r\n"),
+                closed(0),
+            ],
         ),
         case(
             "a size near the largest number is refused",
             PLAIN,
-            [send(0, QUIET), send(0, "PUB foo 199380988\r\n"), expect(0, "-ERR 'Maximum Payload Violation'\r\n"), closed(0)],
+            [
+                send(0, QUIET),
+                send(0, "PUB foo 199380988\r\n"),
+                expect(0, "-ERR 'Maximum Payload Violation'\r\n"),
+                closed(0),
+            ],
         ),
         case(
             "a client cannot exceed the control line",
@@ -274,11 +383,20 @@ fn delivery() -> Vec<Case> {
                 send(0, "SUB foo 22\r\nUNSUB 22 2\r\n"),
                 send(0, format!("{hundred}PING\r\n")),
                 expect(0, "MSG foo 22 2\r\nok\r\nMSG foo 22 2\r\nok\r\nPONG\r\n"),
-                send(0, "SUB foo 23\r\nPUB foo 1\r\na\r\nUNSUB 23 1\r\nPUB foo 1\r\nb\r\nPING\r\n"),
+                send(
+                    0,
+                    "SUB foo 23\r\nPUB foo 1\r\na\r\nUNSUB 23 1\r\nPUB foo 1\r\nb\r\nPING\r\n",
+                ),
                 expect(0, "MSG foo 23 1\r\na\r\nPONG\r\n"),
-                send(0, "SUB foo 24\r\nPUB foo 1\r\na\r\nUNSUB 24 2\r\nUNSUB 24\r\nPUB foo 1\r\nb\r\nPING\r\n"),
+                send(
+                    0,
+                    "SUB foo 24\r\nPUB foo 1\r\na\r\nUNSUB 24 2\r\nUNSUB 24\r\nPUB foo 1\r\nb\r\nPING\r\n",
+                ),
                 expect(0, "MSG foo 24 1\r\na\r\nPONG\r\n"),
-                send(0, "SUB foo 25\r\nUNSUB 25 0\r\nSUB foo 26\r\nUNSUB 26 x\r\nPUB foo 1\r\nb\r\nPING\r\n"),
+                send(
+                    0,
+                    "SUB foo 25\r\nUNSUB 25 0\r\nSUB foo 26\r\nUNSUB 26 x\r\nPUB foo 1\r\nb\r\nPING\r\n",
+                ),
                 expect(0, "PONG\r\n"),
             ],
         ),
@@ -287,7 +405,10 @@ fn delivery() -> Vec<Case> {
             PLAIN,
             [
                 send(0, QUIET),
-                send(0, "SUB foo 1\r\nSUB foo 1\r\nSUB bar 1\r\nPUB bar 1\r\nx\r\nPUB foo 1\r\ny\r\nPING\r\n"),
+                send(
+                    0,
+                    "SUB foo 1\r\nSUB foo 1\r\nSUB bar 1\r\nPUB bar 1\r\nx\r\nPUB foo 1\r\ny\r\nPING\r\n",
+                ),
                 expect(0, "MSG foo 1 1\r\ny\r\nPONG\r\n"),
                 send(0, "UNSUB 1\r\nPUB foo 1\r\ny\r\nPING\r\n"),
                 expect(0, "PONG\r\n"),
@@ -297,7 +418,10 @@ fn delivery() -> Vec<Case> {
             "without echo a client does not hear itself",
             PLAIN,
             [
-                send(0, "CONNECT {\"verbose\":false,\"echo\":false}\r\nSUB foo 1\r\nPING\r\n"),
+                send(
+                    0,
+                    "CONNECT {\"verbose\":false,\"echo\":false}\r\nSUB foo 1\r\nPING\r\n",
+                ),
                 expect(0, "PONG\r\n"),
                 send(1, QUIET),
                 send(1, "SUB foo 5\r\nPING\r\n"),
@@ -313,12 +437,18 @@ fn delivery() -> Vec<Case> {
             "a queue group skips the publisher that does not want its own messages",
             PLAIN,
             [
-                send(0, "CONNECT {\"verbose\":false,\"echo\":false}\r\nSUB foo q 1\r\nPING\r\n"),
+                send(
+                    0,
+                    "CONNECT {\"verbose\":false,\"echo\":false}\r\nSUB foo q 1\r\nPING\r\n",
+                ),
                 expect(0, "PONG\r\n"),
                 send(1, QUIET),
                 send(1, "SUB foo q 5\r\nPING\r\n"),
                 expect(1, "PONG\r\n"),
-                send(0, "PUB foo 1\r\na\r\nPUB foo 1\r\nb\r\nPUB foo 1\r\nc\r\nPING\r\n"),
+                send(
+                    0,
+                    "PUB foo 1\r\na\r\nPUB foo 1\r\nb\r\nPUB foo 1\r\nc\r\nPING\r\n",
+                ),
                 expect(0, "PONG\r\n"),
                 expect(1, "MSG foo 5 1\r\na\r\nMSG foo 5 1\r\nb\r\nMSG foo 5 1\r\nc\r\n"),
             ],
@@ -339,8 +469,14 @@ fn delivery() -> Vec<Case> {
                 send(0, MODERN),
                 send(0, "SUB foo 1\r\nHPUB foo 12 14\r\nName:Derek\r\nOK\r\n"),
                 expect(0, "HMSG foo 1 12 14\r\nName:Derek\r\nOK\r\n"),
-                send(0, "HPUB foo bar 20 22\r\nNATS/1.0\r\nA: b=c\r\n\r\nhi\r\nHPUB foo 0 2\r\nhi\r\n"),
-                expect(0, "HMSG foo 1 bar 20 22\r\nNATS/1.0\r\nA: b=c\r\n\r\nhi\r\nMSG foo 1 2\r\nhi\r\n"),
+                send(
+                    0,
+                    "HPUB foo bar 20 22\r\nNATS/1.0\r\nA: b=c\r\n\r\nhi\r\nHPUB foo 0 2\r\nhi\r\n",
+                ),
+                expect(
+                    0,
+                    "HMSG foo 1 bar 20 22\r\nNATS/1.0\r\nA: b=c\r\n\r\nhi\r\nMSG foo 1 2\r\nhi\r\n",
+                ),
             ],
         ),
         case(
@@ -362,7 +498,10 @@ fn delivery() -> Vec<Case> {
             [
                 send(0, MODERN),
                 send(0, "SUB reply.* 9\r\nPUB foo reply.1 2\r\nhi\r\nPING\r\n"),
-                expect(0, "HMSG reply.1 9 35 35\r\nNATS/1.0 503\r\nNats-Subject: foo\r\n\r\n\r\nPONG\r\n"),
+                expect(
+                    0,
+                    "HMSG reply.1 9 35 35\r\nNATS/1.0 503\r\nNats-Subject: foo\r\n\r\n\r\nPONG\r\n",
+                ),
                 send(0, "SUB foo 10\r\nPUB foo reply.1 2\r\nhi\r\nPING\r\n"),
                 expect(0, "MSG foo 10 reply.1 2\r\nhi\r\nPONG\r\n"),
                 send(0, "PUB bar other.1 2\r\nhi\r\nPUB bar 0\r\n\r\nPING\r\n"),
@@ -380,7 +519,10 @@ fn delivery() -> Vec<Case> {
                 Step::Wait(100),
                 send(0, MODERN),
                 send(0, "SUB r 9\r\nPUB foo r 0\r\n\r\nPING\r\n"),
-                expect(0, "HMSG r 9 {any}\r\nNATS/1.0 503\r\nNats-Subject: foo\r\n\r\n\r\nPONG\r\n"),
+                expect(
+                    0,
+                    "HMSG r 9 {any}\r\nNATS/1.0 503\r\nNats-Subject: foo\r\n\r\n\r\nPONG\r\n",
+                ),
             ],
         ),
     ]
@@ -391,7 +533,11 @@ fn connects() -> Vec<Case> {
         case(
             "an unknown protocol is refused",
             PLAIN,
-            [send(0, "CONNECT {\"protocol\":2}\r\n"), expect(0, "-ERR 'invalid client protocol'\r\n"), closed(0)],
+            [
+                send(0, "CONNECT {\"protocol\":2}\r\n"),
+                expect(0, "-ERR 'invalid client protocol'\r\n"),
+                closed(0),
+            ],
         ),
         case(
             "no responders need headers",
@@ -405,7 +551,11 @@ fn connects() -> Vec<Case> {
         case(
             "an account is nobody's to choose",
             PLAIN,
-            [send(0, "CONNECT {\"account\":\"A\"}\r\n"), expect(0, "-ERR 'Authorization Violation'\r\n"), closed(0)],
+            [
+                send(0, "CONNECT {\"account\":\"A\"}\r\n"),
+                expect(0, "-ERR 'Authorization Violation'\r\n"),
+                closed(0),
+            ],
         ),
         case(
             "the second greeting comes after the first pong",
@@ -451,8 +601,14 @@ fn limits() -> Vec<Case> {
             "max_subscriptions: 2",
             [
                 send(0, QUIET),
-                send(0, "SUB a 1\r\nSUB b 2\r\nSUB c 3\r\nUNSUB 1\r\nSUB c 3\r\nPUB c 0\r\n\r\nPING\r\n"),
-                expect(0, "-ERR 'maximum subscriptions exceeded'\r\nMSG c 3 0\r\n\r\nPONG\r\n"),
+                send(
+                    0,
+                    "SUB a 1\r\nSUB b 2\r\nSUB c 3\r\nUNSUB 1\r\nSUB c 3\r\nPUB c 0\r\n\r\nPING\r\n",
+                ),
+                expect(
+                    0,
+                    "-ERR 'maximum subscriptions exceeded'\r\nMSG c 3 0\r\n\r\nPONG\r\n",
+                ),
             ],
         ),
         case(
@@ -495,18 +651,32 @@ fn authentication() -> Vec<Case> {
     let refused = "-ERR 'Authorization Violation'\r\n";
     let with = |fields: &str| format!("CONNECT {{\"verbose\":false,{fields}}}\r\nPING\r\n");
     let mut cases = vec![
-        case("the greeting asks for credentials", PASSWORD, [Step::Info(0, serde_json::json!({"auth_required": true}))]),
+        case(
+            "the greeting asks for credentials",
+            PASSWORD,
+            [Step::Info(0, serde_json::json!({"auth_required": true}))],
+        ),
         case(
             "a silent client runs out of time",
             PASSWORD,
-            [expect(0, "INFO {any}\r\n-ERR 'Authentication Timeout'\r\n"), closed(0)],
+            [
+                expect(0, "INFO {any}\r\n-ERR 'Authentication Timeout'\r\n"),
+                closed(0),
+            ],
         ),
         case(
             "the right password",
             PASSWORD,
-            [send(0, with("\"user\":\"derek\",\"pass\":\"foo\"")), expect(0, "PONG\r\n")],
+            [
+                send(0, with("\"user\":\"derek\",\"pass\":\"foo\"")),
+                expect(0, "PONG\r\n"),
+            ],
         ),
-        case("the right token", TOKEN, [send(0, with("\"auth_token\":\"YZZ222\"")), expect(0, "PONG\r\n")]),
+        case(
+            "the right token",
+            TOKEN,
+            [send(0, with("\"auth_token\":\"YZZ222\"")), expect(0, "PONG\r\n")],
+        ),
         case(
             "a guest needs no CONNECT",
             GUEST,
@@ -522,7 +692,10 @@ fn authentication() -> Vec<Case> {
             [
                 send(0, QUIET),
                 send(0, "PUB open.a 0\r\n\r\nPUB closed 0\r\n\r\nPING\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Publish to \"closed\"'\r\nPONG\r\n"),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Publish to \"closed\"'\r\nPONG\r\n",
+                ),
                 send(1, with("\"user\":\"b\",\"pass\":\"y\"")),
                 expect(1, "PONG\r\n"),
                 send(1, "PUB closed 0\r\n\r\nPING\r\n"),
@@ -532,12 +705,20 @@ fn authentication() -> Vec<Case> {
         case(
             "a guest with a wrong password is nobody",
             GUEST,
-            [send(0, with("\"user\":\"b\",\"pass\":\"x\"")), expect(0, refused), closed(0)],
+            [
+                send(0, with("\"user\":\"b\",\"pass\":\"x\"")),
+                expect(0, refused),
+                closed(0),
+            ],
         ),
     ];
     for first in ["PUB foo 0\r\n\r\n", "SUB foo 1\r\n", "PING\r\n", "UNSUB 1\r\n"] {
         let steps = [send(0, first), expect(0, refused), closed(0)];
-        cases.push(case("nothing works before a CONNECT where credentials are asked for", PASSWORD, steps));
+        cases.push(case(
+            "nothing works before a CONNECT where credentials are asked for",
+            PASSWORD,
+            steps,
+        ));
     }
     for (config, fields) in [
         (PASSWORD, "\"user\":\"derek\",\"pass\":\"bar\""),
@@ -565,19 +746,37 @@ fn permissions() -> Vec<Case> {
             RULES,
             [
                 send(0, alice),
-                send(0, "PUB req.a 0\r\n\r\nPUB req.a.b 0\r\n\r\nPUB pub.x.y 0\r\n\r\nPUB pub.secret 0\r\n\r\nPUB other 0\r\n\r\nPING\r\n"),
+                send(
+                    0,
+                    "PUB req.a 0\r\n\r\nPUB req.a.b 0\r\n\r\nPUB pub.x.y 0\r\n\r\nPUB pub.secret 0\r\n\r\nPUB other 0\r\n\r\nPING\r\n",
+                ),
                 expect(0, "-ERR 'Permissions Violation for Publish to \"req.a.b\"'\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Publish to \"pub.secret\"'\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Publish to \"other\"'\r\nPONG\r\n"),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Publish to \"pub.secret\"'\r\n",
+                ),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Publish to \"other\"'\r\nPONG\r\n",
+                ),
             ],
         ),
         case(
             "subscribing too, and the denial replaces the +OK",
             RULES,
             [
-                send(0, "CONNECT {\"verbose\":true,\"user\":\"alice\",\"pass\":\"a\"}\r\n"),
-                send(0, "SUB foo.a 1\r\nSUB foo.bar 2\r\nSUB bar 3\r\nSUB > 4\r\nPUB nope 0\r\n\r\n"),
-                expect(0, "+OK\r\n+OK\r\n-ERR 'Permissions Violation for Subscription to \"foo.bar\"'\r\n"),
+                send(
+                    0,
+                    "CONNECT {\"verbose\":true,\"user\":\"alice\",\"pass\":\"a\"}\r\n",
+                ),
+                send(
+                    0,
+                    "SUB foo.a 1\r\nSUB foo.bar 2\r\nSUB bar 3\r\nSUB > 4\r\nPUB nope 0\r\n\r\n",
+                ),
+                expect(
+                    0,
+                    "+OK\r\n+OK\r\n-ERR 'Permissions Violation for Subscription to \"foo.bar\"'\r\n",
+                ),
                 expect(0, "-ERR 'Permissions Violation for Subscription to \"bar\"'\r\n"),
                 expect(0, "-ERR 'Permissions Violation for Subscription to \">\"'\r\n"),
                 expect(0, "-ERR 'Permissions Violation for Publish to \"nope\"'\r\n"),
@@ -601,9 +800,18 @@ fn permissions() -> Vec<Case> {
             RULES,
             [
                 send(0, alice),
-                send(0, "SUB work v1 1\r\nSUB work v2.x 2\r\nSUB work v3 3\r\nSUB work 4\r\nPING\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Subscription to \"work\" using queue \"v3\"'\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Subscription to \"work\"'\r\nPONG\r\n"),
+                send(
+                    0,
+                    "SUB work v1 1\r\nSUB work v2.x 2\r\nSUB work v3 3\r\nSUB work 4\r\nPING\r\n",
+                ),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Subscription to \"work\" using queue \"v3\"'\r\n",
+                ),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Subscription to \"work\"'\r\nPONG\r\n",
+                ),
             ],
         ),
         case(
@@ -612,13 +820,19 @@ fn permissions() -> Vec<Case> {
             [
                 send(0, svc),
                 send(0, "SUB req.> 1\r\nPUB inbox.1 0\r\n\r\nPING\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Publish to \"inbox.1\"'\r\nPONG\r\n"),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Publish to \"inbox.1\"'\r\nPONG\r\n",
+                ),
                 send(1, bob),
                 send(1, "SUB inbox.* 5\r\nPUB req.x inbox.1 0\r\n\r\nPING\r\n"),
                 expect(1, "PONG\r\n"),
                 expect(0, "MSG req.x 1 inbox.1 0\r\n\r\n"),
                 send(0, "PUB inbox.1 1\r\na\r\nPUB inbox.1 1\r\nb\r\nPING\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Publish to \"inbox.1\"'\r\nPONG\r\n"),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Publish to \"inbox.1\"'\r\nPONG\r\n",
+                ),
                 expect(1, "MSG inbox.1 5 1\r\na\r\n"),
             ],
         ),
@@ -628,9 +842,15 @@ fn permissions() -> Vec<Case> {
             "nats-server lets clients of its only account publish to $SYS",
             [
                 send(0, QUIET),
-                send(0, "PUB $SYS.x 0\r\n\r\nPUB $NRG.x 0\r\n\r\nPUB a $NRG.x 0\r\n\r\nPING\r\n"),
+                send(
+                    0,
+                    "PUB $SYS.x 0\r\n\r\nPUB $NRG.x 0\r\n\r\nPUB a $NRG.x 0\r\n\r\nPING\r\n",
+                ),
                 expect(0, "-ERR 'Permissions Violation for Publish to \"$SYS.x\"'\r\n"),
-                expect(0, "-ERR 'Permissions Violation for Publish to \"$NRG.x\"'\r\nPONG\r\n"),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Publish to \"$NRG.x\"'\r\nPONG\r\n",
+                ),
             ],
         ),
     ]
@@ -648,7 +868,9 @@ fn our_server_behaves_as_the_table_says() {
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
     for case in cases() {
         println!("case: {} {:?}", case.name, case.steps.get(1));
-        let server = runtime.block_on(Server::start(options(case.config))).expect("starts");
+        let server = runtime
+            .block_on(Server::start(options(case.config)))
+            .expect("starts");
         play(server.client_addr(), &case.steps);
         runtime.block_on(server.shutdown());
     }
@@ -684,7 +906,9 @@ fn start_theirs(executable: &std::ffi::OsStr, config: &str) -> (Theirs, SocketAd
     let directory = tempfile::tempdir().expect("directory");
     let file = directory.path().join("nats.conf");
     std::fs::write(&file, config).expect("file");
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port");
     let child = Command::new(executable)
         .arg("-c")
         .arg(&file)
@@ -694,6 +918,8 @@ fn start_theirs(executable: &std::ffi::OsStr, config: &str) -> (Theirs, SocketAd
         .spawn()
         .expect("nats-server starts");
     let running = Theirs(child);
-    eventually("nats-server listens", || std::net::TcpStream::connect(address).is_ok());
+    eventually("nats-server listens", || {
+        std::net::TcpStream::connect(address).is_ok()
+    });
     (running, address)
 }

@@ -7,7 +7,7 @@ use strandline_core::Clock;
 use strandline_nats::{Flush, LocalBatch, LocalPublisher, LocalSink, LocalSubscription, Message, Server};
 
 use super::ingest::{Enveloped, Incoming, ingest};
-use super::{AckPublisher, Bus, BusError, BusFuture, BusPublisher, Subscription, Targets};
+use super::{AckPublisher, Bus, BusError, BusFuture, BusPublisher, Reach, Subscription};
 use crate::partition::{Chunk, Origin, PartitionHandle};
 
 /// The bus of a broker with a NATS server of its own.
@@ -24,23 +24,37 @@ impl EmbeddedBus {
 }
 
 impl Bus for EmbeddedBus {
-    fn subscribe(&self, partition: Arc<PartitionHandle>) -> BusFuture<'_, Result<Box<dyn Subscription>, BusError>> {
+    fn subscribe(
+        &self,
+        partition: Arc<PartitionHandle>,
+    ) -> BusFuture<'_, Result<Box<dyn Subscription>, BusError>> {
         let subject = partition.info().subject();
         let group = partition.info().group.clone();
-        let sink = Arc::new(PartitionSink { partition, clock: Arc::clone(&self.clock) });
+        let sink = Arc::new(PartitionSink {
+            partition,
+            clock: Arc::clone(&self.clock),
+        });
         let subscribed = self.server.subscribe(&subject, group.as_deref(), sink);
         let result = subscribed
             .map(|subscription| Box::new(EmbeddedSubscription(subscription)) as Box<dyn Subscription>)
-            .map_err(|error| BusError::Subscribe { subject, reason: error.to_string() });
+            .map_err(|error| BusError::Subscribe {
+                subject,
+                reason: error.to_string(),
+            });
         Box::pin(std::future::ready(result))
     }
 
     fn publisher(&self) -> Box<dyn BusPublisher> {
-        Box::new(EmbeddedPublisher { publisher: self.server.publisher() })
+        Box::new(EmbeddedPublisher {
+            publisher: self.server.publisher(),
+            sinks: Vec::new(),
+        })
     }
 
     fn ack_publisher(&self) -> Box<dyn AckPublisher> {
-        Box::new(EmbeddedAckPublisher { publisher: self.server.publisher() })
+        Box::new(EmbeddedAckPublisher {
+            publisher: self.server.publisher(),
+        })
     }
 
     fn shutdown(&self) -> BusFuture<'_, ()> {
@@ -63,7 +77,11 @@ struct PartitionSink {
 impl LocalSink for PartitionSink {
     fn open(&self) -> Box<dyn LocalBatch> {
         let (partition, clock) = (Arc::clone(&self.partition), Arc::clone(&self.clock));
-        Box::new(PartitionBatch { partition, clock, chunk: None })
+        Box::new(PartitionBatch {
+            partition,
+            clock,
+            chunk: None,
+        })
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -80,20 +98,31 @@ struct PartitionBatch {
 
 impl LocalBatch for PartitionBatch {
     fn push(&mut self, message: &Message<'_>) {
-        let Ok(subject) = str::from_utf8(message.subject) else { return };
+        let Ok(subject) = str::from_utf8(message.subject) else {
+            return;
+        };
         let clock = &self.clock;
-        let chunk = self.chunk.get_or_insert_with(|| Chunk::new(Origin::Bus, clock.now()));
+        let chunk = self
+            .chunk
+            .get_or_insert_with(|| Chunk::new(Origin::Bus, clock.now()));
         let incoming = Incoming {
             subject,
             reply: message.reply.and_then(|reply| str::from_utf8(reply).ok()),
             headers: message.headers,
             payload: message.payload,
         };
-        ingest(chunk, self.partition.info(), &incoming, Enveloped::open(message.payload));
+        ingest(
+            chunk,
+            self.partition.info(),
+            &incoming,
+            Enveloped::open(message.payload),
+        );
     }
 
     fn flush(&mut self) -> Flush {
-        let Some(chunk) = self.chunk.take().filter(|chunk| !chunk.is_empty()) else { return Flush::Done };
+        let Some(chunk) = self.chunk.take().filter(|chunk| !chunk.is_empty()) else {
+            return Flush::Done;
+        };
         match self.partition.try_push(chunk) {
             Ok(()) => Flush::Done,
             Err(chunk) => {
@@ -106,20 +135,33 @@ impl LocalBatch for PartitionBatch {
 
 struct EmbeddedPublisher {
     publisher: LocalPublisher,
+    sinks: Vec<Arc<dyn LocalSink>>,
 }
 
 impl BusPublisher for EmbeddedPublisher {
-    fn targets(&mut self, subject: &str, out: &mut Targets) {
+    fn fixed_partitions(&mut self, subject: &str, out: &mut Vec<Arc<PartitionHandle>>) -> bool {
         let route = self.publisher.route(subject);
-        if let Some(sinks) = route.static_local() {
-            out.fixed = true;
-            out.partitions.extend(sinks.iter().filter_map(|sink| partition_of(sink.as_ref())));
-        }
+        let Some(sinks) = route.static_local() else {
+            return false;
+        };
+        out.extend(sinks.iter().filter_map(|sink| partition_of(sink.as_ref())));
+        true
     }
 
-    fn publish(&mut self, subject: &str, payload: &[u8]) {
-        let message = Message { subject: subject.as_bytes(), reply: None, headers: b"", payload };
-        self.publisher.publish(&message);
+    fn publish(&mut self, subject: &str, payload: &[u8], out: &mut Vec<Arc<PartitionHandle>>) -> Reach {
+        let message = Message {
+            subject: subject.as_bytes(),
+            reply: None,
+            headers: b"",
+            payload,
+        };
+        self.publisher.publish_apart(&message, &mut self.sinks);
+        out.extend(
+            self.sinks
+                .drain(..)
+                .filter_map(|sink| partition_of(sink.as_ref())),
+        );
+        Reach::Known
     }
 
     fn flush(&mut self) -> BusFuture<'_, Result<(), BusError>> {
@@ -134,7 +176,9 @@ impl BusPublisher for EmbeddedPublisher {
 }
 
 fn partition_of(sink: &dyn LocalSink) -> Option<Arc<PartitionHandle>> {
-    sink.as_any().downcast_ref::<PartitionSink>().map(|sink| Arc::clone(&sink.partition))
+    sink.as_any()
+        .downcast_ref::<PartitionSink>()
+        .map(|sink| Arc::clone(&sink.partition))
 }
 
 struct EmbeddedAckPublisher {
@@ -143,7 +187,12 @@ struct EmbeddedAckPublisher {
 
 impl AckPublisher for EmbeddedAckPublisher {
     fn publish(&mut self, subject: &str, headers: &[u8], payload: &[u8]) {
-        self.publisher.publish(&Message { subject: subject.as_bytes(), reply: None, headers, payload });
+        self.publisher.publish(&Message {
+            subject: subject.as_bytes(),
+            reply: None,
+            headers,
+            payload,
+        });
     }
 
     fn flush(&mut self) {

@@ -31,13 +31,21 @@ impl AckInboxes {
     /// Inboxes below `<namespace>.ack.<nonce>`; the nonce tells this process from others.
     pub(crate) fn new(namespace: &str, nonce: &str) -> Arc<Self> {
         let prefix = format!("{namespace}.ack.{nonce}.");
-        Arc::new(Self { prefix, next: AtomicU64::new(0), listeners: Mutex::default() })
+        Arc::new(Self {
+            prefix,
+            next: AtomicU64::new(0),
+            listeners: Mutex::default(),
+        })
     }
 
     /// An inbox that nobody had before.
     pub(crate) fn open(self: &Arc<Self>) -> AckInbox {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        AckInbox { subject: format!("{}{id}", self.prefix), id, inboxes: Arc::clone(self) }
+        AckInbox {
+            subject: format!("{}{id}", self.prefix),
+            id,
+            inboxes: Arc::clone(self),
+        }
     }
 
     /// Who listens on an inbox, if it is one of this process.

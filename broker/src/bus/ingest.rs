@@ -31,7 +31,10 @@ impl<'a> Enveloped<'a> {
     pub(super) fn open(payload: &'a [u8]) -> Option<Self> {
         let payload = envelope::open(Kind::Publish, payload)?;
         let message = PublishedMessageRef::scan(payload).ok()?;
-        Some(Self { message, answer: None })
+        Some(Self {
+            message,
+            answer: None,
+        })
     }
 }
 
@@ -55,7 +58,11 @@ fn ingest_enveloped(
     enveloped: &Enveloped<'_>,
 ) {
     let message = &enveloped.message;
-    let asked = if message.ack_inbox.is_empty() { Answer::Nothing } else { Answer::Inbox };
+    let asked = if message.ack_inbox.is_empty() {
+        Answer::Nothing
+    } else {
+        Answer::Inbox
+    };
     let delivery = Delivery {
         policy: message.ack_policy,
         expected: message.expected_offset,
@@ -94,12 +101,21 @@ fn ingest_plain(chunk: &mut Chunk, partition: &PartitionInfo, incoming: &Incomin
 fn wanted_reply<'a>(incoming: &Incoming<'a>) -> Delivery<'a> {
     // A plain message counts as one that expects offset 0, as with Liftbridge: under concurrency control it is refused
     // once the log has a record.
-    let silent = Delivery { expected: ExpectedOffset::Exactly(0), policy: AckPolicy::None, ..Delivery::default() };
+    let silent = Delivery {
+        expected: ExpectedOffset::Exactly(0),
+        policy: AckPolicy::None,
+        ..Delivery::default()
+    };
     let Some(reply) = incoming.reply.filter(|_| !incoming.headers.is_empty()) else {
         return silent;
     };
     match reply::wanted_policy(incoming.headers) {
-        Some(policy) => Delivery { policy, answer: Answer::Reply, inbox: reply, ..silent },
+        Some(policy) => Delivery {
+            policy,
+            answer: Answer::Reply,
+            inbox: reply,
+            ..silent
+        },
         None => silent,
     }
 }

@@ -1,8 +1,8 @@
 //! NATS as the broker sees it: an embedded server in this process, or an external one.
 //!
 //! Both sides of the trait behave the same and pass the same tests. What differs is how far a publish travels: with the
-//! embedded bus a publish of this process reaches partitions by a function call ([`Targets`] names them); with an
-//! external one everything goes over the wire and comes back ([`Targets::over_the_wire`]).
+//! embedded bus a publish of this process reaches partitions by a function call; with an external
+//! one everything goes over the wire and comes back ([`Reach::Wire`]).
 
 mod embedded;
 mod external;
@@ -29,7 +29,10 @@ pub(crate) trait Bus: fmt::Debug + Send + Sync {
     /// it has one. When this returns, every message published later is delivered.
     ///
     /// Cancel safety: a cancelled call leaves no subscription behind.
-    fn subscribe(&self, partition: Arc<PartitionHandle>) -> BusFuture<'_, Result<Box<dyn Subscription>, BusError>>;
+    fn subscribe(
+        &self,
+        partition: Arc<PartitionHandle>,
+    ) -> BusFuture<'_, Result<Box<dyn Subscription>, BusError>>;
 
     /// A publisher for one session or task.
     fn publisher(&self) -> Box<dyn BusPublisher>;
@@ -46,11 +49,13 @@ pub(crate) trait Subscription: fmt::Debug + Send + Sync {}
 
 /// Publishes messages for one session or task.
 pub(crate) trait BusPublisher: Send {
-    /// Finds out who gets a message on this literal subject.
-    fn targets(&mut self, subject: &str, out: &mut Targets);
+    /// The partitions of this process that every message on this literal subject reaches for now, if nobody else does and no
+    /// queue group has to choose: such messages need no publishing.
+    fn fixed_partitions(&mut self, subject: &str, out: &mut Vec<Arc<PartitionHandle>>) -> bool;
 
-    /// Queues a message: to everybody but the partitions that [`Targets`] named.
-    fn publish(&mut self, subject: &str, payload: &[u8]);
+    /// Queues a message for everybody who gets it, but for partitions of this process that are reached without the bus: those
+    /// are added to `out`.
+    fn publish(&mut self, subject: &str, payload: &[u8], out: &mut Vec<Arc<PartitionHandle>>) -> Reach;
 
     /// Sends what is queued.
     ///
@@ -60,25 +65,13 @@ pub(crate) trait BusPublisher: Send {
     fn flush(&mut self) -> BusFuture<'_, Result<(), BusError>>;
 }
 
-/// Who gets a message.
-#[derive(Debug, Default)]
-pub(crate) struct Targets {
-    /// Partitions of this process that get it without the bus.
-    pub(crate) partitions: Vec<Arc<PartitionHandle>>,
-    /// Whether anybody else gets it, so that it has to be published as well.
-    pub(crate) others: bool,
-    /// Whether partitions of this process hear it only over the wire.
-    pub(crate) over_the_wire: bool,
-    /// Whether the answer is the same for every message on the subject for now; not so with queue groups.
-    pub(crate) fixed: bool,
-}
-
-impl Targets {
-    /// Forgets everybody.
-    pub(crate) fn clear(&mut self) {
-        self.partitions.clear();
-        (self.others, self.over_the_wire, self.fixed) = (false, false, false);
-    }
+/// How far a published message got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Everybody who gets it is known.
+    Known,
+    /// It is on the wire, and partitions will hear it there.
+    Wire,
 }
 
 /// Publishes answers; never waits.

@@ -50,20 +50,29 @@ impl Api for ApiService {
         &self,
         request: Request<FetchMetadataRequest>,
     ) -> Result<Response<FetchMetadataResponse>, Status> {
-        Ok(Response::new(metadata::fetch(&self.context, &request.into_inner())))
+        Ok(Response::new(metadata::fetch(
+            &self.context,
+            &request.into_inner(),
+        )))
     }
 
     async fn fetch_partition_metadata(
         &self,
         request: Request<FetchPartitionMetadataRequest>,
     ) -> Result<Response<FetchPartitionMetadataResponse>, Status> {
-        Ok(Response::new(metadata::fetch_partition(&self.context, &request.into_inner())?))
+        Ok(Response::new(metadata::fetch_partition(
+            &self.context,
+            &request.into_inner(),
+        )?))
     }
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let ack = publish::publish(&self.context, &metadata, request).await?;
-        Ok(Response::new(PublishResponse { ack, ..PublishResponse::default() }))
+        Ok(Response::new(PublishResponse {
+            ack,
+            ..PublishResponse::default()
+        }))
     }
 
     async fn publish_to_subject(
@@ -75,7 +84,10 @@ impl Api for ApiService {
         Ok(Response::new(PublishToSubjectResponse { ack }))
     }
 
-    async fn subscribe(&self, _: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+    async fn subscribe(
+        &self,
+        _: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
         Err(errors::not_here())
     }
 
@@ -86,7 +98,10 @@ impl Api for ApiService {
         Err(errors::not_here())
     }
 
-    async fn pause_stream(&self, _: Request<PauseStreamRequest>) -> Result<Response<PauseStreamResponse>, Status> {
+    async fn pause_stream(
+        &self,
+        _: Request<PauseStreamRequest>,
+    ) -> Result<Response<PauseStreamResponse>, Status> {
         Err(errors::unimplemented("PauseStream"))
     }
 
@@ -101,7 +116,10 @@ impl Api for ApiService {
         Err(errors::unimplemented("SetCursor"))
     }
 
-    async fn fetch_cursor(&self, _: Request<FetchCursorRequest>) -> Result<Response<FetchCursorResponse>, Status> {
+    async fn fetch_cursor(
+        &self,
+        _: Request<FetchCursorRequest>,
+    ) -> Result<Response<FetchCursorResponse>, Status> {
         Err(errors::unimplemented("FetchCursor"))
     }
 

@@ -31,7 +31,11 @@ pub(super) async fn create_stream(
 ) -> Result<(), Status> {
     let definition = definition(&request, durability(metadata)?)?;
     check_served(&definition, context.opener.store.as_ref()).map_err(|what| errors::not_built(&what))?;
-    let entry = context.metadata.create_stream(definition).await.map_err(|error| errors::create(&error))?;
+    let entry = context
+        .metadata
+        .create_stream(definition)
+        .await
+        .map_err(|error| errors::create(&error))?;
     let stream = context.opener.open(&entry, Expect::New).await;
     match stream.first_failure() {
         None => {
@@ -49,8 +53,16 @@ pub(super) async fn delete_stream(context: &Context, request: DeleteStreamReques
     if name.is_reserved() {
         return Err(errors::stream_is_reserved());
     }
-    let entry = context.metadata.delete_stream(&name).await.map_err(|error| errors::delete(&error))?;
-    context.opener.delete(&entry).await.map_err(|error| errors::delete_failed(&error))?;
+    let entry = context
+        .metadata
+        .delete_stream(&name)
+        .await
+        .map_err(|error| errors::delete(&error))?;
+    context
+        .opener
+        .delete(&entry)
+        .await
+        .map_err(|error| errors::delete_failed(&error))?;
     let logs = entry.partitions.iter().map(|partition| partition.log).collect();
     // The logs are gone already; a start after a crash would only look for them again.
     if let Err(error) = context.metadata.logs_removed(logs).await {
@@ -71,7 +83,9 @@ fn remember_created(context: &Context, entry: Arc<StreamEntry>) {
 }
 
 fn durability(metadata: &MetadataMap) -> Result<Option<Durability>, Status> {
-    let Some(value) = metadata.get(DURABILITY_METADATA) else { return Ok(None) };
+    let Some(value) = metadata.get(DURABILITY_METADATA) else {
+        return Ok(None);
+    };
     match value.as_bytes() {
         b"fsync" => Ok(Some(Durability::Fsync)),
         b"os" => Ok(Some(Durability::Os)),
@@ -80,12 +94,16 @@ fn durability(metadata: &MetadataMap) -> Result<Option<Durability>, Status> {
 }
 
 /// Checks a request in the order in which Liftbridge does.
-fn definition(request: &CreateStreamRequest, durability: Option<Durability>) -> Result<StreamDefinition, Status> {
+fn definition(
+    request: &CreateStreamRequest,
+    durability: Option<Durability>,
+) -> Result<StreamDefinition, Status> {
     let name = StreamName::new(request.name.as_str()).map_err(|error| match error {
         InvalidName::Empty => errors::name_is_empty(),
         other => errors::invalid_name(&other),
     })?;
-    let subject = SubjectFilter::new(request.subject.as_str()).map_err(|error| errors::invalid_subject(&error))?;
+    let subject =
+        SubjectFilter::new(request.subject.as_str()).map_err(|error| errors::invalid_subject(&error))?;
     if name.is_reserved() {
         return Err(errors::stream_is_reserved());
     }
@@ -93,7 +111,8 @@ fn definition(request: &CreateStreamRequest, durability: Option<Durability>) -> 
     let partitions = partitions.filter(|&count| count <= MAX_PARTITIONS);
     let partitions = partitions.ok_or_else(|| errors::invalid_partitions(request.partitions))?;
     // The longest of its subjects has to be valid too.
-    SubjectFilter::new(subject.for_partition(partitions - 1)).map_err(|error| errors::invalid_subject(&error))?;
+    SubjectFilter::new(subject.for_partition(partitions - 1))
+        .map_err(|error| errors::invalid_subject(&error))?;
     let replication_factor = match request.replication_factor {
         0 | -1 | 1 => 1,
         factor if factor < 0 => return Err(errors::invalid_replication_factor(factor)),
@@ -139,13 +158,21 @@ fn settings(request: &CreateStreamRequest, durability: Option<Durability>) -> Re
 }
 
 fn number(field: &'static str, value: Option<&NullableInt64>) -> Result<Option<u64>, Status> {
-    let Some(NullableInt64 { value }) = value else { return Ok(None) };
-    u64::try_from(*value).map(Some).map_err(|_| errors::negative(field, *value))
+    let Some(NullableInt64 { value }) = value else {
+        return Ok(None);
+    };
+    u64::try_from(*value)
+        .map(Some)
+        .map_err(|_| errors::negative(field, *value))
 }
 
 fn small_number(field: &'static str, value: Option<&NullableInt32>) -> Result<Option<u32>, Status> {
-    let Some(NullableInt32 { value }) = value else { return Ok(None) };
-    u32::try_from(*value).map(Some).map_err(|_| errors::negative(field, i64::from(*value)))
+    let Some(NullableInt32 { value }) = value else {
+        return Ok(None);
+    };
+    u32::try_from(*value)
+        .map(Some)
+        .map_err(|_| errors::negative(field, i64::from(*value)))
 }
 
 fn flag(value: Option<&NullableBool>) -> Option<bool> {

@@ -78,7 +78,9 @@ pub(super) fn invalid_replication_factor(factor: i32) -> Status {
 }
 
 pub(super) fn replication_factor_too_large(factor: u32, brokers: usize) -> Status {
-    Status::invalid_argument(format!("Invalid replicationFactor {factor}, cluster size {brokers}"))
+    Status::invalid_argument(format!(
+        "Invalid replicationFactor {factor}, cluster size {brokers}"
+    ))
 }
 
 pub(super) fn invalid_group(group: &str) -> Status {
@@ -100,12 +102,16 @@ pub(super) fn not_built(what: &NotServed) -> Status {
 
 pub(super) fn create(error: &ChangeError) -> Status {
     match error {
-        ChangeError::Rejected(Rejection::StreamExists { .. }) => Status::already_exists("stream already exists"),
+        ChangeError::Rejected(Rejection::StreamExists { .. }) => {
+            Status::already_exists("stream already exists")
+        }
         ChangeError::Rejected(Rejection::ReservedName { .. }) => stream_is_reserved(),
         ChangeError::Rejected(Rejection::InvalidReplicationFactor { factor, brokers }) => {
             replication_factor_too_large(*factor, *brokers)
         }
-        ChangeError::Rejected(Rejection::TooManyPartitions { .. }) => Status::resource_exhausted(error.to_string()),
+        ChangeError::Rejected(Rejection::TooManyPartitions { .. }) => {
+            Status::resource_exhausted(error.to_string())
+        }
         ChangeError::Rejected(other) => Status::invalid_argument(other.to_string()),
         ChangeError::Failed(error) => propose("Failed to replicate partition", error),
     }
@@ -179,7 +185,10 @@ pub(super) fn async_error(reject: Reject) -> AsyncError {
         Reject::Closed => AsyncErrorCode::NotFound,
         Reject::DiskFull | Reject::Overloaded | Reject::LogFailed => AsyncErrorCode::Internal,
     };
-    AsyncError { code, message: reject.to_string() }
+    AsyncError {
+        code,
+        message: reject.to_string(),
+    }
 }
 
 pub(super) fn publish_target(error: &NoTarget) -> Status {
@@ -194,7 +203,10 @@ pub(super) fn async_target(error: &NoTarget) -> AsyncError {
         NoTarget::Stream { .. } | NoTarget::Partition { .. } => AsyncErrorCode::NotFound,
         NoTarget::OutOfService { .. } => AsyncErrorCode::Internal,
     };
-    AsyncError { code, message: error.to_string() }
+    AsyncError {
+        code,
+        message: error.to_string(),
+    }
 }
 
 // Subscribe and metadata.
@@ -241,7 +253,9 @@ pub(super) fn plan(error: &PlanError) -> Status {
         PlanError::NothingBefore { .. } => {
             Status::internal(format!("Failed to lookup offset for timestamp: {error}"))
         }
-        PlanError::Read(error) => Status::internal(format!("Failed to create stream reader: {}", describe(error))),
+        PlanError::Read(error) => {
+            Status::internal(format!("Failed to create stream reader: {}", describe(error)))
+        }
     }
 }
 

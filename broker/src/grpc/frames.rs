@@ -14,8 +14,8 @@ use tonic::Status;
 
 /// Frames between those who make them and the connection that sends them.
 ///
-/// Bounded by its users: producers that can wait do so while [`FrameQueue::is_over`] says so, and a publisher's session
-/// stops reading requests, so that answers stop coming.
+/// Bounded by its users: a subscription waits for [`FrameQueue::room`] before it reads on, and a publisher's session before
+/// it reads the next requests, so that answers stop coming.
 #[derive(Debug, Default)]
 pub(super) struct FrameQueue {
     state: Mutex<State>,
@@ -48,11 +48,6 @@ impl FrameQueue {
         let mut state = self.state.lock();
         state.end.get_or_insert(status);
         wake(state);
-    }
-
-    /// Whether so many bytes wait that producers should.
-    pub(super) fn is_over(&self, bytes: usize) -> bool {
-        self.state.lock().bytes > bytes
     }
 
     /// Whether the client has gone.

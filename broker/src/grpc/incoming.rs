@@ -21,7 +21,10 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, pause: None }
+        Self {
+            listener,
+            pause: None,
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use tonic::Status;
 use strandline_core::metadata::{PartitionEntry, State, StreamEntry};
 use strandline_core::{BrokerId, PartitionId};
 use strandline_proto::api::{
-    Broker, ConsumerGroupMetadata, FetchMetadataRequest, FetchMetadataResponse, FetchPartitionMetadataRequest,
-    FetchPartitionMetadataResponse, PartitionEventTimestamps, PartitionMetadata, StreamMetadata,
-    consumer_group_metadata, stream_metadata,
+    Broker, ConsumerGroupMetadata, FetchMetadataRequest, FetchMetadataResponse,
+    FetchPartitionMetadataRequest, FetchPartitionMetadataResponse, PartitionEventTimestamps,
+    PartitionMetadata, StreamMetadata, consumer_group_metadata, stream_metadata,
 };
 use strandline_proto::convert::inclusive;
 
@@ -45,7 +45,9 @@ pub(super) fn fetch_partition(
     let state = context.metadata.state();
     let number = u32::try_from(request.partition).ok().map(PartitionId::new);
     let entry = state.stream(&request.stream);
-    let partition = number.and_then(|number| entry?.partition(number)).ok_or_else(errors::partition_not_found)?;
+    let partition = number
+        .and_then(|number| entry?.partition(number))
+        .ok_or_else(errors::partition_not_found)?;
     let handle = context.streams.partition(&request.stream, request.partition);
     let handle = handle.map_err(|error| errors::partition_metadata_target(&error))?;
     Ok(FetchPartitionMetadataResponse {
@@ -54,14 +56,12 @@ pub(super) fn fetch_partition(
 }
 
 fn brokers(state: &State) -> Vec<Broker> {
-    let broker = |broker: &strandline_core::metadata::Broker| {
-        Broker {
-            id: broker.id.to_string(),
-            host: broker.host.clone(),
-            port: i32::from(broker.port),
-            partition_count: i32::try_from(broker.partitions).unwrap_or(i32::MAX),
-            leader_count: i32::try_from(broker.leaderships).unwrap_or(i32::MAX),
-        }
+    let broker = |broker: &strandline_core::metadata::Broker| Broker {
+        id: broker.id.to_string(),
+        host: broker.host.clone(),
+        port: i32::from(broker.port),
+        partition_count: i32::try_from(broker.partitions).unwrap_or(i32::MAX),
+        leader_count: i32::try_from(broker.leaderships).unwrap_or(i32::MAX),
     };
     state.brokers().map(broker).collect()
 }
@@ -69,9 +69,14 @@ fn brokers(state: &State) -> Vec<Broker> {
 fn stream(context: &Context, entry: &Arc<StreamEntry>) -> StreamMetadata {
     let open = context.streams.get(entry.definition.name.as_str());
     let partitions = entry.partitions.iter().enumerate().map(|(number, partition)| {
-        let handle = open.as_ref().and_then(|stream| stream.open().find(|handle| handle.info().log == partition.log));
+        let handle = open
+            .as_ref()
+            .and_then(|stream| stream.open().find(|handle| handle.info().log == partition.log));
         let number = i32::try_from(number).unwrap_or(i32::MAX);
-        (number, partition_metadata(number, partition, handle.map(Arc::as_ref)))
+        (
+            number,
+            partition_metadata(number, partition, handle.map(Arc::as_ref)),
+        )
     });
     StreamMetadata {
         name: entry.definition.name.to_string(),
@@ -109,7 +114,11 @@ fn partition_metadata(
     let ids = |brokers: &[BrokerId]| brokers.iter().map(BrokerId::to_string).collect();
     PartitionMetadata {
         id: number,
-        leader: partition.leader.as_ref().map(BrokerId::to_string).unwrap_or_default(),
+        leader: partition
+            .leader
+            .as_ref()
+            .map(BrokerId::to_string)
+            .unwrap_or_default(),
         replicas: ids(&partition.replicas),
         isr: ids(&partition.isr),
         high_watermark: handle.map_or(-1, |handle| inclusive(handle.readable().end)),
@@ -118,7 +127,10 @@ fn partition_metadata(
         readonly: false,
         messages_received_timestamps: handle.map(|handle| {
             let (first, latest) = handle.received_times();
-            PartitionEventTimestamps { first_timestamp: first.nanos(), latest_timestamp: latest.nanos() }
+            PartitionEventTimestamps {
+                first_timestamp: first.nanos(),
+                latest_timestamp: latest.nanos(),
+            }
         }),
         pause_timestamps: Some(PartitionEventTimestamps::default()),
         readonly_timestamps: Some(PartitionEventTimestamps::default()),

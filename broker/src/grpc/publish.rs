@@ -30,7 +30,8 @@ pub(super) async fn publish(
     if request.stream.is_empty() {
         return Err(errors::no_stream_provided());
     }
-    let policy = convert::ack_policy(request.ack_policy).ok_or_else(|| errors::unknown_ack_policy(request.ack_policy))?;
+    let policy = convert::ack_policy(request.ack_policy)
+        .ok_or_else(|| errors::unknown_ack_policy(request.ack_policy))?;
     let partition = context.streams.partition(&request.stream, request.partition);
     let partition = partition.map_err(|error| errors::publish_target(&error))?;
     if partition.info().concurrency_control && policy == AckPolicy::None {
@@ -43,11 +44,26 @@ pub(super) async fn publish(
         expected: convert::expected_offset(request.expected_offset),
         correlation_id: &request.correlation_id,
     };
-    let headers: Vec<_> = request.headers.iter().map(|(key, value)| (key.as_str(), value.as_ref())).collect();
-    let content = Content { key: &request.key, value: &request.value, headers: &headers, stream: &request.stream };
-    let ack = call.run(content, |door, origin, message| door.publish(&partition, origin, message)).await?;
+    let headers: Vec<_> = request
+        .headers
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_ref()))
+        .collect();
+    let content = Content {
+        key: &request.key,
+        value: &request.value,
+        headers: &headers,
+        stream: &request.stream,
+    };
+    let ack = call
+        .run(content, |door, origin, message| {
+            door.publish(&partition, origin, message)
+        })
+        .await?;
     match ack {
-        Some(OwnedAck { outcome: Err(reject), .. }) => Err(errors::publish(reject)),
+        Some(OwnedAck {
+            outcome: Err(reject), ..
+        }) => Err(errors::publish(reject)),
         other => Ok(other.map(|ack| wire_ack(ack, &request.correlation_id))),
     }
 }
@@ -59,7 +75,8 @@ pub(super) async fn publish_to_subject(
     request: PublishToSubjectRequest,
 ) -> Result<Option<Ack>, Status> {
     check_literal(&request.subject).map_err(|error| errors::invalid_subject(&error))?;
-    let policy = convert::ack_policy(request.ack_policy).ok_or_else(|| errors::unknown_ack_policy(request.ack_policy))?;
+    let policy = convert::ack_policy(request.ack_policy)
+        .ok_or_else(|| errors::unknown_ack_policy(request.ack_policy))?;
     let call = Call {
         context,
         deadline: deadline(metadata),
@@ -68,8 +85,17 @@ pub(super) async fn publish_to_subject(
         expected: ExpectedOffset::Exactly(0),
         correlation_id: &request.correlation_id,
     };
-    let headers: Vec<_> = request.headers.iter().map(|(key, value)| (key.as_str(), value.as_ref())).collect();
-    let content = Content { key: &request.key, value: &request.value, headers: &headers, stream: "" };
+    let headers: Vec<_> = request
+        .headers
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_ref()))
+        .collect();
+    let content = Content {
+        key: &request.key,
+        value: &request.value,
+        headers: &headers,
+        stream: "",
+    };
     let ack = call.run(content, |door, origin, message| {
         door.publish_to_subject(&request.subject, origin, message);
     });
@@ -149,7 +175,10 @@ fn wire_ack(ack: OwnedAck, correlation_id: &str) -> Ack {
         ack_policy: convert::ack_policy_number(ack.policy),
         reception_timestamp: ack.received.nanos(),
         commit_timestamp: ack.committed.nanos(),
-        ack_error: ack.outcome.err().map_or(0, |reject| reply::ack_error(reject).number()),
+        ack_error: ack
+            .outcome
+            .err()
+            .map_or(0, |reject| reply::ack_error(reject).number()),
     }
 }
 

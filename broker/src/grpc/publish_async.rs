@@ -72,7 +72,11 @@ impl PublishAsync {
             self.take_what_is_there(&mut frames, &mut body).await?;
             self.hand_over().await?;
         }
-        if frames.is_mid_frame() { Err(errors::truncated_request()) } else { Ok(()) }
+        if frames.is_mid_frame() {
+            Err(errors::truncated_request())
+        } else {
+            Ok(())
+        }
     }
 
     /// Goes on with data that has arrived already, so that a fast client's requests travel in large chunks.
@@ -104,7 +108,12 @@ impl PublishAsync {
     }
 
     fn take(&mut self, frames: &mut FrameReader, data: Bytes) -> Result<(), Status> {
-        let Self { streams, door, session, .. } = self;
+        let Self {
+            streams,
+            door,
+            session,
+            ..
+        } = self;
         let origin = Origin::Session(Arc::clone(session) as Arc<dyn AckSink>);
         let mut last = LastTarget::default();
         frames.push(data);
@@ -127,7 +136,10 @@ fn publish(
     request: &PublishRequestRef<'_>,
 ) {
     if partition.info().concurrency_control && request.ack_policy == AckPolicy::None {
-        return session.refuse(request.correlation_id, &errors::async_error(Reject::PolicyMissing));
+        return session.refuse(
+            request.correlation_id,
+            &errors::async_error(Reject::PolicyMissing),
+        );
     }
     let delivery = Delivery {
         policy: request.ack_policy,
@@ -160,7 +172,9 @@ impl LastTarget {
             request.stream.clone_into(&mut self.stream);
             self.partition = request.partition;
         }
-        self.handle.as_ref().ok_or(NoTarget::Stream { name: request.stream.to_owned() })
+        self.handle.as_ref().ok_or(NoTarget::Stream {
+            name: request.stream.to_owned(),
+        })
     }
 }
 

@@ -69,7 +69,9 @@ impl GrpcServer {
     ) -> Result<Self, GrpcServerError> {
         let address = listener.local_addr()?;
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status(SERVICE_NAME, tonic_health::ServingStatus::Serving).await;
+        health
+            .set_service_status(SERVICE_NAME, tonic_health::ServingStatus::Serving)
+            .await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -81,9 +83,11 @@ impl GrpcServer {
             .max_encoding_message_size(usize::MAX);
         let mut server = builder();
         if let Some(tls) = tls {
-            server = server.tls_config(tls_config(tls)).map_err(|error| GrpcServerError::Tls {
-                reason: crate::streams::describe(&error),
-            })?;
+            server = server
+                .tls_config(tls_config(tls))
+                .map_err(|error| GrpcServerError::Tls {
+                    reason: crate::streams::describe(&error),
+                })?;
         }
         let router = server
             .add_service(HotPath::new(Arc::clone(&context), ordinary))
@@ -92,12 +96,18 @@ impl GrpcServer {
         let stopping = context.stopping.clone();
         let task = tokio::spawn(async move {
             let incoming = Incoming::new(listener);
-            let served = router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
+            let served = router
+                .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())
+                .await;
             if let Err(error) = served {
                 tracing::error!(error = %crate::streams::describe(&error), "the grpc server failed");
             }
         });
-        Ok(Self { address, health, task })
+        Ok(Self {
+            address,
+            health,
+            task,
+        })
     }
 
     /// The bound address.
@@ -107,7 +117,9 @@ impl GrpcServer {
 
     /// Says that the API is going away.
     pub(crate) async fn announce_stop(&self) {
-        self.health.set_service_status(SERVICE_NAME, tonic_health::ServingStatus::NotServing).await;
+        self.health
+            .set_service_status(SERVICE_NAME, tonic_health::ServingStatus::NotServing)
+            .await;
     }
 
     /// Waits for connections to end, for a bounded time; the context's token has been cancelled before.

@@ -29,7 +29,13 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(inbox: AckInbox, queue: Arc<FrameQueue>) -> Arc<Self> {
         let scratch = Mutex::new(BytesMut::new());
-        Arc::new(Self { inbox, queue, scratch, pending: AtomicU64::new(0), settled: Notify::new() })
+        Arc::new(Self {
+            inbox,
+            queue,
+            scratch,
+            pending: AtomicU64::new(0),
+            settled: Notify::new(),
+        })
     }
 
     pub(super) fn inbox(&self) -> &str {
@@ -59,7 +65,10 @@ impl Session {
     fn put(&self, out: &mut BytesMut, templates: &mut Templates<'_>, ack: &Ack<'_>) {
         match ack.outcome {
             Ok(_) => {
-                let fields = AckFields { ack_inbox: self.inbox.subject(), ..AckFields::from(ack) };
+                let fields = AckFields {
+                    ack_inbox: self.inbox.subject(),
+                    ..AckFields::from(ack)
+                };
                 templates.of(ack.policy).response_frame(out, &fields);
             }
             Err(reject) => put_async_error(out, ack.correlation_id, &errors::async_error(reject)),
@@ -95,7 +104,10 @@ struct Templates<'a> {
 
 impl<'a> Templates<'a> {
     fn new(partition: &'a PartitionInfo) -> Self {
-        Self { partition, last: None }
+        Self {
+            partition,
+            last: None,
+        }
     }
 
     fn of(&mut self, policy: AckPolicy) -> &AckTemplate {
@@ -105,7 +117,10 @@ impl<'a> Templates<'a> {
         }
         let Self { partition, last } = self;
         let make = || {
-            (policy, AckTemplate::new(partition.stream.as_str(), partition.base_subject.as_str(), policy))
+            (
+                policy,
+                AckTemplate::new(partition.stream.as_str(), partition.base_subject.as_str(), policy),
+            )
         };
         &last.get_or_insert_with(make).1
     }

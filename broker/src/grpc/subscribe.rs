@@ -11,7 +11,7 @@ use tonic::body::Body;
 
 use strandline_core::storage::Log;
 use strandline_core::{Offset, Timestamp};
-use strandline_proto::api::{SubscribeRequest, StartPosition, StopPosition};
+use strandline_proto::api::{StartPosition, StopPosition, SubscribeRequest};
 use strandline_proto::wire::{FrameReader, MessageFramer};
 
 use super::errors;
@@ -100,11 +100,20 @@ fn positions(request: &SubscribeRequest) -> Result<(Start, Stop), Status> {
     Ok((start, stop))
 }
 
-async fn resolve(partition: &Arc<PartitionHandle>, start: Start, stop: Stop, reverse: bool) -> Result<Plan, Status> {
+async fn resolve(
+    partition: &Arc<PartitionHandle>,
+    start: Start,
+    stop: Stop,
+    reverse: bool,
+) -> Result<Plan, Status> {
     let partition = Arc::clone(partition);
     let look_up = move || {
         let log = partition.log();
-        let bounds = Bounds { start: log.start(), committed_end: partition.readable().end, end: log.end() };
+        let bounds = Bounds {
+            start: log.start(),
+            committed_end: partition.readable().end,
+            end: log.end(),
+        };
         if reverse {
             Plan::resolve_reverse(start, stop, bounds, log.as_ref())
         } else {
@@ -114,7 +123,9 @@ async fn resolve(partition: &Arc<PartitionHandle>, start: Start, stop: Stop, rev
     // Looking up a time may read the disk.
     let looks_up = matches!(start, Start::Time(_)) || matches!(stop, Stop::Time(_));
     let plan = if looks_up {
-        tokio::task::spawn_blocking(look_up).await.map_err(|_| errors::stopping())?
+        tokio::task::spawn_blocking(look_up)
+            .await
+            .map_err(|_| errors::stopping())?
     } else {
         look_up()
     };
@@ -202,6 +213,10 @@ fn put_frame(
     offset: Offset,
     record: &strandline_core::record::RecordView<'_>,
 ) {
-    let time = batch.header().first_time.nanos().saturating_add(i64::from(record.time_delta()));
+    let time = batch
+        .header()
+        .first_time
+        .nanos()
+        .saturating_add(i64::from(record.time_delta()));
     framer.frame(out, offset, Timestamp::from_nanos(time), record.body());
 }

@@ -87,7 +87,11 @@ impl<'a> Answers<'a> {
     /// The outcomes that somebody listens for, in the order of the messages: errors always, offsets unless the policy is
     /// NONE.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Ack<'a>> + use<'a> {
-        let Self { chunk, partition, committed } = *self;
+        let Self {
+            chunk,
+            partition,
+            committed,
+        } = *self;
         let mut records = RecordIter::new(&chunk.records);
         let mut next = chunk.first_offset;
         chunk.entries().filter_map(move |(entry, texts)| {
@@ -144,12 +148,19 @@ impl CallAck {
     /// The place for the answer and where to wait for it.
     pub(crate) fn new() -> (Arc<Self>, oneshot::Receiver<OwnedAck>) {
         let (sender, receiver) = oneshot::channel();
-        (Arc::new(Self { sender: Mutex::new(Some(sender)) }), receiver)
+        (
+            Arc::new(Self {
+                sender: Mutex::new(Some(sender)),
+            }),
+            receiver,
+        )
     }
 
     pub(super) fn answer(&self, answers: &Answers<'_>) {
         let Some(ack) = answers.iter().next() else { return };
-        let Some(sender) = self.sender.lock().take() else { return };
+        let Some(sender) = self.sender.lock().take() else {
+            return;
+        };
         let partition = answers.partition();
         // The call may have given up; then nobody needs the answer.
         let _ = sender.send(OwnedAck {

@@ -19,13 +19,20 @@ pub(crate) struct Answerer {
 
 impl Answerer {
     pub(crate) fn new(bus: Box<dyn AckPublisher>) -> Self {
-        Self { bus, scratch: BytesMut::new() }
+        Self {
+            bus,
+            scratch: BytesMut::new(),
+        }
     }
 
     /// Answers the messages of these chunks.
     pub(super) fn answer(&mut self, partition: &PartitionInfo, chunks: &[Chunk], now: Timestamp) {
         for chunk in chunks {
-            let answers = Answers { chunk, partition, committed: now };
+            let answers = Answers {
+                chunk,
+                partition,
+                committed: now,
+            };
             match &chunk.origin {
                 Origin::Session(session) => session.answer(&answers),
                 Origin::Call(call) => call.answer(&answers),
@@ -55,7 +62,11 @@ impl Answerer {
 
     fn ack_envelope(&mut self, partition: &PartitionInfo, ack: &Ack<'_>) {
         self.scratch.clear();
-        let template = AckTemplate::new(partition.stream.as_str(), partition.base_subject.as_str(), ack.policy);
+        let template = AckTemplate::new(
+            partition.stream.as_str(),
+            partition.base_subject.as_str(),
+            ack.policy,
+        );
         template.envelope(&mut self.scratch, &AckFields::from(ack));
         self.bus.publish(ack.inbox, b"", &self.scratch);
     }

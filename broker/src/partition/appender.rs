@@ -52,7 +52,7 @@ struct Shared {
 struct Events {
     ready: Vec<LogId>,
     synced: Vec<Synced>,
-    rejected: Vec<(LogId, Chunk)>,
+    rejected: Vec<(Arc<PartitionHandle>, Chunk)>,
     control: Vec<Control>,
     sleeping: bool,
 }
@@ -67,8 +67,16 @@ struct Synced {
 
 #[derive(Debug)]
 enum Control {
-    Add { handle: Arc<PartitionHandle>, epoch: LeaderEpoch, done: oneshot::Sender<()> },
-    Remove { log: LogId, state: ReadState, done: oneshot::Sender<()> },
+    Add {
+        handle: Arc<PartitionHandle>,
+        epoch: LeaderEpoch,
+        done: oneshot::Sender<()>,
+    },
+    Remove {
+        log: LogId,
+        state: ReadState,
+        done: oneshot::Sender<()>,
+    },
     Stop,
 }
 
@@ -79,10 +87,10 @@ impl AppenderHandle {
     }
 
     /// Has messages answered that never got into the inbox.
-    pub(super) fn answer(&self, log: LogId, chunk: Chunk) {
+    pub(super) fn answer(&self, partition: Arc<PartitionHandle>, chunk: Chunk) {
         self.tell(|events| {
             if events.rejected.len() < REJECTED_MAX_CHUNKS {
-                events.rejected.push((log, chunk));
+                events.rejected.push((partition, chunk));
             }
         });
     }
@@ -125,7 +133,9 @@ impl Appender {
         clock: Arc<dyn Clock>,
         answerer: Answerer,
     ) -> std::io::Result<Self> {
-        let handle = AppenderHandle { shared: Arc::default() };
+        let handle = AppenderHandle {
+            shared: Arc::default(),
+        };
         let appender = Loop {
             handle: handle.clone(),
             store,
@@ -135,8 +145,13 @@ impl Appender {
             owners: HashMap::new(),
             unsynced_bytes: 0,
         };
-        let thread = std::thread::Builder::new().name("appender".to_owned()).spawn(move || appender.run())?;
-        Ok(Self { handle, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("appender".to_owned())
+            .spawn(move || appender.run())?;
+        Ok(Self {
+            handle,
+            thread: Some(thread),
+        })
     }
 
     pub(crate) fn handle(&self) -> &AppenderHandle {
@@ -173,8 +188,8 @@ impl Loop {
             for synced in events.synced.drain(..) {
                 self.synced(synced);
             }
-            for (log, mut chunk) in events.rejected.drain(..) {
-                self.answer(log, std::slice::from_mut(&mut chunk));
+            for (partition, chunk) in events.rejected.drain(..) {
+                self.answerer.answer(partition.info(), &[chunk], self.clock.now());
             }
             self.append_ready(&mut events.ready);
             for control in events.control.drain(..) {
@@ -187,7 +202,8 @@ impl Loop {
         }
         for (_, mut owner) in std::mem::take(&mut self.owners) {
             let chunks = owner.close(ReadState::Stopping);
-            self.answerer.answer(owner.handle.info(), &chunks, self.clock.now());
+            self.answerer
+                .answer(owner.handle.info(), &chunks, self.clock.now());
         }
         self.answerer.flush();
     }
@@ -198,7 +214,8 @@ impl Loop {
         let full = self.unsynced_bytes > UNSYNCED_MAX_BYTES;
         loop {
             let has_input = !shared.ready.is_empty() && !full;
-            let has_news = !shared.synced.is_empty() || !shared.control.is_empty() || !shared.rejected.is_empty();
+            let has_news =
+                !shared.synced.is_empty() || !shared.control.is_empty() || !shared.rejected.is_empty();
             if has_input || has_news || (stopping && self.unsynced_bytes == 0) {
                 break;
             }
@@ -236,7 +253,9 @@ impl Loop {
 
     /// One partition's turn: bytes appended, and whether its inbox holds more.
     fn turn(&mut self, log: LogId) -> (usize, bool) {
-        let Some(owner) = self.owners.get_mut(&log) else { return (0, false) };
+        let Some(owner) = self.owners.get_mut(&log) else {
+            return (0, false);
+        };
         let mut chunks = Vec::new();
         let more = owner.handle.inbox.take(TURN_MAX_BYTES, &mut chunks);
         if chunks.is_empty() {
@@ -247,7 +266,14 @@ impl Loop {
             Turn::Accepted { commit, end, bytes } => {
                 let handle = self.handle.clone();
                 commit.on_done(move |outcome| {
-                    handle.tell(|events| events.synced.push(Synced { log, end, bytes, outcome }));
+                    handle.tell(|events| {
+                        events.synced.push(Synced {
+                            log,
+                            end,
+                            bytes,
+                            outcome,
+                        })
+                    });
                 });
                 (bytes, more)
             }
@@ -261,7 +287,9 @@ impl Loop {
     fn synced(&mut self, synced: Synced) {
         self.unsynced_bytes = self.unsynced_bytes.saturating_sub(synced.bytes);
         let now = self.clock.now();
-        let Some(owner) = self.owners.get_mut(&synced.log) else { return };
+        let Some(owner) = self.owners.get_mut(&synced.log) else {
+            return;
+        };
         match synced.outcome {
             Ok(()) => {
                 while let Some(chunks) = owner.durable_to(synced.end) {
@@ -289,7 +317,8 @@ impl Loop {
             Control::Remove { log, state, done } => {
                 if let Some(mut owner) = self.owners.remove(&log) {
                     let chunks = owner.close(state);
-                    self.answerer.answer(owner.handle.info(), &chunks, self.clock.now());
+                    self.answerer
+                        .answer(owner.handle.info(), &chunks, self.clock.now());
                 }
                 let _ = done.send(());
                 false
@@ -298,13 +327,9 @@ impl Loop {
         }
     }
 
-    fn answer(&mut self, log: LogId, chunks: &mut [Chunk]) {
-        if let Some(owner) = self.owners.get(&log) {
-            self.answerer.answer(owner.handle.info(), chunks, self.clock.now());
-        }
-    }
-
     fn nothing_waits(&self) -> bool {
-        self.owners.values().all(|owner| !owner.has_waiting() && owner.handle.inbox.queued_bytes() == 0)
+        self.owners
+            .values()
+            .all(|owner| !owner.has_waiting() && owner.handle.inbox.queued_bytes() == 0)
     }
 }

@@ -185,7 +185,11 @@ impl Chunk {
 
     fn add(&mut self, refusal: Option<Reject>, subject: &str, delivery: &Delivery<'_>) {
         // A session knows its own inbox.
-        let inbox = if delivery.answer == Answer::Origin { "" } else { delivery.inbox };
+        let inbox = if delivery.answer == Answer::Origin {
+            ""
+        } else {
+            delivery.inbox
+        };
         for text in [delivery.correlation_id, inbox, subject] {
             self.texts.extend_from_slice(text.as_bytes());
         }
@@ -210,12 +214,32 @@ mod tests {
     #[test]
     fn texts_come_back_with_their_entries() {
         let mut chunk = Chunk::new(Origin::Bus, Timestamp::ZERO);
-        let fields = Fields { key: None, value: b"v", subject: "s", reply: "" };
-        let delivery = Delivery { correlation_id: "c1", inbox: "in", answer: Answer::Inbox, ..Delivery::default() };
+        let fields = Fields {
+            key: None,
+            value: b"v",
+            subject: "s",
+            reply: "",
+        };
+        let delivery = Delivery {
+            correlation_id: "c1",
+            inbox: "in",
+            answer: Answer::Inbox,
+            ..Delivery::default()
+        };
         chunk.push(&fields, [], &delivery);
         chunk.push(&fields, [], &Delivery::default());
-        chunk.push_refused(Reject::TooLarge, "far", &Delivery { correlation_id: "c2", ..delivery });
-        let texts: Vec<_> = chunk.entries().map(|(_, t)| (t.correlation_id, t.inbox, t.subject)).collect();
+        chunk.push_refused(
+            Reject::TooLarge,
+            "far",
+            &Delivery {
+                correlation_id: "c2",
+                ..delivery
+            },
+        );
+        let texts: Vec<_> = chunk
+            .entries()
+            .map(|(_, t)| (t.correlation_id, t.inbox, t.subject))
+            .collect();
         assert_eq!(texts, [("c1", "in", ""), ("", "", ""), ("c2", "in", "far")]);
     }
 

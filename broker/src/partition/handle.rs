@@ -1,7 +1,7 @@
 //! A led partition as the doors and the readers see it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::watch;
 
@@ -46,7 +46,6 @@ pub(crate) struct PartitionHandle {
     pub(super) inbox: Inbox,
     pub(super) watch: Watch,
     pub(super) received: ReceivedTimes,
-    pub(super) rejected: AtomicU64,
     appender: AppenderHandle,
 }
 
@@ -59,7 +58,9 @@ pub(super) struct ReceivedTimes {
 
 impl ReceivedTimes {
     pub(super) fn note(&self, time: Timestamp) {
-        let _ = self.first.compare_exchange(0, time.nanos(), Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .first
+            .compare_exchange(0, time.nanos(), Ordering::Relaxed, Ordering::Relaxed);
         self.latest.store(time.nanos(), Ordering::Relaxed);
     }
 }
@@ -73,7 +74,6 @@ impl PartitionHandle {
             inbox: Inbox::new(),
             watch: Watch::new(committed),
             received: ReceivedTimes::default(),
-            rejected: AtomicU64::new(0),
             appender,
         })
     }
@@ -107,18 +107,8 @@ impl PartitionHandle {
         self.log.end()
     }
 
-    /// Bytes that wait in the inbox.
-    pub(crate) fn queued_bytes(&self) -> usize {
-        self.inbox.queued_bytes()
-    }
-
-    /// Messages rejected since the broker started.
-    pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
     /// Hands messages to the partition's owner if there is room now; they come back otherwise.
-    pub(crate) fn try_push(&self, chunk: Chunk) -> Result<(), Chunk> {
+    pub(crate) fn try_push(self: &Arc<Self>, chunk: Chunk) -> Result<(), Chunk> {
         match self.inbox.try_push(chunk) {
             Ok(schedule) => {
                 self.schedule(schedule);
@@ -136,7 +126,7 @@ impl PartitionHandle {
     /// rejected: their publishers are told as they asked to be.
     ///
     /// Cancel safety: a cancelled call loses the chunk without an answer.
-    pub(crate) async fn push(&self, chunk: Chunk) {
+    pub(crate) async fn push(self: &Arc<Self>, chunk: Chunk) {
         match self.inbox.push(chunk).await {
             Ok(schedule) => self.schedule(schedule),
             Err(chunk) => self.reject(chunk, Reject::Overloaded),
@@ -149,10 +139,10 @@ impl PartitionHandle {
         }
     }
 
-    fn reject(&self, mut chunk: Chunk, reject: Reject) {
+    fn reject(self: &Arc<Self>, mut chunk: Chunk, reject: Reject) {
         chunk.refuse_all(reject);
-        self.rejected.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        self.appender.answer(self.info.log, chunk);
+        tracing::warn!(stream = %self.info.stream, partition = %self.info.partition, messages = chunk.len(), %reject, "messages rejected");
+        self.appender.answer(Arc::clone(self), chunk);
     }
 
     /// Ends all readers with this state.

@@ -39,7 +39,10 @@ pub(super) enum Refused {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), room: Notify::new() }
+        Self {
+            state: Mutex::default(),
+            room: Notify::new(),
+        }
     }
 
     /// Takes a chunk if there is room. `Ok(true)` asks the caller to tell the owner.

@@ -1,7 +1,6 @@
 //! The owner of one partition: turns chunks into batches and durable batches into answers.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use strandline_core::partition::{AckQueue, Partition, Refusal};
 use strandline_core::record::{Batch, BatchBuilder, RecordIter};
@@ -37,7 +36,11 @@ pub(super) struct Owner {
 #[derive(Debug)]
 pub(super) enum Turn {
     /// Records were accepted; the handle says when they are durable.
-    Accepted { commit: Commit, end: Offset, bytes: usize },
+    Accepted {
+        commit: Commit,
+        end: Offset,
+        bytes: usize,
+    },
     /// Nothing was appended, and these chunks can be answered at once.
     Answer(Vec<Chunk>),
 }
@@ -47,7 +50,14 @@ impl Owner {
         let log = handle.log();
         let control = handle.info().concurrency_control;
         let state = Partition::opened(epoch, log.end(), log.last_time(), control);
-        Self { handle, state, limits, builder: BatchBuilder::new(), batches: Vec::new(), waiting: AckQueue::default() }
+        Self {
+            handle,
+            state,
+            limits,
+            builder: BatchBuilder::new(),
+            batches: Vec::new(),
+            waiting: AckQueue::default(),
+        }
     }
 
     /// Admits the messages of these chunks and appends them. `now` is the wall clock's time.
@@ -91,7 +101,13 @@ impl Owner {
     /// Closes the inbox and ends the readers; hands out everything unanswered as refused.
     pub(super) fn close(&mut self, state: ReadState) -> Vec<Chunk> {
         let mut chunks = self.refuse_waiting(Reject::Closed);
-        chunks.extend(self.handle.inbox.close().into_iter().map(|chunk| refused(chunk, Reject::Closed)));
+        chunks.extend(
+            self.handle
+                .inbox
+                .close()
+                .into_iter()
+                .map(|chunk| refused(chunk, Reject::Closed)),
+        );
         self.handle.close_readers(state);
         chunks
     }
@@ -112,7 +128,10 @@ impl Owner {
             if entry.refusal.is_some() {
                 continue;
             }
-            match self.check(entry).and_then(|()| self.state.admit(entry.expected).map_err(Reject::from)) {
+            match self
+                .check(entry)
+                .and_then(|()| self.state.admit(entry.expected).map_err(Reject::from))
+            {
                 Ok(offset) => {
                     first.get_or_insert(offset);
                     if self.is_full(record.bytes(), offset, time) {
@@ -129,7 +148,11 @@ impl Owner {
     /// A publisher that states an offset has to listen for the outcome.
     fn check(&self, entry: &Entry) -> Result<(), Reject> {
         let silent = entry.policy == AckPolicy::None && entry.answer == super::chunk::Answer::Origin;
-        if silent && self.handle.info().concurrency_control { Err(Reject::PolicyMissing) } else { Ok(()) }
+        if silent && self.handle.info().concurrency_control {
+            Err(Reject::PolicyMissing)
+        } else {
+            Ok(())
+        }
     }
 
     fn is_full(&self, record_bytes: usize, offset: Offset, time: Timestamp) -> bool {
@@ -162,19 +185,15 @@ impl Owner {
             AppendError::Closed => Reject::Closed,
         };
         let chunks: Vec<_> = chunks.into_iter().map(|chunk| refused(chunk, reject)).collect();
-        self.note_rejected(&chunks);
         self.answer_in_turn(chunks)
     }
 
     fn refuse_waiting(&mut self, reject: Reject) -> Vec<Chunk> {
-        let chunks: Vec<_> = self.waiting.drain().flatten().map(|chunk| refused(chunk, reject)).collect();
-        self.note_rejected(&chunks);
-        chunks
-    }
-
-    fn note_rejected(&self, chunks: &[Chunk]) {
-        let messages: usize = chunks.iter().map(Chunk::len).sum();
-        self.handle.rejected.fetch_add(messages as u64, Ordering::Relaxed);
+        self.waiting
+            .drain()
+            .flatten()
+            .map(|chunk| refused(chunk, reject))
+            .collect()
     }
 }
 

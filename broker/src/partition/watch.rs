@@ -32,7 +32,12 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(end: Offset) -> Self {
-        Self { sender: watch::Sender::new(Readable { end, state: ReadState::Open }) }
+        Self {
+            sender: watch::Sender::new(Readable {
+                end,
+                state: ReadState::Open,
+            }),
+        }
     }
 
     /// Moves the high watermark; one wake-up per waiting reader and call.

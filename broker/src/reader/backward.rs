@@ -24,7 +24,11 @@ impl BackwardReader {
     /// Starts at the plan's start or, above it, at the newest committed record.
     pub(crate) fn new(partition: Arc<PartitionHandle>, plan: Plan) -> Self {
         let before = plan.start.plus(1).min(partition.readable().end);
-        Self { partition, before, stop: plan.stop.unwrap_or(Offset::ZERO) }
+        Self {
+            partition,
+            before,
+            stop: plan.stop.unwrap_or(Offset::ZERO),
+        }
     }
 
     /// The next batch. Its records from the second value on, and before the first, are to be delivered, newest first.
@@ -41,7 +45,11 @@ impl BackwardReader {
             ReadState::Stopping => return Err(ReadEnd::Stopping),
         }
         if self.before <= self.stop {
-            return Err(if self.stop == Offset::ZERO { ReadEnd::StartReached } else { ReadEnd::StopReached });
+            return Err(if self.stop == Offset::ZERO {
+                ReadEnd::StartReached
+            } else {
+                ReadEnd::StopReached
+            });
         }
         let (log, before) = (Arc::clone(self.partition.log()), self.before);
         let read = tokio::task::spawn_blocking(move || log.read_before(before));

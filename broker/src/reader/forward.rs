@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use strandline_core::Offset;
 use strandline_core::storage::{Log, ReadError, ReadLimit, Run};
 
-use super::plan::Plan;
 use super::ReadEnd;
+use super::plan::Plan;
 use crate::partition::{PartitionHandle, ReadState, Readable};
 
 /// Bytes that one step reads at the most, unless a single batch is larger.
@@ -34,7 +34,12 @@ pub(crate) struct Records {
 impl ForwardReader {
     pub(crate) fn new(partition: Arc<PartitionHandle>, plan: Plan) -> Self {
         let watch = partition.watch();
-        Self { partition, watch, next: plan.start, stop: plan.stop }
+        Self {
+            partition,
+            watch,
+            next: plan.start,
+            stop: plan.stop,
+        }
     }
 
     /// The next records, once there are any.
@@ -68,12 +73,17 @@ impl ForwardReader {
     }
 
     async fn read(&mut self, committed_end: Offset) -> Result<Option<Records>, ReadEnd> {
-        let end = self.stop.map_or(committed_end, |stop| committed_end.min(stop.plus(1)));
+        let end = self
+            .stop
+            .map_or(committed_end, |stop| committed_end.min(stop.plus(1)));
         if self.next >= end {
             // The stop offset was compacted away, or lies before the next record.
             return Ok(None);
         }
-        let limit = ReadLimit { end, max_bytes: STEP_MAX_BYTES };
+        let limit = ReadLimit {
+            end,
+            max_bytes: STEP_MAX_BYTES,
+        };
         match self.read_run(limit).await {
             Ok(run) if run.bytes.is_empty() => {
                 self.next = end;

@@ -82,14 +82,23 @@ impl Plan {
     /// # Errors
     ///
     /// The positions name nothing, or the log cannot be read.
-    pub(crate) fn resolve(start: Start, stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Self, PlanError> {
+    pub(crate) fn resolve(
+        start: Start,
+        stop: Stop,
+        bounds: Bounds,
+        log: &dyn Log,
+    ) -> Result<Self, PlanError> {
         let start = resolve_start(start, bounds, log)?;
         let stop = resolve_stop(stop, bounds, log)?;
-        let is_before_start = |stop: i64| u64::try_from(stop).is_ok_and(|stop| stop < start.get()) || stop < 0;
+        let is_before_start =
+            |stop: i64| u64::try_from(stop).is_ok_and(|stop| stop < start.get()) || stop < 0;
         if let Some(stop) = stop.filter(|&stop| is_before_start(stop)) {
             return Err(PlanError::StopBeforeStart { stop, start });
         }
-        Ok(Self { start, stop: stop.and_then(|stop| u64::try_from(stop).ok()).map(Offset::new) })
+        Ok(Self {
+            start,
+            stop: stop.and_then(|stop| u64::try_from(stop).ok()).map(Offset::new),
+        })
     }
 }
 
@@ -100,7 +109,12 @@ impl Plan {
     /// # Errors
     ///
     /// The positions name nothing, or the log cannot be read.
-    pub(crate) fn resolve_reverse(start: Start, stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Self, PlanError> {
+    pub(crate) fn resolve_reverse(
+        start: Start,
+        stop: Stop,
+        bounds: Bounds,
+        log: &dyn Log,
+    ) -> Result<Self, PlanError> {
         if bounds.committed_end <= bounds.start {
             return Err(PlanError::Empty);
         }
@@ -117,7 +131,10 @@ impl Plan {
             let stop = i64::try_from(stop.get()).unwrap_or(i64::MAX);
             return Err(PlanError::StopBeforeStart { stop, start });
         }
-        Ok(Self { start, stop: Some(stop) })
+        Ok(Self {
+            start,
+            stop: Some(stop),
+        })
     }
 }
 
@@ -150,5 +167,6 @@ fn resolve_stop(stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Option<i64>
 }
 
 fn inclusive(end: Offset) -> i64 {
-    end.before().map_or(-1, |last| i64::try_from(last.get()).unwrap_or(i64::MAX))
+    end.before()
+        .map_or(-1, |last| i64::try_from(last.get()).unwrap_or(i64::MAX))
 }

@@ -36,7 +36,9 @@ impl FromStr for Address {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidAddress { text: text.to_owned() };
+        let invalid = || InvalidAddress {
+            text: text.to_owned(),
+        };
         let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
         let port = port.parse().map_err(|_| invalid())?;
         let bare = match host.strip_prefix('[') {
@@ -48,7 +50,10 @@ impl FromStr for Address {
         if bare.contains(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '/')) {
             return Err(invalid());
         }
-        Ok(Self { host: Some(bare.to_owned()).filter(|host| !host.is_empty()), port })
+        Ok(Self {
+            host: Some(bare.to_owned()).filter(|host| !host.is_empty()),
+            port,
+        })
     }
 }
 
@@ -69,20 +74,42 @@ mod tests {
         for text in ["localhost:9292", "10.0.0.1:0", "[::1]:65535", "a-b.example:80"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
-        assert_eq!(":80".parse::<Address>().unwrap(), Address { host: None, port: 80 });
+        assert_eq!(
+            ":80".parse::<Address>().unwrap(),
+            Address { host: None, port: 80 }
+        );
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "localhost", "localhost:", "localhost:65536", "localhost:-1", "::1:80", "[::1:80", "a b:1", "http://a:1"] {
+        for text in [
+            "",
+            "localhost",
+            "localhost:",
+            "localhost:65536",
+            "localhost:-1",
+            "::1:80",
+            "[::1:80",
+            "a b:1",
+            "http://a:1",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn only_wildcards_stand_for_every_interface() {
-        for (text, every) in [(":1", true), ("0.0.0.0:1", true), ("[::]:1", true), ("127.0.0.1:1", false)] {
-            assert_eq!(text.parse::<Address>().unwrap().is_every_interface(), every, "{text}");
+        for (text, every) in [
+            (":1", true),
+            ("0.0.0.0:1", true),
+            ("[::]:1", true),
+            ("127.0.0.1:1", false),
+        ] {
+            assert_eq!(
+                text.parse::<Address>().unwrap().is_every_interface(),
+                every,
+                "{text}"
+            );
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct GrpcTls {
 /// Keeps the private key out of logs.
 impl fmt::Debug for GrpcTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GrpcTls").field("mutual", &self.client_ca_pem.is_some()).finish_non_exhaustive()
+        f.debug_struct("GrpcTls")
+            .field("mutual", &self.client_ca_pem.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -61,9 +61,13 @@ impl Streams {
     /// Says what is missing.
     pub(crate) fn partition(&self, stream: &str, partition: i32) -> Result<Arc<PartitionHandle>, NoTarget> {
         let Some(stream) = self.get(stream) else {
-            return Err(NoTarget::Stream { name: stream.to_owned() });
+            return Err(NoTarget::Stream {
+                name: stream.to_owned(),
+            });
         };
-        let state = usize::try_from(partition).ok().and_then(|index| stream.partitions().get(index));
+        let state = usize::try_from(partition)
+            .ok()
+            .and_then(|index| stream.partitions().get(index));
         match state {
             None => Err(NoTarget::Partition { partition }),
             Some(PartitionState::Open(open)) => Ok(Arc::clone(open.handle())),

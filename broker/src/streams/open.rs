@@ -58,12 +58,16 @@ impl Opener {
     pub(crate) async fn open(&self, entry: &StreamEntry, expect: Expect) -> Arc<Stream> {
         let mut partitions = Vec::with_capacity(entry.partitions.len());
         for (number, partition) in (0..).zip(&entry.partitions) {
-            let opened = self.open_partition(entry, PartitionId::new(number), partition, expect).await;
+            let opened = self
+                .open_partition(entry, PartitionId::new(number), partition, expect)
+                .await;
             partitions.push(opened.unwrap_or_else(|error| {
                 let reason = describe(&error);
                 tracing::error!(stream = %entry.definition.name, partition = number, %reason,
                     "partition is out of service");
-                PartitionState::OutOfService { reason: reason.into() }
+                PartitionState::OutOfService {
+                    reason: reason.into(),
+                }
             }));
         }
         let stream = Arc::new(Stream::new(entry.definition.name.clone(), partitions));
@@ -110,7 +114,9 @@ impl Opener {
         let settings = entry.definition.settings.log_settings(&self.defaults);
         let log = self.open_log(partition, settings, expect).await?;
         let handle = PartitionHandle::new(info, log, self.appender.clone());
-        self.appender.add(Arc::clone(&handle), partition.leader_epoch).await;
+        self.appender
+            .add(Arc::clone(&handle), partition.leader_epoch)
+            .await;
         let subscription = self.bus.subscribe(Arc::clone(&handle)).await?;
         Ok(PartitionState::Open(OpenPartition::new(handle, subscription)))
     }
@@ -121,13 +127,21 @@ impl Opener {
         settings: LogSettings,
         expect: Expect,
     ) -> Result<Arc<TailCache>, OpenError> {
-        let (store, id, created) = (Arc::clone(&self.store), partition.log, partition.is_stored_on(&self.broker));
+        let (store, id, created) = (
+            Arc::clone(&self.store),
+            partition.log,
+            partition.is_stored_on(&self.broker),
+        );
         let open = move || match store.open(id, &settings) {
             // Nothing was ever acknowledged for a log whose creation was not finished.
-            Err(StorageError::NotFound { .. }) if expect == Expect::New || !created => store.create(id, &settings),
+            Err(StorageError::NotFound { .. }) if expect == Expect::New || !created => {
+                store.create(id, &settings)
+            }
             other => other,
         };
-        let log = tokio::task::spawn_blocking(open).await.map_err(|_| OpenError::Stopping)??;
+        let log = tokio::task::spawn_blocking(open)
+            .await
+            .map_err(|_| OpenError::Stopping)??;
         Ok(Arc::new(TailCache::new(log, TAIL_CACHE_BYTES)))
     }
 
@@ -141,7 +155,10 @@ impl Opener {
             base_subject: definition.subject.clone(),
             literal_subject: literal.then(|| definition.subject.for_partition(number.get())),
             group: definition.group.clone(),
-            concurrency_control: definition.settings.optimistic_concurrency_control.unwrap_or(false),
+            concurrency_control: definition
+                .settings
+                .optimistic_concurrency_control
+                .unwrap_or(false),
             max_message_bytes: self.max_message_bytes,
         }
     }

@@ -21,13 +21,37 @@ pub(crate) struct NotServed {
 pub(crate) fn check_served(definition: &StreamDefinition, store: &dyn Store) -> Result<(), NotServed> {
     let settings = &definition.settings;
     let asked = [
-        (definition.replication_factor > 1, "replicationFactor", "use 1, this broker is not part of a cluster"),
-        (settings.min_isr.is_some_and(|count| count > 1), "minIsr", "use 1, there is one replica"),
+        (
+            definition.replication_factor > 1,
+            "replicationFactor",
+            "use 1, this broker is not part of a cluster",
+        ),
+        (
+            settings.min_isr.is_some_and(|count| count > 1),
+            "minIsr",
+            "use 1, there is one replica",
+        ),
         (settings.encryption == Some(true), "encryption", "leave it off"),
-        (settings.compact_enabled == Some(true), "compactEnabled", "leave it off and use retention limits"),
-        (settings.compact_max_workers.is_some(), "compactMaxGoroutines", "leave it out"),
-        (settings.auto_pause_time_ms.is_some_and(|time| time > 0), "autoPauseTime", "use 0"),
-        (settings.auto_pause_disable_if_subscribers == Some(true), "autoPauseDisableIfSubscribers", "leave it off"),
+        (
+            settings.compact_enabled == Some(true),
+            "compactEnabled",
+            "leave it off and use retention limits",
+        ),
+        (
+            settings.compact_max_workers.is_some(),
+            "compactMaxGoroutines",
+            "leave it out",
+        ),
+        (
+            settings.auto_pause_time_ms.is_some_and(|time| time > 0),
+            "autoPauseTime",
+            "use 0",
+        ),
+        (
+            settings.auto_pause_disable_if_subscribers == Some(true),
+            "autoPauseDisableIfSubscribers",
+            "leave it off",
+        ),
         (
             settings.durability == Some(Durability::Os) && !store.capabilities().durability_os,
             "durability os",

@@ -36,7 +36,10 @@ pub(crate) struct OpenPartition {
 
 impl OpenPartition {
     pub(super) fn new(handle: Arc<PartitionHandle>, subscription: Box<dyn Subscription>) -> Self {
-        Self { handle, _subscription: subscription }
+        Self {
+            handle,
+            _subscription: subscription,
+        }
     }
 
     pub(crate) fn handle(&self) -> &Arc<PartitionHandle> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use strandline_broker::settings::NatsMode;
 use strandline_broker::{Broker, Settings};
 use strandline_proto::api::api_client::ApiClient;
 use strandline_proto::api::*;
@@ -34,8 +35,14 @@ impl Harness {
         let mut settings = settings(&directory);
         change(&mut settings);
         let broker = Broker::start(settings).await.unwrap();
-        let client = ApiClient::connect(format!("http://{}", broker.grpc_addr())).await.unwrap();
-        Self { directory, broker, client: client.max_decoding_message_size(64 << 20) }
+        let client = ApiClient::connect(format!("http://{}", broker.grpc_addr()))
+            .await
+            .unwrap();
+        Self {
+            directory,
+            broker,
+            client: client.max_decoding_message_size(64 << 20),
+        }
     }
 
     /// Stops the broker and starts it again on the same directory.
@@ -45,7 +52,11 @@ impl Harness {
     }
 
     pub(crate) async fn create(&mut self, name: &str, subject: &str) {
-        let request = CreateStreamRequest { name: name.into(), subject: subject.into(), ..Default::default() };
+        let request = CreateStreamRequest {
+            name: name.into(),
+            subject: subject.into(),
+            ..Default::default()
+        };
         self.client.create_stream(request).await.unwrap();
     }
 
@@ -64,7 +75,10 @@ impl Harness {
     pub(crate) async fn send(&mut self, request: PublishRequest) -> Result<Option<Ack>, Status> {
         let mut request = Request::new(request);
         request.set_timeout(TIMEOUT);
-        self.client.publish(request).await.map(|response| response.into_inner().ack)
+        self.client
+            .publish(request)
+            .await
+            .map(|response| response.into_inner().ack)
     }
 
     pub(crate) async fn subscribe(&mut self, request: SubscribeRequest) -> Result<Subscription, Status> {
@@ -92,6 +106,12 @@ impl Harness {
 pub(crate) fn settings(directory: &TempDir) -> Settings {
     let mut settings = Settings::new(directory.path());
     settings.listen = "127.0.0.1:0".parse().unwrap();
+    let nats = strandline_nats::Options {
+        host: "127.0.0.1".into(),
+        port: 0,
+        ..strandline_nats::Options::default()
+    };
+    settings.nats = NatsMode::Embedded(Box::new(nats));
     settings
 }
 
@@ -118,7 +138,9 @@ impl Subscription {
 }
 
 async fn next(messages: &mut Streaming<Message>) -> Result<Option<Message>, Status> {
-    tokio::time::timeout(TIMEOUT, messages.message()).await.expect("an answer in time")
+    tokio::time::timeout(TIMEOUT, messages.message())
+        .await
+        .expect("an answer in time")
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
@@ -126,5 +148,8 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn headers(pairs: &[(&str, &str)]) -> HashMap<String, Bytes> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), Bytes::copy_from_slice(value.as_bytes()))).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), Bytes::copy_from_slice(value.as_bytes())))
+        .collect()
 }

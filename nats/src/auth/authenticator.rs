@@ -68,7 +68,11 @@ impl Authenticator {
 
     fn compile(options: &Options) -> Result<Self, String> {
         let authorization = &options.authorization;
-        let default_permissions = authorization.default_permissions.as_ref().map(compile).transpose()?;
+        let default_permissions = authorization
+            .default_permissions
+            .as_ref()
+            .map(compile)
+            .transpose()?;
         let mut authenticator = Self {
             token: authorization.token.clone(),
             default_permissions,
@@ -88,15 +92,23 @@ impl Authenticator {
     fn add_users(&mut self, authorization: &Authorization) -> Result<(), String> {
         for user in &authorization.users {
             let identity = self.identity(&user.name, user.permissions.as_ref())?;
-            let known = KnownUser { password: user.password.clone(), identity };
+            let known = KnownUser {
+                password: user.password.clone(),
+                identity,
+            };
             if self.users.insert(user.name.clone(), known).is_some() {
                 return Err(format!("user is defined twice: {:?}", user.name));
             }
         }
         for user in &authorization.nkeys {
-            let key = nkey::user_key(&user.nkey).ok_or_else(|| format!("not a public user nkey: {:?}", user.nkey))?;
+            let key = nkey::user_key(&user.nkey)
+                .ok_or_else(|| format!("not a public user nkey: {:?}", user.nkey))?;
             let identity = self.identity(&user.nkey, user.permissions.as_ref())?;
-            if self.nkeys.insert(user.nkey.clone(), KnownKey { key, identity }).is_some() {
+            if self
+                .nkeys
+                .insert(user.nkey.clone(), KnownKey { key, identity })
+                .is_some()
+            {
                 return Err(format!("nkey is defined twice: {:?}", user.nkey));
             }
         }
@@ -105,7 +117,10 @@ impl Authenticator {
 
     fn identity(&self, name: &str, rules: Option<&PermissionRules>) -> Result<Identity, String> {
         let own = rules.map(compile).transpose()?;
-        Ok(Identity { name: name.to_owned(), permissions: own.or_else(|| self.default_permissions.clone()) })
+        Ok(Identity {
+            name: name.to_owned(),
+            permissions: own.or_else(|| self.default_permissions.clone()),
+        })
     }
 
     /// Whether any credentials are set up.
@@ -128,7 +143,9 @@ impl Authenticator {
         let mut bytes = [0; 11];
         // Without randomness there is no nonce, and nobody can sign in with a key.
         let random = self.needs_nonce().then(|| getrandom::fill(&mut bytes));
-        random?.ok().map(|()| data_encoding::BASE64URL_NOPAD.encode(&bytes))
+        random?
+            .ok()
+            .map(|()| data_encoding::BASE64URL_NOPAD.encode(&bytes))
     }
 
     /// The user that clients without credentials are.
@@ -148,7 +165,10 @@ impl Authenticator {
         certificates: &[CertificateDer<'_>],
     ) -> Result<Identity, Denied> {
         if !self.is_configured() {
-            return Ok(Identity { permissions: self.default_permissions.clone(), ..Identity::default() });
+            return Ok(Identity {
+                permissions: self.default_permissions.clone(),
+                ..Identity::default()
+            });
         }
         if self.maps_certificates {
             return self.mapped(certificates).ok_or(Denied);
@@ -163,18 +183,27 @@ impl Authenticator {
         if let Some(key) = &options.nkey {
             return self.signed(key, options.sig.as_deref(), nonce);
         }
-        self.with_token(options).or_else(|| self.with_password(options)).ok_or(Denied)
+        self.with_token(options)
+            .or_else(|| self.with_password(options))
+            .ok_or(Denied)
     }
 
     fn mapped(&self, certificates: &[CertificateDer<'_>]) -> Option<Identity> {
         let names = mapping::names(certificates.first()?);
-        names.iter().find_map(|name| self.users.get(name)).map(|user| user.identity.clone())
+        names
+            .iter()
+            .find_map(|name| self.users.get(name))
+            .map(|user| user.identity.clone())
     }
 
     fn signed(&self, key: &str, signature: Option<&str>, nonce: Option<&str>) -> Result<Identity, Denied> {
         let user = self.nkeys.get(key).ok_or(Denied)?;
         let (signature, nonce) = signature.zip(nonce).ok_or(Denied)?;
-        if nkey::is_signed(&user.key, nonce, signature) { Ok(user.identity.clone()) } else { Err(Denied) }
+        if nkey::is_signed(&user.key, nonce, signature) {
+            Ok(user.identity.clone())
+        } else {
+            Err(Denied)
+        }
     }
 
     /// Some clients show the token as a user without a password.
@@ -182,7 +211,10 @@ impl Authenticator {
         let token = self.token.as_ref()?;
         let alone = options.user.as_ref().filter(|_| options.pass.is_none());
         let shown = options.auth_token.as_ref().or(alone)?;
-        let identity = Identity { name: String::new(), permissions: self.default_permissions.clone() };
+        let identity = Identity {
+            name: String::new(),
+            permissions: self.default_permissions.clone(),
+        };
         is_same(token, shown).then_some(identity)
     }
 
@@ -194,7 +226,8 @@ impl Authenticator {
 }
 
 fn compile(rules: &PermissionRules) -> Result<Arc<Permissions>, String> {
-    let permissions = Permissions::new(rules).map_err(|rule| format!("not a subject in permissions: {rule:?}"))?;
+    let permissions =
+        Permissions::new(rules).map_err(|rule| format!("not a subject in permissions: {rule:?}"))?;
     Ok(Arc::new(permissions))
 }
 
@@ -211,15 +244,27 @@ mod tests {
     use crate::options::{NkeyUser, User};
 
     fn user(name: &str, password: &str) -> User {
-        User { name: name.into(), password: Secret::new(password), permissions: None }
+        User {
+            name: name.into(),
+            password: Secret::new(password),
+            permissions: None,
+        }
     }
 
     fn authenticator(authorization: Authorization) -> Authenticator {
-        Authenticator::from_options(&Options { authorization, ..Options::default() }).unwrap()
+        Authenticator::from_options(&Options {
+            authorization,
+            ..Options::default()
+        })
+        .unwrap()
     }
 
     fn connect(user: &str, pass: &str) -> ConnectOptions {
-        ConnectOptions { user: Some(user.into()), pass: Some(pass.into()), ..ConnectOptions::default() }
+        ConnectOptions {
+            user: Some(user.into()),
+            pass: Some(pass.into()),
+            ..ConnectOptions::default()
+        }
     }
 
     fn allows(authenticator: &Authenticator, options: &ConnectOptions) -> bool {
@@ -230,7 +275,10 @@ mod tests {
     fn users_are_known_by_plain_and_hashed_passwords() {
         let hash = bcrypt::hash("secret", 4).unwrap();
         let users = vec![user("plain", "secret"), user("hashed", &hash)];
-        let authenticator = authenticator(Authorization { users, ..Authorization::default() });
+        let authenticator = authenticator(Authorization {
+            users,
+            ..Authorization::default()
+        });
         for name in ["plain", "hashed"] {
             assert!(allows(&authenticator, &connect(name, "secret")));
             assert!(!allows(&authenticator, &connect(name, "wrong")));
@@ -242,18 +290,34 @@ mod tests {
 
     #[test]
     fn a_token_may_be_shown_as_a_user() {
-        let authenticator = authenticator(Authorization { token: Some(Secret::new("t0k")), ..Authorization::default() });
-        let token = |text: &str| ConnectOptions { auth_token: Some(text.into()), ..ConnectOptions::default() };
+        let authenticator = authenticator(Authorization {
+            token: Some(Secret::new("t0k")),
+            ..Authorization::default()
+        });
+        let token = |text: &str| ConnectOptions {
+            auth_token: Some(text.into()),
+            ..ConnectOptions::default()
+        };
         assert!(allows(&authenticator, &token("t0k")) && !allows(&authenticator, &token("bad")));
-        let as_user = ConnectOptions { user: Some("t0k".into()), ..ConnectOptions::default() };
+        let as_user = ConnectOptions {
+            user: Some("t0k".into()),
+            ..ConnectOptions::default()
+        };
         assert!(allows(&authenticator, &as_user));
     }
 
     #[test]
     fn a_key_has_to_sign_this_connections_nonce() {
         let pair = nkeys::KeyPair::new_user();
-        let nkeys = vec![NkeyUser { nkey: pair.public_key(), permissions: None }];
-        let authenticator = authenticator(Authorization { nkeys, users: vec![user("a", "b")], ..Authorization::default() });
+        let nkeys = vec![NkeyUser {
+            nkey: pair.public_key(),
+            permissions: None,
+        }];
+        let authenticator = authenticator(Authorization {
+            nkeys,
+            users: vec![user("a", "b")],
+            ..Authorization::default()
+        });
         assert!(authenticator.needs_nonce());
         let signed = |text: &[u8]| ConnectOptions {
             nkey: Some(pair.public_key()),
@@ -267,12 +331,32 @@ mod tests {
     #[test]
     fn clients_without_credentials_become_the_user_that_is_named_for_them() {
         let users = vec![user("guest", "x")];
-        let options = Authorization { users: users.clone(), no_auth_user: Some("guest".into()), ..Authorization::default() };
+        let options = Authorization {
+            users: users.clone(),
+            no_auth_user: Some("guest".into()),
+            ..Authorization::default()
+        };
         let authenticator = authenticator(options);
-        assert_eq!(authenticator.authenticate(&ConnectOptions::default(), None, &[]).unwrap().name, "guest");
+        assert_eq!(
+            authenticator
+                .authenticate(&ConnectOptions::default(), None, &[])
+                .unwrap()
+                .name,
+            "guest"
+        );
         assert!(!authenticator.is_required() && !allows(&authenticator, &connect("guest", "wrong")));
-        let wrong = Authorization { users, no_auth_user: Some("nobody".into()), ..Authorization::default() };
-        assert!(Authenticator::from_options(&Options { authorization: wrong, ..Options::default() }).is_err());
+        let wrong = Authorization {
+            users,
+            no_auth_user: Some("nobody".into()),
+            ..Authorization::default()
+        };
+        assert!(
+            Authenticator::from_options(&Options {
+                authorization: wrong,
+                ..Options::default()
+            })
+            .is_err()
+        );
     }
 
     #[test]

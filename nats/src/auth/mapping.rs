@@ -6,13 +6,36 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Names in the order in which nats-server looks for a user: e-mail addresses, DNS names, URIs, then the subject.
 pub(super) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Vec::new() };
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return Vec::new();
+    };
     let alternative = certificate.subject_alternative_name().ok().flatten();
-    let general: &[GeneralName<'_>] = alternative.as_ref().map_or(&[], |names| &names.value.general_names);
-    let pick = |kind: fn(&GeneralName<'_>) -> Option<String>| general.iter().filter_map(kind).collect::<Vec<_>>();
-    let mut names = pick(|name| if let GeneralName::RFC822Name(text) = name { Some((*text).to_owned()) } else { None });
-    names.extend(pick(|name| if let GeneralName::DNSName(text) = name { Some((*text).to_owned()) } else { None }));
-    names.extend(pick(|name| if let GeneralName::URI(text) = name { Some((*text).to_owned()) } else { None }));
+    let general: &[GeneralName<'_>] = alternative
+        .as_ref()
+        .map_or(&[], |names| &names.value.general_names);
+    let pick =
+        |kind: fn(&GeneralName<'_>) -> Option<String>| general.iter().filter_map(kind).collect::<Vec<_>>();
+    let mut names = pick(|name| {
+        if let GeneralName::RFC822Name(text) = name {
+            Some((*text).to_owned())
+        } else {
+            None
+        }
+    });
+    names.extend(pick(|name| {
+        if let GeneralName::DNSName(text) = name {
+            Some((*text).to_owned())
+        } else {
+            None
+        }
+    }));
+    names.extend(pick(|name| {
+        if let GeneralName::URI(text) = name {
+            Some((*text).to_owned())
+        } else {
+            None
+        }
+    }));
     names.extend(subject_names(&certificate));
     names
 }

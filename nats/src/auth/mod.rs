@@ -5,6 +5,6 @@ mod mapping;
 mod nkey;
 mod permissions;
 
-pub(crate) use authenticator::{Authenticator, Denied, Identity};
-pub use permissions::ResponseRule;
+pub(crate) use authenticator::{Authenticator, Identity};
 pub(crate) use permissions::Permissions;
+pub use permissions::ResponseRule;

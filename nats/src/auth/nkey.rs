@@ -21,7 +21,9 @@ pub(crate) fn user_key(text: &str) -> Option<VerifyingKey> {
 
 /// Whether `signature`, in base64url or standard base64, is the key's signature of the nonce's text.
 pub(crate) fn is_signed(key: &VerifyingKey, nonce: &str, signature: &str) -> bool {
-    let decoded = URL_SAFE_NO_PAD.decode(signature).or_else(|_| STANDARD.decode(signature));
+    let decoded = URL_SAFE_NO_PAD
+        .decode(signature)
+        .or_else(|_| STANDARD.decode(signature));
     let signature = decoded.ok().and_then(|bytes| Signature::from_slice(&bytes).ok());
     signature.is_some_and(|signature| key.verify_strict(nonce.as_bytes(), &signature).is_ok())
 }
@@ -30,7 +32,11 @@ pub(crate) fn is_signed(key: &VerifyingKey, nonce: &str, signature: &str) -> boo
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc: u16, byte| {
         (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+            if crc & 0x8000 == 0 {
+                crc << 1
+            } else {
+                crc << 1 ^ 0x1021
+            }
         })
     })
 }

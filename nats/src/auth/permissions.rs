@@ -16,7 +16,10 @@ pub struct ResponseRule {
 
 impl Default for ResponseRule {
     fn default() -> Self {
-        Self { max: Some(1), expires: Some(Duration::from_secs(120)) }
+        Self {
+            max: Some(1),
+            expires: Some(Duration::from_secs(120)),
+        }
     }
 }
 
@@ -53,26 +56,41 @@ impl Permissions {
             // A user that may answer, and of whom nothing else is said, may do nothing else.
             publish.allow = Some(Vec::new());
         }
-        Ok(Self { publish, subscribe: Rules::new(&rules.subscribe)?, responses: rules.responses })
+        Ok(Self {
+            publish,
+            subscribe: Rules::new(&rules.subscribe)?,
+            responses: rules.responses,
+        })
     }
 
     /// Whether a message may be published on this subject.
     pub(crate) fn may_publish(&self, subject: &[u8]) -> bool {
         let hit = |rule: &Rule| matches(&rule.subject, subject);
-        let allowed = self.publish.allow.as_ref().is_none_or(|allow| allow.iter().any(hit));
+        let allowed = self
+            .publish
+            .allow
+            .as_ref()
+            .is_none_or(|allow| allow.iter().any(hit));
         allowed && !self.publish.deny.iter().any(hit)
     }
 
     /// Whether a subscription is accepted. One that is wider than a denied subject is: what is denied is withheld.
     pub(crate) fn may_subscribe(&self, filter: &[u8], queue: Option<&[u8]>) -> bool {
         let hit = |rule: &Rule| is_subset(filter, &rule.subject) && rule.is_about(queue);
-        let allowed = self.subscribe.allow.as_ref().is_none_or(|allow| allow.iter().any(hit));
+        let allowed = self
+            .subscribe
+            .allow
+            .as_ref()
+            .is_none_or(|allow| allow.iter().any(hit));
         allowed && !self.subscribe.deny.iter().any(hit)
     }
 
     /// Whether a message on this subject is withheld although a subscription of the user matches it.
     pub(crate) fn delivery_denied(&self, subject: &[u8]) -> bool {
-        self.subscribe.deny.iter().any(|rule| rule.queue.is_none() && matches(&rule.subject, subject))
+        self.subscribe
+            .deny
+            .iter()
+            .any(|rule| rule.queue.is_none() && matches(&rule.subject, subject))
     }
 
     /// Answers that the user may give to requests.
@@ -83,8 +101,16 @@ impl Permissions {
 
 impl Rules {
     fn new(rules: &SubjectRules) -> Result<Self, String> {
-        let compile = |rules: &Vec<String>| rules.iter().map(|rule| Rule::new(rule)).collect::<Result<Vec<_>, _>>();
-        Ok(Self { allow: rules.allow.as_ref().map(compile).transpose()?, deny: compile(&rules.deny)? })
+        let compile = |rules: &Vec<String>| {
+            rules
+                .iter()
+                .map(|rule| Rule::new(rule))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Self {
+            allow: rules.allow.as_ref().map(compile).transpose()?,
+            deny: compile(&rules.deny)?,
+        })
     }
 }
 
@@ -95,7 +121,10 @@ impl Rule {
         if parts.next().is_some() || !is_filter(subject.as_bytes()) {
             return Err(text.to_owned());
         }
-        Ok(Self { subject: subject.as_bytes().into(), queue: queue.map(|queue| queue.as_bytes().into()) })
+        Ok(Self {
+            subject: subject.as_bytes().into(),
+            queue: queue.map(|queue| queue.as_bytes().into()),
+        })
     }
 
     /// A rule without a queue is about every subscription; one with a queue about that group only.
@@ -130,11 +159,19 @@ mod tests {
 
     fn rules(allow: Option<&[&str]>, deny: &[&str]) -> SubjectRules {
         let texts = |rules: &[&str]| rules.iter().map(|rule| (*rule).to_owned()).collect();
-        SubjectRules { allow: allow.map(texts), deny: texts(deny) }
+        SubjectRules {
+            allow: allow.map(texts),
+            deny: texts(deny),
+        }
     }
 
     fn permissions(publish: SubjectRules, subscribe: SubjectRules) -> Permissions {
-        Permissions::new(&PermissionRules { publish, subscribe, responses: None }).unwrap()
+        Permissions::new(&PermissionRules {
+            publish,
+            subscribe,
+            responses: None,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -155,7 +192,10 @@ mod tests {
 
     #[test]
     fn rules_with_a_queue_are_about_that_queue() {
-        let some = permissions(SubjectRules::default(), rules(Some(&["foo v1", "foo v2.*", "bar"]), &["bar prod"]));
+        let some = permissions(
+            SubjectRules::default(),
+            rules(Some(&["foo v1", "foo v2.*", "bar"]), &["bar prod"]),
+        );
         assert!(some.may_subscribe(b"foo", Some(b"v1")) && some.may_subscribe(b"foo", Some(b"v2.x")));
         assert!(!some.may_subscribe(b"foo", Some(b"v3")) && !some.may_subscribe(b"foo", None));
         assert!(some.may_subscribe(b"bar", Some(b"any")) && !some.may_subscribe(b"bar", Some(b"prod")));
@@ -163,13 +203,19 @@ mod tests {
 
     #[test]
     fn a_user_that_may_only_answer_may_publish_nothing_by_itself() {
-        let rules = PermissionRules { responses: Some(ResponseRule::default()), ..PermissionRules::default() };
+        let rules = PermissionRules {
+            responses: Some(ResponseRule::default()),
+            ..PermissionRules::default()
+        };
         assert!(!Permissions::new(&rules).unwrap().may_publish(b"a"));
     }
 
     #[test]
     fn rules_that_are_no_subjects_are_named() {
-        let bad = PermissionRules { publish: rules(Some(&["a..b"]), &[]), ..PermissionRules::default() };
+        let bad = PermissionRules {
+            publish: rules(Some(&["a..b"]), &[]),
+            ..PermissionRules::default()
+        };
         assert_eq!(Permissions::new(&bad).unwrap_err(), "a..b");
     }
 }

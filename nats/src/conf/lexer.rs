@@ -21,15 +21,27 @@ pub(super) struct Word {
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str, file: Arc<PathBuf>) -> Self {
-        Self { rest: text.chars().peekable(), file, line: 1, column: 1 }
+        Self {
+            rest: text.chars().peekable(),
+            file,
+            line: 1,
+            column: 1,
+        }
     }
 
     pub(super) fn place(&self) -> Place {
-        Place { file: Arc::clone(&self.file), line: self.line, column: self.column }
+        Place {
+            file: Arc::clone(&self.file),
+            line: self.line,
+            column: self.column,
+        }
     }
 
     pub(super) fn error(&self, problem: impl Into<String>) -> ConfError {
-        ConfError { place: self.place(), problem: problem.into() }
+        ConfError {
+            place: self.place(),
+            problem: problem.into(),
+        }
     }
 
     pub(super) fn peek(&mut self) -> Option<char> {
@@ -95,21 +107,38 @@ impl<'a> Lexer<'a> {
             return self.quoted(quote);
         }
         let mut key = String::new();
-        while let Some(c) = self.peek().filter(|&c| !c.is_whitespace() && !matches!(c, ':' | '=' | '{' | '}' | '[' | ']')) {
+        while let Some(c) = self
+            .peek()
+            .filter(|&c| !c.is_whitespace() && !matches!(c, ':' | '=' | '{' | '}' | '[' | ']'))
+        {
             key.push(c);
             self.next();
         }
-        if key.is_empty() { Err(self.error("a key is missing here")) } else { Ok(key) }
+        if key.is_empty() {
+            Err(self.error("a key is missing here"))
+        } else {
+            Ok(key)
+        }
     }
 
     /// A value that is one word: quoted, a block of lines in parentheses, or up to the end of the entry.
     pub(super) fn word(&mut self) -> Result<Word, ConfError> {
         match self.peek() {
-            Some(quote @ ('"' | '\'')) => Ok(Word { text: self.quoted(quote)?, quoted: true }),
-            Some('(') => Ok(Word { text: self.lines()?, quoted: true }),
+            Some(quote @ ('"' | '\'')) => Ok(Word {
+                text: self.quoted(quote)?,
+                quoted: true,
+            }),
+            Some('(') => Ok(Word {
+                text: self.lines()?,
+                quoted: true,
+            }),
             _ => {
                 let text = self.bare();
-                if text.is_empty() { Err(self.error("a value is missing here")) } else { Ok(Word { text, quoted: false }) }
+                if text.is_empty() {
+                    Err(self.error("a value is missing here"))
+                } else {
+                    Ok(Word { text, quoted: false })
+                }
             }
         }
     }
@@ -150,7 +179,8 @@ impl<'a> Lexer<'a> {
             Some(c @ ('"' | '\\')) => Ok(c),
             Some('x') => {
                 let digits: String = (0..2).filter_map(|_| self.next()).collect();
-                let byte = u8::from_str_radix(&digits, 16).map_err(|_| self.error("\\x needs two hex digits"))?;
+                let byte =
+                    u8::from_str_radix(&digits, 16).map_err(|_| self.error("\\x needs two hex digits"))?;
                 Ok(char::from(byte))
             }
             _ => Err(self.error("unknown escape in a quoted text")),
@@ -163,7 +193,12 @@ impl<'a> Lexer<'a> {
         self.next();
         let mut text = String::new();
         while let Some(c) = self.next() {
-            if c == ')' && text.rsplit('\n').next().is_some_and(|line| line.trim().is_empty()) {
+            if c == ')'
+                && text
+                    .rsplit('\n')
+                    .next()
+                    .is_some_and(|line| line.trim().is_empty())
+            {
                 let end = text.rfind('\n').unwrap_or(0);
                 text.truncate(end);
                 return Ok(text.strip_prefix('\n').unwrap_or(&text).to_owned());

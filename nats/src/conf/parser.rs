@@ -17,7 +17,12 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 ///
 /// Names file, line and column of what is wrong.
 pub fn parse_file(path: &Path) -> Result<Vec<Entry>, ConfError> {
-    Parser { depth: 0, scopes: Vec::new(), including: Vec::new() }.file(path)
+    Parser {
+        depth: 0,
+        scopes: Vec::new(),
+        including: Vec::new(),
+    }
+    .file(path)
 }
 
 /// Reads a text. `include` is relative to the directory of `file`, which names the text in messages.
@@ -26,7 +31,12 @@ pub fn parse_file(path: &Path) -> Result<Vec<Entry>, ConfError> {
 ///
 /// As [`parse_file`].
 pub fn parse_text(text: &str, file: &Path) -> Result<Vec<Entry>, ConfError> {
-    Parser { depth: 0, scopes: Vec::new(), including: Vec::new() }.text(text, Arc::new(file.to_owned()))
+    Parser {
+        depth: 0,
+        scopes: Vec::new(),
+        including: Vec::new(),
+    }
+    .text(text, Arc::new(file.to_owned()))
 }
 
 struct Parser {
@@ -38,16 +48,28 @@ struct Parser {
 
 impl Parser {
     fn file(&mut self, path: &Path) -> Result<Vec<Entry>, ConfError> {
-        let place = Place { file: Arc::new(path.to_owned()), line: 1, column: 1 };
-        let failed = |problem: String| ConfError { place: place.clone(), problem };
+        let place = Place {
+            file: Arc::new(path.to_owned()),
+            line: 1,
+            column: 1,
+        };
+        let failed = |problem: String| ConfError {
+            place: place.clone(),
+            problem,
+        };
         if self.including.iter().any(|open| open == path) || self.including.len() >= MAX_DEPTH {
             return Err(failed("the file includes itself".to_owned()));
         }
-        let length = std::fs::metadata(path).map_err(|error| failed(format!("cannot be read: {error}")))?.len();
+        let length = std::fs::metadata(path)
+            .map_err(|error| failed(format!("cannot be read: {error}")))?
+            .len();
         if length > MAX_FILE_BYTES {
-            return Err(failed(format!("the file has {length} bytes, over {MAX_FILE_BYTES}")));
+            return Err(failed(format!(
+                "the file has {length} bytes, over {MAX_FILE_BYTES}"
+            )));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
         self.including.push(path.to_owned());
         let entries = self.text(&text, Arc::new(path.to_owned()));
         self.including.pop();
@@ -98,7 +120,12 @@ impl Parser {
                 self.include(lexer)?
             } else {
                 lexer.skip_to_value();
-                vec![Entry { value: self.value(lexer)?, key, place, is_variable: false }]
+                vec![Entry {
+                    value: self.value(lexer)?,
+                    key,
+                    place,
+                    is_variable: false,
+                }]
             };
             if let Some(scope) = self.scopes.last_mut() {
                 scope.extend(entries);
@@ -162,7 +189,9 @@ impl Parser {
             return Ok(Value::String(word.text));
         }
         // A bcrypt hash looks like a variable but is none.
-        let is_hash = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| word.text.starts_with(prefix));
+        let is_hash = ["$2a$", "$2b$", "$2x$", "$2y$"]
+            .iter()
+            .any(|prefix| word.text.starts_with(prefix));
         match word.text.strip_prefix('$').filter(|_| !is_hash) {
             Some(name) => self.variable(name, place),
             None => Ok(plain(&word.text)),
@@ -235,12 +264,26 @@ mod tests {
 
     fn value(text: &str, key: &str) -> Value {
         let entries = parse(text).unwrap();
-        entries.into_iter().rev().find(|entry| entry.key == key).unwrap().value
+        entries
+            .into_iter()
+            .rev()
+            .find(|entry| entry.key == key)
+            .unwrap()
+            .value
     }
 
     #[test]
     fn keys_and_values_are_told_apart_by_any_of_the_signs() {
-        for text in ["a: 1", "a = 1", "a 1", "a:1", "\"a\": 1", "{a: 1}", "a: 1;", "# c\na: 1 // d"] {
+        for text in [
+            "a: 1",
+            "a = 1",
+            "a 1",
+            "a:1",
+            "\"a\": 1",
+            "{a: 1}",
+            "a: 1;",
+            "# c\na: 1 // d",
+        ] {
             assert_eq!(value(text, "a"), Value::Integer(1), "{text}");
         }
     }
@@ -270,21 +313,35 @@ mod tests {
     #[test]
     fn blocks_and_lists_nest() {
         let text = "a { b: [1, {c: d}\n 2], e { f 3 } }";
-        let Value::Map(entries) = value(text, "a") else { panic!("a block") };
+        let Value::Map(entries) = value(text, "a") else {
+            panic!("a block")
+        };
         assert_eq!(entries.len(), 2);
         assert!(matches!(&entries[0].value, Value::Array(values) if values.len() == 3));
     }
 
     #[test]
     fn variables_come_from_enclosing_blocks_and_the_environment() {
-        assert_eq!(value("v: 7\na { b: $v }", "a"), value("a { b: 7 }", "a").clone_places_of("v: 7\na { b: $v }", "a"));
+        assert_eq!(
+            value("v: 7\na { b: $v }", "a"),
+            value("a { b: 7 }", "a").clone_places_of("v: 7\na { b: $v }", "a")
+        );
         let error = parse("a: $NO_SUCH_VARIABLE_ANYWHERE").unwrap_err();
-        assert!(error.to_string().starts_with("test.conf:1:4: variable $NO_SUCH_VARIABLE_ANYWHERE"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("test.conf:1:4: variable $NO_SUCH_VARIABLE_ANYWHERE"),
+            "{error}"
+        );
     }
 
     #[test]
     fn errors_name_their_place() {
-        for (text, place) in [("a: 1\nb {", "test.conf:2:4"), ("a: [1", "test.conf:1:6"), ("a: \"x", "test.conf:1:4")] {
+        for (text, place) in [
+            ("a: 1\nb {", "test.conf:2:4"),
+            ("a: [1", "test.conf:1:6"),
+            ("a: \"x", "test.conf:1:4"),
+        ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.place.to_string(), place, "{error}");
         }
@@ -297,10 +354,19 @@ mod tests {
         let main = directory.path().join("main.conf");
         std::fs::write(&main, "a: 1\ninclude 'sub.conf'\n").unwrap();
         std::fs::write(directory.path().join("sub.conf"), "b: 2\n").unwrap();
-        let keys: Vec<_> = parse_file(&main).unwrap().into_iter().map(|entry| entry.key).collect();
+        let keys: Vec<_> = parse_file(&main)
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect();
         assert_eq!(keys, ["a", "b"]);
         std::fs::write(directory.path().join("sub.conf"), "include 'main.conf'\n").unwrap();
-        assert!(parse_file(&main).unwrap_err().to_string().contains("includes itself"));
+        assert!(
+            parse_file(&main)
+                .unwrap_err()
+                .to_string()
+                .contains("includes itself")
+        );
     }
 
     proptest! {

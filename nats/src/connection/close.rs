@@ -44,7 +44,10 @@ impl CloseReason {
 
     /// Whether what is queued is still written out.
     pub(crate) fn is_polite(self) -> bool {
-        !matches!(self, Self::Gone | Self::SlowConsumerPending | Self::SlowConsumerDeadline)
+        !matches!(
+            self,
+            Self::Gone | Self::SlowConsumerPending | Self::SlowConsumerDeadline
+        )
     }
 
     pub(crate) fn is_slow_consumer(self) -> bool {

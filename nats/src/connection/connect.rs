@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn nulls_and_unknown_fields_are_ignored_and_wrong_types_refused() {
-        let options = ConnectOptions::parse(br#"{"verbose":false,"user":null,"shoe_size":43,"pass":""}"#).expect("valid");
+        let options = ConnectOptions::parse(br#"{"verbose":false,"user":null,"shoe_size":43,"pass":""}"#)
+            .expect("valid");
         assert_eq!((options.verbose, options.user, options.pass), (false, None, None));
         for broken in [&br#"{"verbose":"true"}"#[..], b"{", b"[]x", b"\xff"] {
             assert_eq!(ConnectOptions::parse(broken), None);

@@ -34,7 +34,12 @@ struct Newcomer {
 pub(crate) async fn welcome(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let id = shared.next_id();
     let (reader, writer) = stream.into_split();
-    let mut newcomer = Newcomer { id, peer, reader, writer };
+    let mut newcomer = Newcomer {
+        id,
+        peer,
+        reader,
+        writer,
+    };
     let Some(_place) = shared.take_place() else {
         newcomer.turn_away(&shared).await;
         return;
@@ -48,9 +53,13 @@ pub(crate) async fn welcome(shared: Arc<Shared>, stream: TcpStream, peer: Socket
             let wire = Arc::new(Wire::new(newcomer.writer, tls));
             let connection = Arc::new(Connection::new(id, Arc::clone(&shared), Arc::clone(&wire)));
             shared.remember(&connection);
-            Session::new(connection, newcomer.reader, wire, credentials).run().await;
+            Session::new(connection, newcomer.reader, wire, credentials)
+                .run()
+                .await;
         }
-        Err(error) => tracing::debug!(connection = id, %peer, %error, "client did not get as far as a session"),
+        Err(error) => {
+            tracing::debug!(connection = id, %peer, %error, "client did not get as far as a session")
+        }
     }
 }
 
@@ -79,15 +88,32 @@ impl Newcomer {
         if let (None, Some(setup)) = (&tls, setup) {
             tls = self.upgrade(shared, setup).await?;
         }
-        let certificates = tls.as_ref().and_then(|tls| tls.peer_certificates()).unwrap_or_default();
-        let certificates = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        Ok((tls, Credentials { nonce, certificates, peer: self.peer }))
+        let certificates = tls
+            .as_ref()
+            .and_then(|tls| tls.peer_certificates())
+            .unwrap_or_default();
+        let certificates = certificates
+            .iter()
+            .map(|certificate| certificate.clone().into_owned())
+            .collect();
+        Ok((
+            tls,
+            Credentials {
+                nonce,
+                certificates,
+                peer: self.peer,
+            },
+        ))
     }
 
     /// TLS after INFO.
     async fn upgrade(&mut self, shared: &Shared, setup: &TlsSetup) -> io::Result<Option<ServerConnection>> {
         if setup.mode == TlsMode::Available {
-            let wait = if shared.authenticator.is_required() { shared.limits.auth_timeout } else { SILENT_CLIENT };
+            let wait = if shared.authenticator.is_required() {
+                shared.limits.auth_timeout
+            } else {
+                SILENT_CLIENT
+            };
             if !self.speaks_tls_within(Some(wait)).await? {
                 return Ok(None);
             }
@@ -144,7 +170,12 @@ impl Newcomer {
         Ok(tls)
     }
 
-    async fn write_encrypted(&self, tls: &mut ServerConnection, bytes: &[u8], deadline: Duration) -> io::Result<()> {
+    async fn write_encrypted(
+        &self,
+        tls: &mut ServerConnection,
+        bytes: &[u8],
+        deadline: Duration,
+    ) -> io::Result<()> {
         io::Write::write_all(&mut tls.writer(), bytes)?;
         timeout(deadline, self.write_pending(tls)).await?
     }

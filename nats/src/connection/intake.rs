@@ -71,12 +71,17 @@ impl Intake {
         let wanted = self.needed.max(unread + 1);
         let missing = wanted - unread;
         if self.buffer.capacity() < wanted.max(pool::BUFFER_SIZE) {
-            let mut larger =
-                if wanted <= pool::BUFFER_SIZE { pool::take() } else { Vec::with_capacity(wanted) };
+            let mut larger = if wanted <= pool::BUFFER_SIZE {
+                pool::take()
+            } else {
+                Vec::with_capacity(wanted)
+            };
             larger.extend_from_slice(self.unread());
             pool::give(std::mem::replace(&mut self.buffer, larger));
             self.start = 0;
-        } else if self.start > 0 && self.buffer.capacity() - self.buffer.len() < missing.max(pool::BUFFER_SIZE / 4) {
+        } else if self.start > 0
+            && self.buffer.capacity() - self.buffer.len() < missing.max(pool::BUFFER_SIZE / 4)
+        {
             self.buffer.drain(..self.start);
             self.start = 0;
         }

@@ -76,7 +76,8 @@ impl Connection {
     pub(crate) fn adopt(&self, options: &ConnectOptions, identity: Option<&Identity>) {
         self.with_headers.store(options.headers, Ordering::Relaxed);
         self.takes_info.store(options.protocol >= 1, Ordering::Release);
-        self.permissions.store(identity.and_then(|identity| identity.permissions.clone()));
+        self.permissions
+            .store(identity.and_then(|identity| identity.permissions.clone()));
     }
 
     pub(crate) fn takes_info(&self) -> bool {
@@ -89,13 +90,19 @@ impl Connection {
 
     /// Whether the client may not be shown messages on this subject, although it has a wider subscription.
     pub(crate) fn is_delivery_denied(&self, subject: &[u8]) -> bool {
-        self.permissions.load().as_ref().is_some_and(|permissions| permissions.delivery_denied(subject))
+        self.permissions
+            .load()
+            .as_ref()
+            .is_some_and(|permissions| permissions.delivery_denied(subject))
     }
 
     /// Remembers that the client was asked and may answer, if its permissions work that way.
     pub(crate) fn note_request(&self, reply: &[u8]) {
         let permissions = self.permissions.load();
-        if let Some(rule) = permissions.as_ref().and_then(|permissions| permissions.responses()) {
+        if let Some(rule) = permissions
+            .as_ref()
+            .and_then(|permissions| permissions.responses())
+        {
             self.responses.lock().note(reply, rule);
         }
     }
@@ -114,7 +121,9 @@ impl Connection {
 
     /// Writes what is queued as far as the socket takes it, and leaves the rest to a task that ends when all is written.
     pub(crate) fn write(self: &Arc<Self>) {
-        let Some(mut writing) = self.outbound.begin() else { return };
+        let Some(mut writing) = self.outbound.begin() else {
+            return;
+        };
         match self.write_now(&mut writing) {
             Ok(Progress::Complete) => {}
             Ok(Progress::Blocked) => self.write_later(writing),
@@ -156,7 +165,11 @@ impl Connection {
         loop {
             match self.write_now(&mut writing) {
                 Ok(Progress::Complete) => return,
-                Ok(Progress::Blocked) if self.close_reason.get().is_some_and(|reason| !reason.is_polite()) => return,
+                Ok(Progress::Blocked)
+                    if self.close_reason.get().is_some_and(|reason| !reason.is_polite()) =>
+                {
+                    return;
+                }
                 Ok(Progress::Blocked) => {}
                 Err(_) => return self.close(CloseReason::Gone),
             }
@@ -202,7 +215,10 @@ impl Connection {
     pub(crate) fn end_subscription(&self, subscription: &Arc<Subscription>) {
         if subscription.close() {
             let mut subscriptions = self.subscriptions.lock();
-            if subscriptions.get(&subscription.sid).is_some_and(|known| Arc::ptr_eq(known, subscription)) {
+            if subscriptions
+                .get(&subscription.sid)
+                .is_some_and(|known| Arc::ptr_eq(known, subscription))
+            {
                 subscriptions.remove(&subscription.sid);
             }
             drop(subscriptions);
@@ -222,6 +238,8 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Connection;
 use super::close::CloseReason;
 use super::connect::ConnectOptions;
 use super::pings::{Pings, Tick};
-use super::Connection;
 use crate::auth::Identity;
 use crate::delivery::{Dispatcher, Publisher};
 use crate::message::Message;
@@ -52,13 +52,19 @@ impl Desk {
     pub(super) fn new(connection: Arc<Connection>, pings: Pings) -> Self {
         let shared = Arc::clone(&connection.shared);
         let parser = Parser::new(shared.limits.max_control_line, shared.max_payload());
-        let admission =
-            if shared.authenticator.is_required() { Admission::Awaited } else { Admission::Open };
+        let admission = if shared.authenticator.is_required() {
+            Admission::Awaited
+        } else {
+            Admission::Open
+        };
         Self {
             parser,
             dispatcher: Dispatcher::new(shared),
             pings,
-            publisher: Publisher { connection: Some(Arc::clone(&connection)), ..Publisher::default() },
+            publisher: Publisher {
+                connection: Some(Arc::clone(&connection)),
+                ..Publisher::default()
+            },
             connection,
             options: ConnectOptions::default(),
             admission,
@@ -87,7 +93,9 @@ impl Desk {
                 }
             }
             Operation::Error(_) => return Step::Close(CloseReason::ClientError),
-            _ if self.admission == Admission::Awaited => return Step::Close(CloseReason::AuthorizationViolation),
+            _ if self.admission == Admission::Awaited => {
+                return Step::Close(CloseReason::AuthorizationViolation);
+            }
             Operation::Ping => self.ping(),
             Operation::Pong => self.pings.answered(Instant::now()),
             Operation::Subscribe { filter, queue, sid } => self.subscribe(filter, queue, sid),
@@ -98,7 +106,9 @@ impl Desk {
     }
 
     fn connect(&mut self, json: &[u8]) -> Step {
-        let Some(options) = ConnectOptions::parse(json) else { return Step::Close(CloseReason::Protocol(None)) };
+        let Some(options) = ConnectOptions::parse(json) else {
+            return Step::Close(CloseReason::Protocol(None));
+        };
         if options.account.is_some() {
             return Step::Close(CloseReason::AuthorizationViolation);
         }
@@ -154,15 +164,26 @@ impl Desk {
         self.active = true;
         let permissions = self.publisher.permissions.as_deref();
         if permissions.is_some_and(|permissions| !permissions.may_subscribe(filter, queue)) {
-            let group = queue.map(|name| format!(" using queue {}", quoted(name))).unwrap_or_default();
-            return self.deny(&format!("Permissions Violation for Subscription to {}{group}", quoted(filter)));
+            let group = queue
+                .map(|name| format!(" using queue {}", quoted(name)))
+                .unwrap_or_default();
+            return self.deny(&format!(
+                "Permissions Violation for Subscription to {}{group}",
+                quoted(filter)
+            ));
         }
         let mut subscriptions = self.connection.subscriptions.lock();
         if subscriptions.contains_key(sid) {
             drop(subscriptions);
             return self.confirm();
         }
-        let refused = if self.connection.shared.limits.max_subscriptions.is_some_and(|max| subscriptions.len() >= max) {
+        let refused = if self
+            .connection
+            .shared
+            .limits
+            .max_subscriptions
+            .is_some_and(|max| subscriptions.len() >= max)
+        {
             Some("maximum subscriptions exceeded")
         } else if subject::is_filter(filter) {
             None
@@ -199,7 +220,10 @@ impl Desk {
         self.received_bytes += u64::try_from(size).unwrap_or_default();
         let destination = self.dispatcher.look_up(publish.subject, &self.publisher);
         if !destination.allowed {
-            return self.deny(&format!("Permissions Violation for Publish to {}", quoted(publish.subject)));
+            return self.deny(&format!(
+                "Permissions Violation for Publish to {}",
+                quoted(publish.subject)
+            ));
         }
         if self.options.pedantic && !destination.literal {
             self.deny("Invalid Publish Subject");
@@ -224,13 +248,22 @@ impl Desk {
     fn report_no_responders(&mut self, subject: &[u8], reply: &[u8]) {
         let route = self.connection.shared.router.route(reply);
         let members = route.groups.iter().flat_map(|group| &group.members);
-        let own = route.plain.iter().chain(members).find(|subscription| match &subscription.target {
-            Target::Remote(connection) => connection.id == self.connection.id,
-            Target::Local(_) => false,
-        });
+        let own = route
+            .plain
+            .iter()
+            .chain(members)
+            .find(|subscription| match &subscription.target {
+                Target::Remote(connection) => connection.id == self.connection.id,
+                Target::Local(_) => false,
+            });
         let Some(own) = own else { return };
         let headers = [b"NATS/1.0 503\r\nNats-Subject: ", subject, b"\r\n\r\n"].concat();
-        let message = Message { subject: reply, reply: None, headers: &headers, payload: b"" };
+        let message = Message {
+            subject: reply,
+            reply: None,
+            headers: &headers,
+            payload: b"",
+        };
         if let Some(out) = self.dispatcher.own_output(&self.connection) {
             write_message(out, &own.sid, &message, true);
         }
@@ -252,7 +285,10 @@ impl Desk {
             self.pings.active(Instant::now());
         }
         let shared = &self.connection.shared;
-        shared.counters.received(std::mem::take(&mut self.received), std::mem::take(&mut self.received_bytes));
+        shared.counters.received(
+            std::mem::take(&mut self.received),
+            std::mem::take(&mut self.received_bytes),
+        );
         self.parser.set_max_payload(shared.max_payload());
     }
 

@@ -49,8 +49,18 @@ pub(crate) struct Overflow;
 
 impl Outbound {
     pub(crate) fn new(wire: Arc<Wire>, max_pending: usize) -> Self {
-        let state = State { queued: VecDeque::new(), pending: 0, writing: false, nudged: false, wire: Some(wire) };
-        Self { state: Mutex::new(state), max_pending, relieved: Notify::new() }
+        let state = State {
+            queued: VecDeque::new(),
+            pending: 0,
+            writing: false,
+            nudged: false,
+            wire: Some(wire),
+        };
+        Self {
+            state: Mutex::new(state),
+            max_pending,
+            relieved: Notify::new(),
+        }
     }
 
     /// Queues the bytes and leaves the buffer empty. To a closed connection nothing is queued.

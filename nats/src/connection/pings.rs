@@ -31,7 +31,14 @@ impl Pings {
     pub(crate) fn new(interval: Duration, max_outstanding: u32, now: Instant, jitter: f64) -> Self {
         let first = interval.min(FIRST_PING);
         let first = first + first.mul_f64(jitter.clamp(0.0, 1.0) / 5.0);
-        Self { interval, max_outstanding, outstanding: 0, last_activity: None, measured: None, next: now + first }
+        Self {
+            interval,
+            max_outstanding,
+            outstanding: 0,
+            last_activity: None,
+            measured: None,
+            next: now + first,
+        }
     }
 
     /// When [`tick`](Self::tick) is due.
@@ -58,7 +65,8 @@ impl Pings {
             return Tick::Quiet;
         }
         self.next = now + self.interval;
-        let within = |moment: Option<Instant>, span| moment.is_some_and(|moment| now.duration_since(moment) < span);
+        let within =
+            |moment: Option<Instant>, span| moment.is_some_and(|moment| now.duration_since(moment) < span);
         if within(self.measured, REMEASURE) && within(self.last_activity, self.interval) {
             return Tick::Quiet;
         }
@@ -85,7 +93,9 @@ mod tests {
         let start = Instant::now();
         let mut pings = pings(start);
         assert_eq!(pings.tick(start), Tick::Quiet, "too early");
-        let ticks: Vec<Tick> = (1..=3).map(|number| pings.tick(start + INTERVAL * number)).collect();
+        let ticks: Vec<Tick> = (1..=3)
+            .map(|number| pings.tick(start + INTERVAL * number))
+            .collect();
         assert_eq!(ticks, [Tick::Ping, Tick::Ping, Tick::Stale]);
     }
 
@@ -102,7 +112,11 @@ mod tests {
         let start = Instant::now();
         let mut pings = pings(start);
         pings.active(start + INTERVAL / 2);
-        assert_eq!(pings.tick(start + INTERVAL), Tick::Ping, "round trip not known yet");
+        assert_eq!(
+            pings.tick(start + INTERVAL),
+            Tick::Ping,
+            "round trip not known yet"
+        );
         pings.answered(start + INTERVAL);
         pings.active(start + INTERVAL * 3 / 2);
         assert_eq!(pings.tick(start + INTERVAL * 2), Tick::Quiet);
@@ -116,6 +130,9 @@ mod tests {
         let start = Instant::now();
         let minutes = Duration::from_secs(120);
         assert_eq!(Pings::new(minutes, 2, start, 0.0).next(), start + FIRST_PING);
-        assert_eq!(Pings::new(minutes, 2, start, 1.0).next(), start + FIRST_PING + FIRST_PING / 5);
+        assert_eq!(
+            Pings::new(minutes, 2, start, 1.0).next(),
+            start + FIRST_PING + FIRST_PING / 5
+        );
     }
 }

@@ -15,7 +15,8 @@ thread_local! {
 
 /// An empty buffer of at least [`BUFFER_SIZE`].
 pub(crate) fn take() -> Vec<u8> {
-    POOL.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(BUFFER_SIZE))
+    POOL.with_borrow_mut(Vec::pop)
+        .unwrap_or_else(|| Vec::with_capacity(BUFFER_SIZE))
 }
 
 /// Gives a buffer back. Small and very large ones are freed.

@@ -34,14 +34,19 @@ impl Responses {
         {
             self.open.remove(&some);
         }
-        let open = Open { left: rule.max, until: rule.expires.and_then(|expires| now.checked_add(expires)) };
+        let open = Open {
+            left: rule.max,
+            until: rule.expires.and_then(|expires| now.checked_add(expires)),
+        };
         self.open.insert(reply.into(), open);
     }
 
     /// Whether an answer is allowed; if so there is one less.
     pub(crate) fn use_up(&mut self, subject: &[u8]) -> bool {
         let now = Instant::now();
-        let Some(open) = self.open.get_mut(subject) else { return false };
+        let Some(open) = self.open.get_mut(subject) else {
+            return false;
+        };
         let allowed = !open.is_over(now);
         if let Some(left) = &mut open.left {
             *left = left.saturating_sub(1);
@@ -69,7 +74,13 @@ mod tests {
     fn answers_are_counted() {
         let mut responses = Responses::default();
         assert!(!responses.use_up(b"inbox"), "nobody asked");
-        responses.note(b"inbox", ResponseRule { max: Some(2), expires: None });
+        responses.note(
+            b"inbox",
+            ResponseRule {
+                max: Some(2),
+                expires: None,
+            },
+        );
         assert!(responses.use_up(b"inbox") && responses.use_up(b"inbox"));
         assert!(!responses.use_up(b"inbox"));
     }
@@ -77,7 +88,13 @@ mod tests {
     #[test]
     fn permission_to_answer_expires() {
         let mut responses = Responses::default();
-        responses.note(b"inbox", ResponseRule { max: None, expires: Some(Duration::ZERO) });
+        responses.note(
+            b"inbox",
+            ResponseRule {
+                max: None,
+                expires: Some(Duration::ZERO),
+            },
+        );
         assert!(!responses.use_up(b"inbox"));
     }
 
@@ -85,7 +102,13 @@ mod tests {
     fn open_requests_are_bounded() {
         let mut responses = Responses::default();
         for number in 0..2 * MAX_OPEN {
-            responses.note(number.to_string().as_bytes(), ResponseRule { max: Some(1), expires: None });
+            responses.note(
+                number.to_string().as_bytes(),
+                ResponseRule {
+                    max: Some(1),
+                    expires: None,
+                },
+            );
         }
         assert!(responses.open.len() <= MAX_OPEN);
     }

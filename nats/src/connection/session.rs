@@ -71,7 +71,16 @@ impl Session {
         let connect_deadline = desk.is_waiting_for_connect().then(|| now + limits.auth_timeout);
         let encrypted = wire.tls().is_some();
         let intake = Intake::default();
-        Self { connection, reader, wire: Some(wire), encrypted, credentials, intake, desk, connect_deadline }
+        Self {
+            connection,
+            reader,
+            wire: Some(wire),
+            encrypted,
+            credentials,
+            intake,
+            desk,
+            connect_deadline,
+        }
     }
 
     /// Serves the client. Ends when it leaves, errs, is too slow, or the server stops.
@@ -91,7 +100,11 @@ impl Session {
     async fn serve(&mut self) -> CloseReason {
         let mut timer = pin!(sleep_until(self.next_deadline().into()));
         // The client's first bytes may have come with its handshake.
-        let mut fill = if self.encrypted { self.decrypt(&[]).unwrap_or(Fill::End) } else { Fill::Nothing };
+        let mut fill = if self.encrypted {
+            self.decrypt(&[]).unwrap_or(Fill::End)
+        } else {
+            Fill::Nothing
+        };
         loop {
             if let Err(reason) = self.work().await {
                 return reason;
@@ -200,7 +213,9 @@ impl Session {
         let shared = Arc::clone(&self.connection.shared);
         let authenticated: Result<(ConnectOptions, Identity), ()> =
             shared.authenticate(options, self.credentials.clone()).await;
-        let Ok((options, identity)) = authenticated else { return Err(CloseReason::AuthorizationViolation) };
+        let Ok((options, identity)) = authenticated else {
+            return Err(CloseReason::AuthorizationViolation);
+        };
         self.connect_deadline = None;
         match self.desk.admit(options, Some(&identity)) {
             Step::Close(reason) => Err(reason),
@@ -228,8 +243,12 @@ impl Session {
 
     /// Takes bytes from the socket through the cipher into the intake.
     fn decrypt(&mut self, mut raw: &[u8]) -> io::Result<Fill> {
-        let Some(wire) = &self.wire else { return Ok(Fill::End) };
-        let Some(mut tls) = wire.tls() else { return Ok(Fill::End) };
+        let Some(wire) = &self.wire else {
+            return Ok(Fill::End);
+        };
+        let Some(mut tls) = wire.tls() else {
+            return Ok(Fill::End);
+        };
         let mut fill = Fill::All;
         loop {
             if !raw.is_empty() {
@@ -302,7 +321,12 @@ impl Session {
 
     async fn discard(&mut self) {
         let mut nowhere = pool::take();
-        while self.reader.read_buf(&mut nowhere).await.is_ok_and(|count| count > 0) {
+        while self
+            .reader
+            .read_buf(&mut nowhere)
+            .await
+            .is_ok_and(|count| count > 0)
+        {
             nowhere.clear();
         }
         pool::give(nowhere);

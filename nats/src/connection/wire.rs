@@ -42,7 +42,10 @@ pub(crate) struct Outgoing {
 
 impl Wire {
     pub(crate) fn new(socket: OwnedWriteHalf, tls: Option<ServerConnection>) -> Self {
-        Self { socket, tls: tls.map(Mutex::new) }
+        Self {
+            socket,
+            tls: tls.map(Mutex::new),
+        }
     }
 
     /// The cipher's state, if there is one; shared with the reading side.
@@ -78,7 +81,8 @@ impl Wire {
                 let rest = outgoing.buffers.iter().skip(1).map(Vec::as_slice);
                 let used = slices.iter_mut().zip(std::iter::once(head).chain(rest));
                 let count = used.map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
-                self.socket.try_write_vectored(slices.get(..count).unwrap_or_default())?
+                self.socket
+                    .try_write_vectored(slices.get(..count).unwrap_or_default())?
             };
             outgoing.advance(written);
         }
@@ -90,7 +94,9 @@ impl Wire {
             while tls.wants_write() {
                 tls.write_tls(&mut Unblocking(&self.socket))?;
             }
-            let Some(first) = outgoing.buffers.front() else { return Ok(()) };
+            let Some(first) = outgoing.buffers.front() else {
+                return Ok(());
+            };
             let head = first.get(outgoing.head..).unwrap_or_default();
             let taken = tls.writer().write(head.get(..TLS_CHUNK).unwrap_or(head))?;
             outgoing.advance(taken);
@@ -100,7 +106,11 @@ impl Wire {
 
 impl Outgoing {
     pub(super) fn new(buffers: VecDeque<Vec<u8>>) -> Self {
-        Self { buffers, head: 0, written: 0 }
+        Self {
+            buffers,
+            head: 0,
+            written: 0,
+        }
     }
 
     /// Bytes written since the last call.

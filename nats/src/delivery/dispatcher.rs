@@ -92,16 +92,31 @@ impl Dispatcher {
     pub(crate) fn look_up(&mut self, subject: &[u8], publisher: &Publisher) -> Destination {
         let position = self.find(subject, publisher);
         let Some(known) = self.known.get_mut(position) else {
-            return Destination { position, allowed: false, literal: true };
+            return Destination {
+                position,
+                allowed: false,
+                literal: true,
+            };
         };
-        let may_respond = || publisher.connection.as_ref().is_some_and(|connection| connection.may_respond(subject));
-        Destination { position, allowed: known.allowed || may_respond(), literal: known.literal }
+        let may_respond = || {
+            publisher
+                .connection
+                .as_ref()
+                .is_some_and(|connection| connection.may_respond(subject))
+        };
+        Destination {
+            position,
+            allowed: known.allowed || may_respond(),
+            literal: known.literal,
+        }
     }
 
     /// Gathers the message for everybody who gets it, and returns how many that are. The destination was looked up for
     /// this message just before.
     pub(crate) fn publish(&mut self, message: &Message<'_>, destination: Destination) -> usize {
-        let Some(known) = self.known.get_mut(destination.position) else { return 0 };
+        let Some(known) = self.known.get_mut(destination.position) else {
+            return 0;
+        };
         let mut deliveries = 0;
         for stop in &known.plain {
             deliveries += usize::from(deliver(&mut self.outlets, &mut self.touched, stop, message));
@@ -122,9 +137,15 @@ impl Dispatcher {
 
     /// Gathers the message for the clients that get it and names the local sinks that would get it too, without handing it
     /// to them. Of each queue group one member is chosen, as in [`publish`](Self::publish). Returns how many clients.
-    pub(crate) fn publish_apart(&mut self, message: &Message<'_>, sinks: &mut Vec<Arc<dyn LocalSink>>) -> usize {
+    pub(crate) fn publish_apart(
+        &mut self,
+        message: &Message<'_>,
+        sinks: &mut Vec<Arc<dyn LocalSink>>,
+    ) -> usize {
         let destination = self.look_up(message.subject, &Publisher::default());
-        let Some(known) = self.known.get_mut(destination.position) else { return 0 };
+        let Some(known) = self.known.get_mut(destination.position) else {
+            return 0;
+        };
         let mut clients = 0;
         let mut take = |stop: &Stop| match &stop.subscription.target {
             Target::Local(_) if stop.subscription.admit() == Admission::Refuse => false,
@@ -169,7 +190,9 @@ impl Dispatcher {
         let mut started = None;
         let mut touched = std::mem::take(&mut self.touched);
         for position in touched.drain(..) {
-            let Some(outlet) = self.outlets.get_mut(position) else { continue };
+            let Some(outlet) = self.outlets.get_mut(position) else {
+                continue;
+            };
             outlet.touched = false;
             match &mut outlet.end {
                 End::Local { batch, .. } => {
@@ -192,7 +215,10 @@ impl Dispatcher {
             }
         }
         self.touched = touched;
-        self.shared.counters.sent(std::mem::take(&mut self.delivered), std::mem::take(&mut self.delivered_bytes));
+        self.shared.counters.sent(
+            std::mem::take(&mut self.delivered),
+            std::mem::take(&mut self.delivered_bytes),
+        );
         handover
     }
 
@@ -233,32 +259,61 @@ impl Dispatcher {
             self.by_sink.clear();
         }
         let plain = self.stops(&route.plain, subject, publisher);
-        let groups = route.groups.iter().map(|group| self.stops(&group.members, subject, publisher)).collect();
+        let groups = route
+            .groups
+            .iter()
+            .map(|group| self.stops(&group.members, subject, publisher))
+            .collect();
         let reserved = publisher.connection.is_some() && self.shared.is_reserved(subject);
         let permissions = publisher.permissions.as_ref();
         let allowed = !reserved && permissions.is_none_or(|permissions| permissions.may_publish(subject));
         let literal = subject::is_literal(subject);
         let subject = subject.into();
-        self.known.put(KnownRoute { subject, generation, route, plain, groups, allowed, literal })
+        self.known.put(KnownRoute {
+            subject,
+            generation,
+            route,
+            plain,
+            groups,
+            allowed,
+            literal,
+        })
     }
 
     /// The subscriptions that may have this publisher's messages on this subject.
-    fn stops(&mut self, subscriptions: &[Arc<Subscription>], subject: &[u8], publisher: &Publisher) -> Vec<Stop> {
-        let own = publisher.connection.as_ref().filter(|_| publisher.no_echo).map(|connection| connection.id);
+    fn stops(
+        &mut self,
+        subscriptions: &[Arc<Subscription>],
+        subject: &[u8],
+        publisher: &Publisher,
+    ) -> Vec<Stop> {
+        let own = publisher
+            .connection
+            .as_ref()
+            .filter(|_| publisher.no_echo)
+            .map(|connection| connection.id);
         let mut stops = Vec::with_capacity(subscriptions.len());
         for subscription in subscriptions {
             let outlet = match &subscription.target {
-                Target::Remote(connection) if Some(connection.id) == own || connection.is_delivery_denied(subject) => {
+                Target::Remote(connection)
+                    if Some(connection.id) == own || connection.is_delivery_denied(subject) =>
+                {
                     continue;
                 }
                 Target::Remote(connection) => self.outlet_to_connection(connection),
                 Target::Local(sink) => {
                     let key = Arc::as_ptr(sink).cast::<()>().addr();
                     let outlets = &mut self.outlets;
-                    *self.by_sink.entry(key).or_insert_with(|| add(outlets, Outlet::to_sink(Arc::clone(sink))))
+                    *self
+                        .by_sink
+                        .entry(key)
+                        .or_insert_with(|| add(outlets, Outlet::to_sink(Arc::clone(sink))))
                 }
             };
-            stops.push(Stop { outlet, subscription: Arc::clone(subscription) });
+            stops.push(Stop {
+                outlet,
+                subscription: Arc::clone(subscription),
+            });
         }
         stops
     }

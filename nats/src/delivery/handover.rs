@@ -43,7 +43,11 @@ impl Handover {
 
     /// For publishers of this process: they wait for local sinks, not for slow clients.
     pub(crate) fn into_local_flush(self) -> Flush {
-        if self.full_sinks.is_empty() { Flush::Done } else { Flush::Wait(Box::pin(join_all(self.full_sinks))) }
+        if self.full_sinks.is_empty() {
+            Flush::Done
+        } else {
+            Flush::Wait(Box::pin(join_all(self.full_sinks)))
+        }
     }
 }
 
@@ -51,7 +55,11 @@ impl Handover {
 async fn join_all(mut waits: Vec<Wait>) {
     poll_fn(|context| {
         waits.retain_mut(|wait| wait.as_mut().poll(context).is_pending());
-        if waits.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if waits.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }

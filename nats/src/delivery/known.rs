@@ -41,7 +41,11 @@ pub(super) struct KnownRoutes {
 
 impl KnownRoutes {
     pub(super) fn position(&mut self, subject: &[u8]) -> Option<usize> {
-        if self.routes.get(self.last).is_some_and(|known| *known.subject == *subject) {
+        if self
+            .routes
+            .get(self.last)
+            .is_some_and(|known| *known.subject == *subject)
+        {
             return Some(self.last);
         }
         let position = self.by_subject.get(subject).copied()?;

@@ -18,9 +18,15 @@ pub(super) struct Outlet {
 }
 
 pub(super) enum End {
-    Remote { connection: Arc<Connection>, gathered: Vec<u8> },
+    Remote {
+        connection: Arc<Connection>,
+        gathered: Vec<u8>,
+    },
     Local {
-        #[expect(dead_code, reason = "outlets are found by the sink's address, which must not become another's")]
+        #[expect(
+            dead_code,
+            reason = "outlets are found by the sink's address, which must not become another's"
+        )]
         sink: Arc<dyn LocalSink>,
         batch: Box<dyn LocalBatch>,
     },
@@ -28,12 +34,21 @@ pub(super) enum End {
 
 impl Outlet {
     pub(super) fn to_connection(connection: Arc<Connection>) -> Self {
-        Self { end: End::Remote { connection, gathered: Vec::new() }, touched: false }
+        Self {
+            end: End::Remote {
+                connection,
+                gathered: Vec::new(),
+            },
+            touched: false,
+        }
     }
 
     pub(super) fn to_sink(sink: Arc<dyn LocalSink>) -> Self {
         let batch = sink.open();
-        Self { end: End::Local { sink, batch }, touched: false }
+        Self {
+            end: End::Local { sink, batch },
+            touched: false,
+        }
     }
 
     pub(super) fn push(&mut self, sid: &[u8], message: &Message<'_>) {

@@ -51,27 +51,93 @@ pub enum OptionsError {
 }
 
 fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map(|key| format!(", did you mean {key:?}?")).unwrap_or_default()
+    nearest
+        .map(|key| format!(", did you mean {key:?}?"))
+        .unwrap_or_default()
 }
 
 /// Keys of nats-server that are refused by name.
 const UNSUPPORTED: [(&[&str], &str); 6] = [
-    (&["jetstream", "store_dir", "max_outstanding_catchup"], "streams are Strandline's own, remove the key"),
     (
-        &["cluster", "gateway", "leaf", "leafnode", "leafnodes", "routes", "remotes"],
+        &["jetstream", "store_dir", "max_outstanding_catchup"],
+        "streams are Strandline's own, remove the key",
+    ),
+    (
+        &[
+            "cluster",
+            "gateway",
+            "leaf",
+            "leafnode",
+            "leafnodes",
+            "routes",
+            "remotes",
+        ],
         "it joins no NATS cluster, run nats-server and use it as external NATS",
     ),
-    (&["websocket", "mqtt"], "it serves the NATS protocol over TCP only, remove the block"),
     (
-        &["accounts", "operator", "operators", "resolver", "resolver_preload", "system_account", "system", "trusted", "trusted_keys", "mappings", "maps", "resolver_tls", "default_sentinel", "auth_callout"],
+        &["websocket", "mqtt"],
+        "it serves the NATS protocol over TCP only, remove the block",
+    ),
+    (
+        &[
+            "accounts",
+            "operator",
+            "operators",
+            "resolver",
+            "resolver_preload",
+            "system_account",
+            "system",
+            "trusted",
+            "trusted_keys",
+            "mappings",
+            "maps",
+            "resolver_tls",
+            "default_sentinel",
+            "auth_callout",
+        ],
         "it has one account, list users under authorization instead",
     ),
     (
-        &["http", "https", "http_port", "https_port", "monitor_port", "http_base_path", "prof_port", "server_tags", "server_metadata", "ocsp", "ocsp_cache", "msg_trace", "proxies", "proxy_protocol"],
+        &[
+            "http",
+            "https",
+            "http_port",
+            "https_port",
+            "monitor_port",
+            "http_base_path",
+            "prof_port",
+            "server_tags",
+            "server_metadata",
+            "ocsp",
+            "ocsp_cache",
+            "msg_trace",
+            "proxies",
+            "proxy_protocol",
+        ],
         "remove the key",
     ),
     (
-        &["debug", "trace", "trace_verbose", "logtime", "logtime_utc", "log_file", "logfile", "syslog", "remote_syslog", "log_size_limit", "logfile_size_limit", "max_traced_msg_len", "pid_file", "pidfile", "ports_file_dir", "connect_error_reports", "reconnect_error_reports", "log_max_num", "logfile_max_num"],
+        &[
+            "debug",
+            "trace",
+            "trace_verbose",
+            "logtime",
+            "logtime_utc",
+            "log_file",
+            "logfile",
+            "syslog",
+            "remote_syslog",
+            "log_size_limit",
+            "logfile_size_limit",
+            "max_traced_msg_len",
+            "pid_file",
+            "pidfile",
+            "ports_file_dir",
+            "connect_error_reports",
+            "reconnect_error_reports",
+            "log_max_num",
+            "logfile_max_num",
+        ],
         "logs are Strandline's own, set logging.level in its configuration",
     ),
 ];
@@ -145,7 +211,9 @@ impl Options {
             return Ok(());
         }
         let text = read.text()?;
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| read.wrong("must be host:port"))?;
+        let (host, port) = text
+            .rsplit_once(':')
+            .ok_or_else(|| read.wrong("must be host:port"))?;
         self.port = port.parse().map_err(|_| read.wrong("must be host:port"))?;
         if !host.is_empty() {
             host.trim_matches(['[', ']']).clone_into(&mut self.host);
@@ -166,18 +234,42 @@ impl Options {
 
 /// Keys that `Options::take` knows.
 const KNOWN: [&str; 26] = [
-    "listen", "host", "net", "addr", "port", "server_name", "client_advertise", "max_control_line", "max_payload",
-    "max_pending", "max_connections", "max_conn", "max_subscriptions", "max_subs", "ping_interval", "ping_max",
-    "write_deadline", "lame_duck_duration", "lame_duck_grace_period", "no_auth_user", "always_enable_nonce",
-    "authorization", "tls", "allow_non_tls", "include", "users",
+    "listen",
+    "host",
+    "net",
+    "addr",
+    "port",
+    "server_name",
+    "client_advertise",
+    "max_control_line",
+    "max_payload",
+    "max_pending",
+    "max_connections",
+    "max_conn",
+    "max_subscriptions",
+    "max_subs",
+    "ping_interval",
+    "ping_max",
+    "write_deadline",
+    "lame_duck_duration",
+    "lame_duck_grace_period",
+    "no_auth_user",
+    "always_enable_nonce",
+    "authorization",
+    "tls",
+    "allow_non_tls",
+    "include",
+    "users",
 ];
 
 fn refuse(entry: &Entry, key: &str) -> OptionsError {
     let unsupported = UNSUPPORTED.iter().find(|(keys, _)| keys.contains(&key));
     match unsupported {
-        Some((_, reason)) => {
-            OptionsError::Unsupported { place: entry.place.clone(), key: entry.key.clone(), reason }
-        }
+        Some((_, reason)) => OptionsError::Unsupported {
+            place: entry.place.clone(),
+            key: entry.key.clone(),
+            reason,
+        },
         None => unknown(entry, &KNOWN),
     }
 }

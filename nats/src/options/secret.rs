@@ -18,7 +18,9 @@ impl Secret {
 
     /// Whether the text is a bcrypt hash, which takes tens of milliseconds to check.
     pub(crate) fn is_hash(&self) -> bool {
-        ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| self.0.starts_with(prefix))
+        ["$2a$", "$2b$", "$2x$", "$2y$"]
+            .iter()
+            .any(|prefix| self.0.starts_with(prefix))
     }
 }
 

@@ -24,13 +24,21 @@ pub(super) enum Line<'a> {
 impl<'a> Arguments<'a> {
     /// Splits the first line of `input`, whose arguments may be at most `limit` bytes without the line end.
     pub(super) fn split(input: &'a [u8], limit: usize) -> Line<'a> {
-        let mut arguments = Self { words: [&[]; MAX_WORDS], count: 0, line_len: 0 };
+        let mut arguments = Self {
+            words: [&[]; MAX_WORDS],
+            count: 0,
+            line_len: 0,
+        };
         let mut word_start = None;
         // Two bytes more than the limit: the line end may be CR LF.
         for (at, byte) in input.iter().enumerate().take(limit.saturating_add(2)) {
             match byte {
                 b'\n' => {
-                    let end = if at > 0 && input.get(at - 1) == Some(&b'\r') { at - 1 } else { at };
+                    let end = if at > 0 && input.get(at - 1) == Some(&b'\r') {
+                        at - 1
+                    } else {
+                        at
+                    };
                     if end > limit {
                         return Line::TooLong;
                     }
@@ -78,10 +86,14 @@ pub(super) fn size(word: &[u8]) -> Option<usize> {
     if word.is_empty() || word.len() > MAX_SIZE_DIGITS {
         return None;
     }
-    word.iter().try_fold(0_usize, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + usize::from(byte - b'0')))
+    word.iter().try_fold(0_usize, |sum, byte| {
+        byte.is_ascii_digit().then(|| sum * 10 + usize::from(byte - b'0'))
+    })
 }
 
 /// Reads the count of an `UNSUB`; what is no positive number means "at once".
 pub(super) fn count(word: &[u8]) -> Option<u64> {
-    size(word).and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0)
+    size(word)
+        .and_then(|count| u64::try_from(count).ok())
+        .filter(|count| *count > 0)
 }

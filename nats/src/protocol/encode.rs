@@ -66,16 +66,33 @@ mod tests {
 
     #[test]
     fn parts_are_separated_by_single_blanks() {
-        let plain = Message { subject: b"a.b", reply: None, headers: b"", payload: b"hello" };
+        let plain = Message {
+            subject: b"a.b",
+            reply: None,
+            headers: b"",
+            payload: b"hello",
+        };
         assert_eq!(written(&plain, true), "MSG a.b 7 5\r\nhello\r\n");
-        let answered = Message { reply: Some(b"in"), payload: b"", ..plain };
+        let answered = Message {
+            reply: Some(b"in"),
+            payload: b"",
+            ..plain
+        };
         assert_eq!(written(&answered, true), "MSG a.b 7 in 0\r\n\r\n");
     }
 
     #[test]
     fn headers_are_cut_off_for_clients_that_do_not_read_them() {
-        let message = Message { subject: b"a", reply: Some(b"r"), headers: b"NATS/1.0\r\n\r\n", payload: b"hi" };
-        assert_eq!(written(&message, true), "HMSG a 7 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
+        let message = Message {
+            subject: b"a",
+            reply: Some(b"r"),
+            headers: b"NATS/1.0\r\n\r\n",
+            payload: b"hi",
+        };
+        assert_eq!(
+            written(&message, true),
+            "HMSG a 7 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"
+        );
         assert_eq!(written(&message, false), "MSG a 7 r 2\r\nhi\r\n");
     }
 

@@ -60,7 +60,11 @@ impl Parser {
     /// A parser with the limits of a connection, in bytes. Headers are refused until
     /// [`allow_headers`](Self::allow_headers).
     pub fn new(max_control_line: usize, max_payload: usize) -> Self {
-        Self { max_control_line, max_payload, headers: false }
+        Self {
+            max_control_line,
+            max_payload,
+            headers: false,
+        }
     }
 
     /// Says whether the client announced headers, without which `HPUB` is an error.
@@ -78,11 +82,15 @@ impl Parser {
     /// # Errors
     /// The bytes can be no operation, whatever follows, or exceed a limit. The connection is past help.
     pub fn parse<'a>(&self, input: &'a [u8]) -> Result<Parsed<'a>, ProtocolError> {
-        let incomplete = Ok(Parsed::Incomplete { needed: input.len() + 1 });
+        let incomplete = Ok(Parsed::Incomplete {
+            needed: input.len() + 1,
+        });
         if let [b'P', b'U', b'B', b' ', rest @ ..] = input {
             return self.parse_arguments(Name::Pub, 4, rest, input);
         }
-        let Some(name) = Name::recognize(input)? else { return incomplete };
+        let Some(name) = Name::recognize(input)? else {
+            return incomplete;
+        };
         let length = name.text().len();
         let rest = input.get(length..).unwrap_or_default();
         match (rest.first(), name.takes_arguments()) {
@@ -107,14 +115,26 @@ impl Parser {
         }
         let arguments = match Arguments::split(rest, self.max_control_line) {
             Line::Complete(arguments) => arguments,
-            Line::Incomplete => return Ok(Parsed::Incomplete { needed: input.len() + 1 }),
+            Line::Incomplete => {
+                return Ok(Parsed::Incomplete {
+                    needed: input.len() + 1,
+                });
+            }
             Line::TooLong => return Err(ProtocolError::ControlLineTooLong),
         };
         let length = name_len + arguments.line_len;
         let operation = match (name, arguments.words()) {
             (Name::Pub | Name::HPub, words) => return self.parse_publish(name, words, length, input),
-            (Name::Sub, [filter, sid]) => Operation::Subscribe { filter, queue: None, sid },
-            (Name::Sub, [filter, queue, sid]) => Operation::Subscribe { filter, queue: Some(queue), sid },
+            (Name::Sub, [filter, sid]) => Operation::Subscribe {
+                filter,
+                queue: None,
+                sid,
+            },
+            (Name::Sub, [filter, queue, sid]) => Operation::Subscribe {
+                filter,
+                queue: Some(queue),
+                sid,
+            },
             (Name::Unsub, [sid]) => Operation::Unsubscribe { sid, max: None },
             (Name::Unsub, [sid, max]) => Operation::Unsubscribe { sid, max: count(max) },
             (Name::Ping, _) => Operation::Ping,
@@ -135,7 +155,11 @@ impl Parser {
     ) -> Result<Parsed<'a>, ProtocolError> {
         let arguments = match Arguments::split(rest, self.max_control_line) {
             Line::Complete(arguments) => arguments,
-            Line::Incomplete => return Ok(Parsed::Incomplete { needed: input.len() + 1 }),
+            Line::Incomplete => {
+                return Ok(Parsed::Incomplete {
+                    needed: input.len() + 1,
+                });
+            }
             Line::TooLong => return Err(ProtocolError::ControlLineTooLong),
         };
         let text = rest.get(..arguments.line_len).unwrap_or_default().trim_ascii();
@@ -147,7 +171,10 @@ impl Parser {
             Name::Info => Operation::Info(text),
             _ => Operation::Error(text),
         };
-        Ok(Parsed::Complete { operation, length: name_len + arguments.line_len })
+        Ok(Parsed::Complete {
+            operation,
+            length: name_len + arguments.line_len,
+        })
     }
 
     fn parse_publish<'a>(
@@ -162,7 +189,9 @@ impl Parser {
             (Name::Pub, [subject, total]) => (subject, None, b"0", total),
             (Name::Pub, [subject, reply, total]) => (subject, Some(reply), b"0", total),
             (Name::HPub, [subject, header, total]) if self.headers => (subject, None, header, total),
-            (Name::HPub, [subject, reply, header, total]) if self.headers => (subject, Some(reply), header, total),
+            (Name::HPub, [subject, reply, header, total]) if self.headers => {
+                (subject, Some(reply), header, total)
+            }
             _ => return Err(bad),
         };
         let (header, total) = (size(header).ok_or(bad)?, size(total).ok_or(bad)?);
@@ -177,7 +206,9 @@ impl Parser {
         let terminator = terminator.get(..LINE_END.len()).unwrap_or(terminator);
         if terminator.len() < LINE_END.len() {
             return match terminator {
-                [] | [b'\r'] => Ok(Parsed::Incomplete { needed: self.next_need(input.len(), end) }),
+                [] | [b'\r'] => Ok(Parsed::Incomplete {
+                    needed: self.next_need(input.len(), end),
+                }),
                 _ => Err(ProtocolError::UnknownOperation),
             };
         }
@@ -186,8 +217,16 @@ impl Parser {
         }
         let body = input.get(line_len..end).ok_or(bad)?;
         let (headers, payload) = body.split_at_checked(header).ok_or(bad)?;
-        let operation = Operation::Publish(Publish { subject, reply, headers, payload });
-        Ok(Parsed::Complete { operation, length: end + LINE_END.len() })
+        let operation = Operation::Publish(Publish {
+            subject,
+            reply,
+            headers,
+            payload,
+        });
+        Ok(Parsed::Complete {
+            operation,
+            length: end + LINE_END.len(),
+        })
     }
 
     /// The whole operation, or, when only its line end is missing, any byte of it: the first may already be wrong.
@@ -236,7 +275,11 @@ impl Name {
             _ => return Err(ProtocolError::UnknownOperation),
         };
         let text = name.text().as_bytes();
-        let common = input.iter().zip(text).take_while(|(have, want)| have.eq_ignore_ascii_case(want)).count();
+        let common = input
+            .iter()
+            .zip(text)
+            .take_while(|(have, want)| have.eq_ignore_ascii_case(want))
+            .count();
         match common {
             common if common == text.len() => Ok(Some(name)),
             common if common == input.len() => Ok(None),

@@ -29,7 +29,10 @@ impl Matcher {
         if subject::has_wildcard(&filter) {
             self.wildcards.insert(&filter, subscription);
         } else {
-            self.literals.entry_ref(filter.as_ref()).or_default().push(subscription);
+            self.literals
+                .entry_ref(filter.as_ref())
+                .or_default()
+                .push(subscription);
         }
         self.count += 1;
         self.forget_routes_of(&filter);
@@ -39,7 +42,9 @@ impl Matcher {
     pub(super) fn remove(&mut self, subscription: &Arc<Subscription>) -> bool {
         let filter = &subscription.filter;
         let removed = if subject::has_wildcard(filter) {
-            self.wildcards.remove(filter, |other| Arc::ptr_eq(other, subscription)).is_some()
+            self.wildcards
+                .remove(filter, |other| Arc::ptr_eq(other, subscription))
+                .is_some()
         } else {
             self.remove_literal(subscription)
         };
@@ -51,8 +56,12 @@ impl Matcher {
     }
 
     fn remove_literal(&mut self, subscription: &Arc<Subscription>) -> bool {
-        let Some(list) = self.literals.get_mut(&subscription.filter) else { return false };
-        let Some(position) = list.iter().position(|other| Arc::ptr_eq(other, subscription)) else { return false };
+        let Some(list) = self.literals.get_mut(&subscription.filter) else {
+            return false;
+        };
+        let Some(position) = list.iter().position(|other| Arc::ptr_eq(other, subscription)) else {
+            return false;
+        };
         list.swap_remove(position);
         if list.is_empty() {
             self.literals.remove(&subscription.filter);
@@ -95,7 +104,11 @@ impl Matcher {
             None => plain.push(Arc::clone(subscription)),
             Some(name) => add_to_group(&mut groups, name, subscription),
         };
-        self.literals.get(subject).into_iter().flatten().for_each(&mut add);
+        self.literals
+            .get(subject)
+            .into_iter()
+            .flatten()
+            .for_each(&mut add);
         self.wildcards.visit(subject, &mut add);
         Route::new(plain, groups)
     }
@@ -108,6 +121,9 @@ impl Matcher {
 fn add_to_group(groups: &mut Vec<QueueGroup>, name: &[u8], subscription: &Arc<Subscription>) {
     match groups.iter_mut().find(|group| *group.name == *name) {
         Some(group) => group.members.push(Arc::clone(subscription)),
-        None => groups.push(QueueGroup { name: name.into(), members: vec![Arc::clone(subscription)] }),
+        None => groups.push(QueueGroup {
+            name: name.into(),
+            members: vec![Arc::clone(subscription)],
+        }),
     }
 }

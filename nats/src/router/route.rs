@@ -45,6 +45,9 @@ impl Route {
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route").field("plain", &self.plain).field("groups", &self.groups).finish_non_exhaustive()
+        f.debug_struct("Route")
+            .field("plain", &self.plain)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
     }
 }

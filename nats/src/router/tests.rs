@@ -32,20 +32,30 @@ impl LocalBatch for Nobody {
 fn subscription(filter: &str, queue: Option<&str>, number: usize) -> Arc<Subscription> {
     let sid = number.to_string();
     let queue = queue.map(str::as_bytes);
-    Arc::new(Subscription::new(filter.as_bytes(), queue, sid.as_bytes(), Target::Local(Arc::new(Nobody))))
+    Arc::new(Subscription::new(
+        filter.as_bytes(),
+        queue,
+        sid.as_bytes(),
+        Target::Local(Arc::new(Nobody)),
+    ))
 }
 
 fn sids(subscriptions: &[Arc<Subscription>]) -> Vec<String> {
-    let mut sids: Vec<String> =
-        subscriptions.iter().map(|subscription| String::from_utf8_lossy(&subscription.sid).into_owned()).collect();
+    let mut sids: Vec<String> = subscriptions
+        .iter()
+        .map(|subscription| String::from_utf8_lossy(&subscription.sid).into_owned())
+        .collect();
     sids.sort();
     sids
 }
 
 /// A route in comparable form: plain members, then each group with its members.
 fn shape(route: &Route) -> (Vec<String>, Vec<(Vec<u8>, Vec<String>)>) {
-    let mut groups: Vec<_> =
-        route.groups.iter().map(|group| (group.name.to_vec(), sids(&group.members))).collect();
+    let mut groups: Vec<_> = route
+        .groups
+        .iter()
+        .map(|group| (group.name.to_vec(), sids(&group.members)))
+        .collect();
     groups.sort();
     (sids(&route.plain), groups)
 }
@@ -115,12 +125,19 @@ proptest! {
 #[test]
 fn a_route_of_local_sinks_only_is_static() {
     let router = Router::default();
-    assert_eq!(router.route(b"a").static_local().map(<[_]>::len), Some(0), "nobody is a fixed answer too");
+    assert_eq!(
+        router.route(b"a").static_local().map(<[_]>::len),
+        Some(0),
+        "nobody is a fixed answer too"
+    );
     router.insert(subscription("a", None, 1));
     router.insert(subscription(">", None, 2));
     assert_eq!(router.route(b"a").static_local().map(<[_]>::len), Some(2));
     router.insert(subscription("*", Some("q"), 3));
-    assert!(router.route(b"a").static_local().is_none(), "a queue group chooses anew for each message");
+    assert!(
+        router.route(b"a").static_local().is_none(),
+        "a queue group chooses anew for each message"
+    );
 }
 
 #[test]

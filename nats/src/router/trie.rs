@@ -28,7 +28,12 @@ struct Node<V> {
 
 impl<V> Default for Node<V> {
     fn default() -> Self {
-        Self { literal: HashMap::new(), star: None, tail: None, values: Vec::new() }
+        Self {
+            literal: HashMap::new(),
+            star: None,
+            tail: None,
+            values: Vec::new(),
+        }
     }
 }
 
@@ -57,7 +62,10 @@ impl<V> Node<V> {
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], free: Vec::new() }
+        Self {
+            nodes: vec![Node::default()],
+            free: Vec::new(),
+        }
     }
 }
 
@@ -106,7 +114,9 @@ impl<V> Trie<V> {
     fn prune(&mut self, leaf: NodeId, path: Vec<(NodeId, &[u8])>) {
         let mut at = leaf;
         for (parent, token) in path.into_iter().rev() {
-            let Some(node) = self.nodes.get_mut(at).filter(|node| node.is_empty()) else { return };
+            let Some(node) = self.nodes.get_mut(at).filter(|node| node.is_empty()) else {
+                return;
+            };
             *node = Node::default(); // Gives the memory of its maps back.
             self.free.push(at);
             if let Some(parent) = self.nodes.get_mut(parent) {

@@ -76,15 +76,23 @@ impl Server {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn bind(options: Options) -> Result<Self, StartError> {
-        let authenticator = Authenticator::from_options(&options).map_err(|error| StartError::Options(error.into()))?;
+        let authenticator =
+            Authenticator::from_options(&options).map_err(|error| StartError::Options(error.into()))?;
         let tls = crate::tls::setup(&options).map_err(|error| StartError::Options(error.into()))?;
         let configured = format_address(&options.host, options.port);
-        let listen_error = |source| StartError::Listen { address: configured.clone(), source };
+        let listen_error = |source| StartError::Listen {
+            address: configured.clone(),
+            source,
+        };
         let listener = TcpListener::bind((options.host.trim_matches(['[', ']']), options.port)).await;
         let listener = listener.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let shared = Arc::new(new_shared(&options, address, authenticator, tls));
-        Ok(Self { shared, address, listener: Arc::new(Mutex::new(Some(listener))) })
+        Ok(Self {
+            shared,
+            address,
+            listener: Arc::new(Mutex::new(Some(listener))),
+        })
     }
 
     /// Begins to serve clients. Harmless when repeated.
@@ -141,10 +149,15 @@ impl Server {
         self.shared.closing.cancel();
         self.shared.stop.cancel();
         let connections: Vec<_> = self.shared.connections.lock().values().cloned().collect();
-        connections.iter().for_each(|connection| connection.close(CloseReason::Shutdown));
+        connections
+            .iter()
+            .for_each(|connection| connection.close(CloseReason::Shutdown));
         drop(connections);
         self.shared.tasks.close();
-        if tokio::time::timeout(STOP_WAIT, self.shared.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(STOP_WAIT, self.shared.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!(left = self.shared.tasks.len(), "connections did not end in time");
         }
     }
@@ -152,13 +165,17 @@ impl Server {
     /// What was counted so far.
     pub fn stats(&self) -> Stats {
         let connections = self.shared.connections.lock().len();
-        self.shared.counters.snapshot(connections, self.shared.router.count())
+        self.shared
+            .counters
+            .snapshot(connections, self.shared.router.count())
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,7 +186,8 @@ fn new_shared(
     tls: Option<super::TlsSetup>,
 ) -> Shared {
     let parallel_checks = std::thread::available_parallelism().map_or(1, usize::from);
-    let unfinished = UNFINISHED_BYTES.max(options.max_payload.saturating_mul(UNFINISHED_PAYLOADS)) / ALLOWANCE_UNIT;
+    let unfinished =
+        UNFINISHED_BYTES.max(options.max_payload.saturating_mul(UNFINISHED_PAYLOADS)) / ALLOWANCE_UNIT;
     Shared {
         limits: Limits::from_options(options),
         router: Arc::new(Router::default()),
@@ -182,7 +200,11 @@ fn new_shared(
         closing: CancellationToken::new(),
         tasks: TaskTracker::new(),
         runtime: Handle::current(),
-        reserved: options.reserved_prefixes.iter().map(|prefix| prefix.as_bytes().into()).collect(),
+        reserved: options
+            .reserved_prefixes
+            .iter()
+            .map(|prefix| prefix.as_bytes().into())
+            .collect(),
         checks: Semaphore::new(parallel_checks),
         connections: Mutex::default(),
         places_taken: AtomicUsize::new(0),
@@ -197,7 +219,10 @@ fn new_info(
     tls: Option<&super::TlsSetup>,
 ) -> InfoSource {
     let server_id = new_server_id();
-    let advertised = options.client_advertise.as_deref().and_then(|text| split_address(text, address.port()));
+    let advertised = options
+        .client_advertise
+        .as_deref()
+        .and_then(|text| split_address(text, address.port()));
     let connect_urls = match &advertised {
         Some((host, port)) => vec![format_address(host, *port)],
         None if address.ip().is_unspecified() => Vec::new(),
@@ -220,7 +245,11 @@ fn new_info(
 }
 
 fn format_address(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.

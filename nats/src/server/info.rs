@@ -120,7 +120,10 @@ fn line(info: &Info<'_>) -> Vec<u8> {
     line
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -132,4 +135,3 @@ pub(super) fn new_server_id() -> String {
     let text = data_encoding::BASE32_NOPAD.encode(&random);
     format!("N{}", text.get(1..).unwrap_or_default())
 }
-

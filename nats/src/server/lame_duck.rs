@@ -37,10 +37,15 @@ pub(super) async fn leave(shared: &Arc<Shared>) -> bool {
 
 async fn close_one_by_one(shared: &Shared) {
     let connections: Vec<Arc<Connection>> = shared.connections.lock().values().cloned().collect();
-    let span = shared.limits.lame_duck_duration.saturating_sub(shared.limits.lame_duck_grace);
+    let span = shared
+        .limits
+        .lame_duck_duration
+        .saturating_sub(shared.limits.lame_duck_grace);
     let (gap, group) = pace(span, connections.len());
     for members in connections.chunks(group) {
-        members.iter().for_each(|connection| connection.close(CloseReason::Shutdown));
+        members
+            .iter()
+            .for_each(|connection| connection.close(CloseReason::Shutdown));
         sleep(gap.mul_f64(0.5 + 0.5 * random_fraction())).await;
     }
 }
@@ -53,7 +58,10 @@ fn pace(span: Duration, clients: usize) -> (Duration, usize) {
         return (gap, 1);
     }
     let groups = u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
-    (SHORTEST_GAP, usize::try_from(clients.div_ceil(groups)).unwrap_or(usize::MAX))
+    (
+        SHORTEST_GAP,
+        usize::try_from(clients.div_ceil(groups)).unwrap_or(usize::MAX),
+    )
 }
 
 fn random_fraction() -> f64 {

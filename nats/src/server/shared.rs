@@ -71,7 +71,9 @@ impl Shared {
     pub(crate) fn take_place(self: &Arc<Self>) -> Option<Place> {
         let max = self.limits.max_connections.unwrap_or(usize::MAX);
         let one_more = |taken: usize| (taken < max).then(|| taken + 1);
-        let taken = self.places_taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        let taken = self
+            .places_taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
         match taken {
             Ok(_) => {
                 add(&self.counters.total_connections, 1);
@@ -90,7 +92,9 @@ impl Shared {
     }
 
     pub(crate) fn remember(&self, connection: &Arc<Connection>) {
-        self.connections.lock().insert(connection.id, Arc::clone(connection));
+        self.connections
+            .lock()
+            .insert(connection.id, Arc::clone(connection));
         if self.stop.is_cancelled() {
             connection.close(CloseReason::Shutdown); // It came while the others were told.
         }
@@ -114,7 +118,9 @@ impl Shared {
     ) -> Result<(ConnectOptions, Identity), ()> {
         let peer = credentials.peer;
         let authenticator = Arc::clone(&self.authenticator);
-        let Ok(_turn) = self.checks.acquire().await else { return Err(()) };
+        let Ok(_turn) = self.checks.acquire().await else {
+            return Err(());
+        };
         let check = move || {
             let nonce = credentials.nonce.as_deref();
             let result = authenticator.authenticate(&options, nonce, &credentials.certificates);
@@ -147,6 +153,8 @@ impl Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,11 @@ use crate::server::{TlsMode, TlsSetup};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error("tls: cannot read {what} from {file}: {problem}", file = file.display())]
-    File { what: &'static str, file: PathBuf, problem: String },
+    File {
+        what: &'static str,
+        file: PathBuf,
+        problem: String,
+    },
     #[error("tls: the certificate and its key do not work together: {0}")]
     Identity(rustls::Error),
     #[error("tls: client certificates cannot be verified: {0}")]
@@ -34,14 +38,20 @@ pub(crate) fn setup(options: &Options) -> Result<Option<TlsSetup>, TlsError> {
     let mode = match tls.handshake_first {
         HandshakeFirst::Never if tls.allow_non_tls => TlsMode::Available,
         _ if tls.allow_non_tls => {
-            return Err(TlsError::Contradiction("handshake_first and allow_non_tls exclude each other"));
+            return Err(TlsError::Contradiction(
+                "handshake_first and allow_non_tls exclude each other",
+            ));
         }
         HandshakeFirst::Never => TlsMode::Required,
         HandshakeFirst::Always => TlsMode::First { fallback: None },
         HandshakeFirst::Fallback(time) => TlsMode::First { fallback: Some(time) },
     };
     let config = Arc::new(server_config(tls)?);
-    Ok(Some(TlsSetup { config, mode, timeout: tls.timeout }))
+    Ok(Some(TlsSetup {
+        config,
+        mode,
+        timeout: tls.timeout,
+    }))
 }
 
 fn server_config(tls: &TlsOptions) -> Result<ServerConfig, TlsError> {
@@ -56,7 +66,9 @@ fn server_config(tls: &TlsOptions) -> Result<ServerConfig, TlsError> {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    builder.with_single_cert(certificates, key).map_err(TlsError::Identity)
+    builder
+        .with_single_cert(certificates, key)
+        .map_err(TlsError::Identity)
 }
 
 /// Checks client certificates, if they are asked for.
@@ -72,7 +84,9 @@ fn verifier(tls: &TlsOptions) -> Result<Option<Arc<dyn ClientCertVerifier>>, Tls
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates("the authorities", ca)? {
-        roots.add(certificate).map_err(|error| unreadable("the authorities", ca, &error))?;
+        roots
+            .add(certificate)
+            .map_err(|error| unreadable("the authorities", ca, &error))?;
     }
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -81,7 +95,10 @@ fn verifier(tls: &TlsOptions) -> Result<Option<Arc<dyn ClientCertVerifier>>, Tls
     if tls.pinned_certs.is_empty() {
         return Ok(Some(verifier));
     }
-    Ok(Some(Arc::new(pinned::PinnedVerifier::new(verifier, &tls.pinned_certs))))
+    Ok(Some(Arc::new(pinned::PinnedVerifier::new(
+        verifier,
+        &tls.pinned_certs,
+    ))))
 }
 
 fn certificates(what: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -89,11 +106,19 @@ fn certificates(what: &'static str, file: &Path) -> Result<Vec<CertificateDer<'s
     let found = read.map_err(|error| unreadable(what, file, &error))?;
     if found.is_empty() {
         let problem = "it holds no certificate in PEM form".to_owned();
-        return Err(TlsError::File { what, file: file.to_owned(), problem });
+        return Err(TlsError::File {
+            what,
+            file: file.to_owned(),
+            problem,
+        });
     }
     Ok(found)
 }
 
 fn unreadable(what: &'static str, file: &Path, error: &dyn std::fmt::Display) -> TlsError {
-    TlsError::File { what, file: file.to_owned(), problem: error.to_string() }
+    TlsError::File {
+        what,
+        file: file.to_owned(),
+        problem: error.to_string(),
+    }
 }

@@ -19,11 +19,16 @@ pub(super) struct PinnedVerifier {
 
 impl PinnedVerifier {
     pub(super) fn new(inner: Arc<dyn ClientCertVerifier>, pins: &[String]) -> Self {
-        Self { inner, pins: pins.iter().map(|pin| pin.to_ascii_lowercase()).collect() }
+        Self {
+            inner,
+            pins: pins.iter().map(|pin| pin.to_ascii_lowercase()).collect(),
+        }
     }
 
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
-        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+            return false;
+        };
         let digest = Sha256::digest(certificate.public_key().raw);
         self.pins.contains(&data_encoding::HEXLOWER.encode(&digest))
     }
@@ -44,7 +49,9 @@ impl ClientCertVerifier for PinnedVerifier {
         if self.is_pinned(certificate) {
             Ok(verified)
         } else {
-            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+            Err(Error::InvalidCertificate(
+                CertificateError::ApplicationVerificationFailure,
+            ))
         }
     }
 

@@ -20,7 +20,11 @@ impl Raw {
     pub(crate) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("socket option");
-        Self { stream, unread: Vec::new(), ended: false }
+        Self {
+            stream,
+            unread: Vec::new(),
+            ended: false,
+        }
     }
 
     /// Connects and takes the greeting.
@@ -46,7 +50,9 @@ impl Raw {
     /// Reads an INFO line.
     pub(crate) fn info(&mut self) -> serde_json::Value {
         let line = self.line();
-        let json = line.strip_prefix("INFO ").unwrap_or_else(|| panic!("not an INFO: {line:?}"));
+        let json = line
+            .strip_prefix("INFO ")
+            .unwrap_or_else(|| panic!("not an INFO: {line:?}"));
         serde_json::from_str(json.trim()).expect("INFO is JSON")
     }
 
@@ -72,13 +78,21 @@ impl Raw {
     /// Waits for the server to close, after at most a few more `-ERR` lines.
     pub(crate) fn expect_closed(&mut self) {
         let rest = self.rest();
-        assert!(rest.lines().all(|line| line.starts_with("-ERR") || line.starts_with("INFO")), "before the end: {rest:?}");
+        assert!(
+            rest.lines()
+                .all(|line| line.starts_with("-ERR") || line.starts_with("INFO")),
+            "before the end: {rest:?}"
+        );
     }
 
     /// Reads that many bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {
-            assert!(self.fill(), "closed after {:?}", String::from_utf8_lossy(&self.unread));
+            assert!(
+                self.fill(),
+                "closed after {:?}",
+                String::from_utf8_lossy(&self.unread)
+            );
         }
         self.unread.drain(..count).collect()
     }
@@ -89,7 +103,11 @@ impl Raw {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
                 return String::from_utf8_lossy(&line).into_owned();
             }
-            assert!(self.fill(), "closed in the middle of {:?}", String::from_utf8_lossy(&self.unread));
+            assert!(
+                self.fill(),
+                "closed in the middle of {:?}",
+                String::from_utf8_lossy(&self.unread)
+            );
         }
     }
 
@@ -98,13 +116,18 @@ impl Raw {
         if self.ended {
             return false;
         }
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("socket option");
+        self.stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("socket option");
         let mut buffer = [0; 65536];
         match self.stream.read(&mut buffer) {
             Ok(0) => self.ended = true,
             Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                panic!("nothing came; unread: {:?}", String::from_utf8_lossy(&self.unread))
+                panic!(
+                    "nothing came; unread: {:?}",
+                    String::from_utf8_lossy(&self.unread)
+                )
             }
             Err(_) => self.ended = true, // Reset: closed with our bytes unread.
         }
@@ -119,9 +142,13 @@ impl Raw {
 
 fn fits(pattern: &str, line: &str) -> bool {
     let mut parts = pattern.split("{any}");
-    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {
+        return false;
+    };
     let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
     for part in middle {
         let Some(at) = rest.find(part) else { return false };
         rest = &rest[at + part.len()..];
@@ -177,18 +204,31 @@ pub(crate) fn play(address: SocketAddr, steps: &[Step]) {
             Step::Info(client, wanted) => {
                 let (raw, info) = Raw::greeted(address);
                 for (key, value) in wanted.as_object().expect("fields") {
-                    assert_eq!(info.get(key).unwrap_or(&serde_json::Value::Null), value, "{key} of {info}");
+                    assert_eq!(
+                        info.get(key).unwrap_or(&serde_json::Value::Null),
+                        value,
+                        "{key} of {info}"
+                    );
                 }
                 clients.insert(*client, raw);
             }
             Step::Send(client, bytes) => {
-                clients.entry(*client).or_insert_with(|| Raw::greeted(address).0).send(bytes.as_bytes());
+                clients
+                    .entry(*client)
+                    .or_insert_with(|| Raw::greeted(address).0)
+                    .send(bytes.as_bytes());
             }
             Step::Expect(client, pattern) => {
-                clients.entry(*client).or_insert_with(|| Raw::open(address)).expect(pattern);
+                clients
+                    .entry(*client)
+                    .or_insert_with(|| Raw::open(address))
+                    .expect(pattern);
             }
             Step::Closed(client) => {
-                clients.entry(*client).or_insert_with(|| Raw::greeted(address).0).expect_closed();
+                clients
+                    .entry(*client)
+                    .or_insert_with(|| Raw::greeted(address).0)
+                    .expect_closed();
             }
         }
     }

@@ -63,11 +63,6 @@ impl Index {
         self.position_before(after)
     }
 
-    /// Forgets what lies at or after this position.
-    pub(super) fn truncate(&mut self, position: u64) {
-        self.entries.retain(|entry| entry.position < position);
-    }
-
     fn position_before(&self, after: usize) -> u64 {
         after
             .checked_sub(1)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use strandline_core::disk::{DirEntry, EntryKind, OpenMode};
-use strandline_core::record::{BatchError, BatchHeader, MAX_BATCH_BYTES};
+use strandline_core::record::{BatchError, BatchHeader};
 use strandline_core::storage::{Damage, ReadError, StorageError};
 use strandline_core::{LogId, Offset, OffsetRange};
 

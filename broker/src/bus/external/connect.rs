@@ -33,7 +33,9 @@ pub(crate) enum ConnectError {
         source: std::io::Error,
     },
     /// No server takes the connection.
-    #[error("cannot connect to nats at {servers}: {reason}; start nats-server there, set nats.servers, or run with --embedded-nats")]
+    #[error(
+        "cannot connect to nats at {servers}: {reason}; start nats-server there, set nats.servers, or run with --embedded-nats"
+    )]
     Unreachable {
         /// The servers that were tried.
         servers: String,
@@ -53,13 +55,23 @@ pub(super) async fn connect(settings: &ExternalNats, name: &str) -> Result<Clien
         .reconnect_delay_callback(|_| RECONNECT_PAUSE)
         .event_callback(|event| async move { note(&event) });
     let servers = settings.servers.join(",");
-    options.connect(&servers).await.map_err(|error| {
-        ConnectError::Unreachable { servers, reason: crate::streams::describe(&error) }
-    })
+    options
+        .connect(&servers)
+        .await
+        .map_err(|error| ConnectError::Unreachable {
+            servers,
+            reason: crate::streams::describe(&error),
+        })
 }
 
-async fn with_credentials(options: ConnectOptions, settings: &ExternalNats) -> Result<ConnectOptions, ConnectError> {
-    let credentials = |file: &PathBuf, source| ConnectError::Credentials { file: file.clone(), source };
+async fn with_credentials(
+    options: ConnectOptions,
+    settings: &ExternalNats,
+) -> Result<ConnectOptions, ConnectError> {
+    let credentials = |file: &PathBuf, source| ConnectError::Credentials {
+        file: file.clone(),
+        source,
+    };
     Ok(match &settings.credentials {
         NatsCredentials::None => options,
         NatsCredentials::UserPassword { user, password } => {
@@ -67,12 +79,15 @@ async fn with_credentials(options: ConnectOptions, settings: &ExternalNats) -> R
         }
         NatsCredentials::Token(token) => options.token(token.expose().to_owned()),
         NatsCredentials::NkeySeedFile(file) => {
-            let seed = tokio::fs::read_to_string(file).await.map_err(|source| credentials(file, source))?;
+            let seed = tokio::fs::read_to_string(file)
+                .await
+                .map_err(|source| credentials(file, source))?;
             options.nkey(seed.trim().to_owned())
         }
-        NatsCredentials::CredsFile(file) => {
-            options.credentials_file(file).await.map_err(|source| credentials(file, source))?
-        }
+        NatsCredentials::CredsFile(file) => options
+            .credentials_file(file)
+            .await
+            .map_err(|source| credentials(file, source))?,
     })
 }
 
@@ -94,11 +109,18 @@ fn note(event: &Event) {
         Event::Connected => tracing::info!("connected to nats"),
         Event::Disconnected => {
             let lost = CONNECTIONS_LOST.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!(lost, "connection to nats lost: what plain publishers send meanwhile is not recorded");
+            tracing::warn!(
+                lost,
+                "connection to nats lost: what plain publishers send meanwhile is not recorded"
+            );
         }
         Event::SlowConsumer(subscription) => {
             let events = SLOW_CONSUMER_EVENTS.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!(subscription, events, "messages dropped: a partition does not keep up with nats");
+            tracing::warn!(
+                subscription,
+                events,
+                "messages dropped: a partition does not keep up with nats"
+            );
         }
         other => tracing::warn!(event = %other, "nats"),
     }

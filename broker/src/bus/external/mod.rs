@@ -16,7 +16,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use strandline_core::Clock;
 
 use super::inboxes::AckInboxes;
-use super::{AckPublisher, Bus, BusError, BusFuture, BusPublisher, Subscription, Targets};
+use super::{AckPublisher, Bus, BusError, BusFuture, BusPublisher, Reach, Subscription};
 use crate::partition::PartitionHandle;
 
 pub(crate) use connect::ConnectError;
@@ -59,13 +59,24 @@ impl ExternalBus {
         let (acks, turns) = mpsc::channel(ACK_QUEUE_TURNS);
         let tasks = TaskTracker::new();
         tasks.spawn(publish_acks(client.clone(), turns));
-        Ok(Self { client, clock, inboxes, acks, tasks })
+        Ok(Self {
+            client,
+            clock,
+            inboxes,
+            acks,
+            tasks,
+        })
     }
 }
 
 async fn publish_acks(client: Client, mut turns: mpsc::Receiver<Vec<AckMessage>>) {
     while let Some(turn) = turns.recv().await {
-        for AckMessage { subject, headers, payload } in turn {
+        for AckMessage {
+            subject,
+            headers,
+            payload,
+        } in turn
+        {
             let sent = match headers {
                 Some(headers) => client.publish_with_headers(subject, headers, payload).await,
                 None => client.publish(subject, payload).await,
@@ -78,10 +89,16 @@ async fn publish_acks(client: Client, mut turns: mpsc::Receiver<Vec<AckMessage>>
 }
 
 impl Bus for ExternalBus {
-    fn subscribe(&self, partition: Arc<PartitionHandle>) -> BusFuture<'_, Result<Box<dyn Subscription>, BusError>> {
+    fn subscribe(
+        &self,
+        partition: Arc<PartitionHandle>,
+    ) -> BusFuture<'_, Result<Box<dyn Subscription>, BusError>> {
         Box::pin(async move {
             let subject = partition.info().subject();
-            let failed = |reason: String| BusError::Subscribe { subject: subject.clone(), reason };
+            let failed = |reason: String| BusError::Subscribe {
+                subject: subject.clone(),
+                reason,
+            };
             let subscribed = match &partition.info().group {
                 Some(group) => self.client.queue_subscribe(subject.clone(), group.clone()).await,
                 None => self.client.subscribe(subject.clone()).await,
@@ -98,11 +115,17 @@ impl Bus for ExternalBus {
     }
 
     fn publisher(&self) -> Box<dyn BusPublisher> {
-        Box::new(ExternalPublisher { client: self.client.clone(), queued: Vec::new() })
+        Box::new(ExternalPublisher {
+            client: self.client.clone(),
+            queued: Vec::new(),
+        })
     }
 
     fn ack_publisher(&self) -> Box<dyn AckPublisher> {
-        Box::new(ExternalAckPublisher { acks: self.acks.clone(), turn: Vec::new() })
+        Box::new(ExternalAckPublisher {
+            acks: self.acks.clone(),
+            turn: Vec::new(),
+        })
     }
 
     fn shutdown(&self) -> BusFuture<'_, ()> {
@@ -117,10 +140,19 @@ impl Bus for ExternalBus {
 /// Waits until the server has handled everything sent before: publishes to a subject of our own and waits for it.
 async fn round_trip(client: &Client) -> Result<(), String> {
     let inbox = client.new_inbox();
-    let mut echo = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
-    client.publish(inbox, Bytes::new()).await.map_err(|error| error.to_string())?;
+    let mut echo = client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(|error| error.to_string())?;
+    client
+        .publish(inbox, Bytes::new())
+        .await
+        .map_err(|error| error.to_string())?;
     client.flush().await.map_err(|error| error.to_string())?;
-    echo.next().await.map(drop).ok_or_else(|| "the connection was closed".to_owned())
+    echo.next()
+        .await
+        .map(drop)
+        .ok_or_else(|| "the connection was closed".to_owned())
 }
 
 #[derive(Debug)]
@@ -134,12 +166,14 @@ struct ExternalPublisher {
 }
 
 impl BusPublisher for ExternalPublisher {
-    fn targets(&mut self, _subject: &str, out: &mut Targets) {
-        (out.over_the_wire, out.fixed) = (true, true);
+    fn fixed_partitions(&mut self, _: &str, _: &mut Vec<Arc<PartitionHandle>>) -> bool {
+        false
     }
 
-    fn publish(&mut self, subject: &str, payload: &[u8]) {
-        self.queued.push((subject.to_owned(), Bytes::copy_from_slice(payload)));
+    fn publish(&mut self, subject: &str, payload: &[u8], _: &mut Vec<Arc<PartitionHandle>>) -> Reach {
+        self.queued
+            .push((subject.to_owned(), Bytes::copy_from_slice(payload)));
+        Reach::Wire
     }
 
     fn flush(&mut self) -> BusFuture<'_, Result<(), BusError>> {
@@ -147,11 +181,15 @@ impl BusPublisher for ExternalPublisher {
             // The client would hold messages back until it is connected again; their publishers have to know now.
             if self.client.connection_state() != State::Connected {
                 self.queued.clear();
-                return Err(BusError::Disconnected { reason: "connection lost, reconnecting".to_owned() });
+                return Err(BusError::Disconnected {
+                    reason: "connection lost, reconnecting".to_owned(),
+                });
             }
             for (subject, payload) in self.queued.drain(..) {
                 let sent = self.client.publish(subject, payload).await;
-                sent.map_err(|error| BusError::Disconnected { reason: error.to_string() })?;
+                sent.map_err(|error| BusError::Disconnected {
+                    reason: error.to_string(),
+                })?;
             }
             Ok(())
         })
@@ -166,7 +204,11 @@ struct ExternalAckPublisher {
 impl AckPublisher for ExternalAckPublisher {
     fn publish(&mut self, subject: &str, _headers: &[u8], payload: &[u8]) {
         let payload = Bytes::copy_from_slice(payload);
-        self.turn.push(AckMessage { subject: subject.to_owned(), headers: None, payload });
+        self.turn.push(AckMessage {
+            subject: subject.to_owned(),
+            headers: None,
+            payload,
+        });
     }
 
     fn flush(&mut self) {

@@ -24,8 +24,16 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn new(partition: Arc<PartitionHandle>, clock: Arc<dyn Clock>, inboxes: Arc<AckInboxes>) -> Self {
-        Self { partition, clock, inboxes }
+    pub(super) fn new(
+        partition: Arc<PartitionHandle>,
+        clock: Arc<dyn Clock>,
+        inboxes: Arc<AckInboxes>,
+    ) -> Self {
+        Self {
+            partition,
+            clock,
+            inboxes,
+        }
     }
 
     /// Runs until the subscription ends. A full inbox holds the subscription back; what the client library then drops is
@@ -59,7 +67,12 @@ impl Sink {
             let next = Chunk::new(origin, self.clock.now());
             self.hand_over(std::mem::replace(chunk, next)).await;
         }
-        ingest(chunk, self.partition.info(), &incoming, enveloped.map(|message| Enveloped { message, answer }));
+        ingest(
+            chunk,
+            self.partition.info(),
+            &incoming,
+            enveloped.map(|message| Enveloped { message, answer }),
+        );
     }
 
     /// The listener of a message that this process published itself: the stream that was named answers, or any when a
@@ -67,8 +80,13 @@ impl Sink {
     fn local_origin(&self, message: &PublishedMessageRef<'_>) -> Option<(Origin, Option<Answer>)> {
         let origin = self.inboxes.listener(message.ack_inbox)?;
         let info = self.partition.info();
-        let ours = message.stream.is_empty() || info.group.is_some() || info.stream.as_str() == message.stream;
-        Some(if ours { (origin, Some(Answer::Origin)) } else { (Origin::Bus, Some(Answer::Nothing)) })
+        let ours =
+            message.stream.is_empty() || info.group.is_some() || info.stream.as_str() == message.stream;
+        Some(if ours {
+            (origin, Some(Answer::Origin))
+        } else {
+            (Origin::Bus, Some(Answer::Nothing))
+        })
     }
 
     async fn hand_over(&self, chunk: Chunk) {

@@ -26,13 +26,33 @@ pub(super) fn read(read: &Reader<'_>, out: &mut Authorization) -> Result<Option<
             "no_auth_user" => out.no_auth_user = Some(read.text()?),
             "auth_callout" => {
                 let reason = "list the users here instead";
-                return Err(OptionsError::Unsupported { place: entry.place.clone(), key: entry.key.clone(), reason });
+                return Err(OptionsError::Unsupported {
+                    place: entry.place.clone(),
+                    key: entry.key.clone(),
+                    reason,
+                });
             }
-            _ => return Err(unknown(entry, &["user", "password", "token", "users", "timeout", "default_permissions"])),
+            _ => {
+                return Err(unknown(
+                    entry,
+                    &[
+                        "user",
+                        "password",
+                        "token",
+                        "users",
+                        "timeout",
+                        "default_permissions",
+                    ],
+                ));
+            }
         }
     }
     match (name, password) {
-        (Some(name), Some(password)) => out.users.push(User { name, password, permissions }),
+        (Some(name), Some(password)) => out.users.push(User {
+            name,
+            password,
+            permissions,
+        }),
         (None, None) => out.default_permissions = permissions.or(out.default_permissions.take()),
         (Some(_), None) => return Err(read.wrong("has a user without a password")),
         (None, Some(_)) => return Err(read.wrong("has a password without a user")),
@@ -61,7 +81,11 @@ fn user(list: &Reader<'_>, block: &[Entry], out: &mut Authorization) -> Result<(
             "permission" | "permissions" | "authorization" => permissions = Some(self::permissions(&read)?),
             "allowed_connection_types" | "connection_types" | "proxy_required" => {
                 let reason = "there is one type of connection, remove the key";
-                return Err(OptionsError::Unsupported { place: entry.place.clone(), key: entry.key.clone(), reason });
+                return Err(OptionsError::Unsupported {
+                    place: entry.place.clone(),
+                    key: entry.key.clone(),
+                    reason,
+                });
             }
             _ => return Err(unknown(entry, &["user", "password", "nkey", "permissions"])),
         }
@@ -71,7 +95,11 @@ fn user(list: &Reader<'_>, block: &[Entry], out: &mut Authorization) -> Result<(
         (Some(name), password, None) => {
             // A user that a certificate is mapped to needs no password.
             let password = password.unwrap_or_else(|| Secret::new(unguessable()));
-            out.users.push(User { name, password, permissions });
+            out.users.push(User {
+                name,
+                password,
+                permissions,
+            });
         }
         _ => return Err(list.wrong("has a user that is neither a name with a password nor an nkey")),
     }
@@ -103,7 +131,10 @@ fn permissions(read: &Reader<'_>) -> Result<PermissionRules, OptionsError> {
 /// A subject, a list of them, or a block with `allow` and `deny`.
 fn subjects(read: &Reader<'_>) -> Result<SubjectRules, OptionsError> {
     let Value::Map(entries) = &read.0.value else {
-        return Ok(SubjectRules { allow: Some(read.texts()?), deny: Vec::new() });
+        return Ok(SubjectRules {
+            allow: Some(read.texts()?),
+            deny: Vec::new(),
+        });
     };
     let mut rules = SubjectRules::default();
     for entry in entries {

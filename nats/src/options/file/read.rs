@@ -11,7 +11,11 @@ pub(super) struct Reader<'a>(pub(super) &'a Entry);
 impl<'a> Reader<'a> {
     /// An error about this entry.
     pub(super) fn wrong(&self, problem: impl Into<String>) -> OptionsError {
-        OptionsError::Value { place: self.0.place.clone(), key: self.0.key.clone(), problem: problem.into() }
+        OptionsError::Value {
+            place: self.0.place.clone(),
+            key: self.0.key.clone(),
+            problem: problem.into(),
+        }
     }
 
     fn needs(&self, what: &str) -> OptionsError {
@@ -46,13 +50,19 @@ impl<'a> Reader<'a> {
 
     /// A number of bytes or things, above 0.
     pub(super) fn size(&self) -> Result<usize, OptionsError> {
-        let number = usize::try_from(self.number()?).ok().filter(|&number| number > 0 && number <= i32::MAX as usize);
+        let number = usize::try_from(self.number()?)
+            .ok()
+            .filter(|&number| number > 0 && number <= i32::MAX as usize);
         number.ok_or_else(|| self.wrong("must be 1 to 2147483647"))
     }
 
     /// As [`Reader::size`], with 0 and -1 for no limit.
     pub(super) fn limit(&self) -> Result<Option<usize>, OptionsError> {
-        if matches!(self.number()?, -1 | 0) { Ok(None) } else { self.size().map(Some) }
+        if matches!(self.number()?, -1 | 0) {
+            Ok(None)
+        } else {
+            self.size().map(Some)
+        }
     }
 
     pub(super) fn count(&self) -> Result<u32, OptionsError> {
@@ -101,7 +111,9 @@ impl<'a> Reader<'a> {
             Value::Map(entries) => Some(entries.as_slice()),
             _ => None,
         });
-        blocks.collect::<Option<_>>().ok_or_else(|| self.wrong("must be a list of blocks"))
+        blocks
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.wrong("must be a list of blocks"))
     }
 }
 

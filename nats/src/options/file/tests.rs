@@ -12,9 +12,15 @@ fn read(text: &str) -> Result<Options, OptionsError> {
 #[test]
 fn a_key_that_a_variable_refers_to_needs_no_meaning_of_its_own() {
     let options = read("PASS: s3cret\nauthorization { user: a, pass: $PASS }").unwrap();
-    assert_eq!(options.authorization.users[0].password, crate::options::Secret::new("s3cret"));
+    assert_eq!(
+        options.authorization.users[0].password,
+        crate::options::Secret::new("s3cret")
+    );
     let error = read("PASS: s3cret").unwrap_err();
-    assert!(matches!(&error, OptionsError::UnknownKey { key, .. } if key == "PASS"), "{error}");
+    assert!(
+        matches!(&error, OptionsError::UnknownKey { key, .. } if key == "PASS"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -44,17 +50,40 @@ fn every_key_has_its_effect() {
     )
     .unwrap();
     assert_eq!((options.host.as_str(), options.port), ("127.0.0.1", 4333));
-    assert_eq!((options.max_payload, options.max_pending, options.max_control_line), (2 << 20, 10 << 20, 2 << 10));
-    assert_eq!((options.max_connections, options.max_subscriptions), (Some(100), None));
-    assert_eq!((options.ping_interval, options.ping_max), (Duration::from_secs(30), 3));
-    assert_eq!((options.write_deadline, options.auth_timeout), (Duration::from_secs(5), Duration::from_millis(1500)));
+    assert_eq!(
+        (options.max_payload, options.max_pending, options.max_control_line),
+        (2 << 20, 10 << 20, 2 << 10)
+    );
+    assert_eq!(
+        (options.max_connections, options.max_subscriptions),
+        (Some(100), None)
+    );
+    assert_eq!(
+        (options.ping_interval, options.ping_max),
+        (Duration::from_secs(30), 3)
+    );
+    assert_eq!(
+        (options.write_deadline, options.auth_timeout),
+        (Duration::from_secs(5), Duration::from_millis(1500))
+    );
     let authorization = &options.authorization;
     assert_eq!(authorization.users[0].name, "admin");
     let rules = authorization.users[0].permissions.as_ref().unwrap();
     assert_eq!(rules.publish.deny, ["secret.>"]);
     assert_eq!(rules.responses.unwrap().max, Some(5));
     assert_eq!(authorization.nkeys.len(), 1);
-    assert_eq!(authorization.default_permissions.as_ref().unwrap().subscribe.allow.as_ref().unwrap().len(), 2);
+    assert_eq!(
+        authorization
+            .default_permissions
+            .as_ref()
+            .unwrap()
+            .subscribe
+            .allow
+            .as_ref()
+            .unwrap()
+            .len(),
+        2
+    );
     assert_eq!(authorization.no_auth_user.as_deref(), Some("admin"));
     let tls = options.tls.unwrap();
     assert!(tls.verify && tls.handshake_first == HandshakeFirst::Fallback(Duration::from_millis(50)));
@@ -63,22 +92,46 @@ fn every_key_has_its_effect() {
 #[test]
 fn one_user_and_a_token_are_read() {
     let options = read("authorization { user: a, pass: 1234 }").unwrap();
-    assert_eq!(options.authorization.users[0].password, crate::options::Secret::new("1234"));
-    assert!(read("authorization { token: t }").unwrap().authorization.token.is_some());
-    for bad in ["authorization { user: a }", "authorization { token: t, users: [{user: a, pass: b}] }"] {
+    assert_eq!(
+        options.authorization.users[0].password,
+        crate::options::Secret::new("1234")
+    );
+    assert!(
+        read("authorization { token: t }")
+            .unwrap()
+            .authorization
+            .token
+            .is_some()
+    );
+    for bad in [
+        "authorization { user: a }",
+        "authorization { token: t, users: [{user: a, pass: b}] }",
+    ] {
         assert!(read(bad).is_err(), "{bad}");
     }
 }
 
 #[test]
 fn keys_without_effect_are_refused_by_name_and_typing_errors_get_a_hint() {
-    for key in ["jetstream", "cluster", "websocket", "accounts", "http_port", "debug", "mqtt", "operator"] {
+    for key in [
+        "jetstream",
+        "cluster",
+        "websocket",
+        "accounts",
+        "http_port",
+        "debug",
+        "mqtt",
+        "operator",
+    ] {
         let error = read(&format!("{key}: 1")).unwrap_err();
         assert!(matches!(&error, OptionsError::Unsupported { .. }), "{error}");
         assert!(error.to_string().contains(key), "{error}");
     }
     let error = read("\n max_paylod: 1").unwrap_err();
-    assert_eq!(error.to_string(), "nats.conf:2:2: unknown key \"max_paylod\", did you mean \"max_payload\"?");
+    assert_eq!(
+        error.to_string(),
+        "nats.conf:2:2: unknown key \"max_paylod\", did you mean \"max_payload\"?"
+    );
 }
 
 #[test]
@@ -87,10 +140,19 @@ fn values_of_the_wrong_kind_are_named_with_their_place() {
         ("port: x", "nats.conf:1:1: port must be a number, not text"),
         ("port: 70000", "nats.conf:1:1: port must be a port, 0 to 65535"),
         ("listen: here", "nats.conf:1:1: listen must be host:port"),
-        ("ping_interval: soon", "nats.conf:1:1: ping_interval must be a duration such as \"2s\" or \"1m30s\""),
-        ("max_payload: 0", "nats.conf:1:1: max_payload must be 1 to 2147483647"),
+        (
+            "ping_interval: soon",
+            "nats.conf:1:1: ping_interval must be a duration such as \"2s\" or \"1m30s\"",
+        ),
+        (
+            "max_payload: 0",
+            "nats.conf:1:1: max_payload must be 1 to 2147483647",
+        ),
         ("tls {}", "nats.conf:1:1: tls needs cert_file"),
-        ("allow_non_tls: true", "nats.conf:1:1: allow_non_tls needs a tls block before it"),
+        (
+            "allow_non_tls: true",
+            "nats.conf:1:1: allow_non_tls needs a tls block before it",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(read(text).unwrap_err().to_string(), expected);

@@ -8,8 +8,16 @@ use crate::conf::{Entry, Value};
 use crate::options::{HandshakeFirst, TlsOptions};
 
 const KNOWN: [&str; 10] = [
-    "cert_file", "key_file", "ca_file", "verify", "verify_and_map", "timeout", "handshake_first", "pinned_certs",
-    "min_version", "allow_non_tls",
+    "cert_file",
+    "key_file",
+    "ca_file",
+    "verify",
+    "verify_and_map",
+    "timeout",
+    "handshake_first",
+    "pinned_certs",
+    "min_version",
+    "allow_non_tls",
 ];
 
 pub(super) fn read(read: &Reader<'_>) -> Result<TlsOptions, OptionsError> {
@@ -39,10 +47,24 @@ fn take(read: &Reader<'_>, tls: &mut TlsOptions) -> Result<(), OptionsError> {
         "pinned_certs" => tls.pinned_certs = pins(read)?,
         "allow_non_tls" => tls.allow_non_tls = read.flag()?,
         "min_version" => min_version(read)?,
-        "cipher_suites" | "curve_preferences" | "insecure" | "certs" | "cert_store" | "cert_match" | "cert_match_by"
-        | "cert_match_skip_invalid" | "ca_certs_match" | "connection_rate_limit" | "ocsp_peer" | "verify_cert_and_check_known_urls" => {
+        "cipher_suites"
+        | "curve_preferences"
+        | "insecure"
+        | "certs"
+        | "cert_store"
+        | "cert_match"
+        | "cert_match_by"
+        | "cert_match_skip_invalid"
+        | "ca_certs_match"
+        | "connection_rate_limit"
+        | "ocsp_peer"
+        | "verify_cert_and_check_known_urls" => {
             let reason = "remove the key; only current cipher suites are offered";
-            return Err(OptionsError::Unsupported { place: entry.place.clone(), key: entry.key.clone(), reason });
+            return Err(OptionsError::Unsupported {
+                place: entry.place.clone(),
+                key: entry.key.clone(),
+                reason,
+            });
         }
         _ => return Err(unknown(entry, &KNOWN)),
     }

@@ -1,0 +1,232 @@
+//! A partition from its inbox to its answers, on a real log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use strandline_core::record::Fields;
+use strandline_core::storage::{Factory, Log, LogSettings};
+use strandline_core::stream::{AckPolicy, ExpectedOffset};
+use strandline_core::subject::SubjectFilter;
+use strandline_core::{LeaderEpoch, LogId, Offset, PartitionId, StreamName, Timestamp};
+use strandline_storage_backends::{SegmentFactory, SystemDisk, TailCache};
+
+use super::*;
+use crate::bus::AckPublisher;
+use crate::clock::SystemClock;
+
+struct Bench {
+    appender: Appender,
+    handle: Arc<PartitionHandle>,
+    published: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    _directory: TempDir,
+}
+
+struct Published {
+    turn: Vec<(String, Vec<u8>)>,
+    out: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+}
+
+impl AckPublisher for Published {
+    fn publish(&mut self, subject: &str, _: &[u8], payload: &[u8]) {
+        self.turn.push((subject.to_owned(), payload.to_vec()));
+    }
+
+    fn flush(&mut self) {
+        self.out.lock().append(&mut self.turn);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    acks: Mutex<Vec<(String, Result<u64, Reject>)>>,
+}
+
+impl AckSink for Heard {
+    fn expect(&self, _: usize) {}
+
+    fn answer(&self, answers: &Answers<'_>) {
+        let heard = answers
+            .iter()
+            .map(|ack| (ack.correlation_id.to_owned(), ack.outcome.map(Offset::get)));
+        self.acks.lock().extend(heard);
+    }
+}
+
+async fn bench(concurrency_control: bool) -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SegmentFactory::new()
+        .open(Arc::new(SystemDisk::new()), &directory.path().join("streams"))
+        .unwrap();
+    let log = store.create(LogId::new(1), &LogSettings::default()).unwrap();
+    let published = Arc::new(Mutex::default());
+    let bus = Published {
+        turn: Vec::new(),
+        out: Arc::clone(&published),
+    };
+    let limits = BatchLimits {
+        max_records: 10,
+        max_bytes: 1 << 20,
+    };
+    let appender =
+        Appender::start(store, limits, Arc::new(SystemClock), Answerer::new(Box::new(bus))).unwrap();
+    let info = PartitionInfo {
+        log: LogId::new(1),
+        stream: StreamName::new("orders").unwrap(),
+        partition: PartitionId::new(0),
+        base_subject: SubjectFilter::new("orders").unwrap(),
+        literal_subject: Some("orders".to_owned()),
+        group: None,
+        concurrency_control,
+        max_message_bytes: 1 << 20,
+    };
+    let handle = PartitionHandle::new(
+        info,
+        Arc::new(TailCache::new(log, 1 << 20)),
+        appender.handle().clone(),
+    );
+    appender
+        .handle()
+        .add(Arc::clone(&handle), LeaderEpoch::new(1))
+        .await;
+    Bench {
+        appender,
+        handle,
+        published,
+        _directory: directory,
+    }
+}
+
+fn chunk(origin: &Origin, messages: &[(&str, Delivery<'_>)]) -> Chunk {
+    let mut chunk = Chunk::new(origin.clone(), Timestamp::from_nanos(1));
+    for (value, delivery) in messages {
+        let fields = Fields {
+            key: None,
+            value: value.as_bytes(),
+            subject: "orders",
+            reply: "",
+        };
+        chunk.push(&fields, [], delivery);
+    }
+    chunk
+}
+
+fn answered(id: &str) -> Delivery<'_> {
+    Delivery {
+        answer: Answer::Origin,
+        correlation_id: id,
+        ..Delivery::default()
+    }
+}
+
+async fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = look() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not happen in time");
+}
+
+#[tokio::test]
+async fn messages_are_answered_in_order_once_they_are_durable() {
+    let bench = bench(false).await;
+    let heard = Arc::new(Heard::default());
+    let origin = Origin::Session(heard.clone());
+    for round in 0..30 {
+        let ids: Vec<_> = (0..7).map(|number| (round * 7 + number).to_string()).collect();
+        let messages: Vec<_> = ids.iter().map(|id| ("v", answered(id))).collect();
+        bench.handle.push(chunk(&origin, &messages)).await;
+    }
+    let acks = wait_for(|| Some(heard.acks.lock().clone()).filter(|acks| acks.len() == 210)).await;
+    for (number, (id, outcome)) in acks.iter().enumerate() {
+        assert_eq!(
+            (id.as_str(), *outcome),
+            (number.to_string().as_str(), Ok(number as u64))
+        );
+    }
+    assert_eq!(bench.handle.log().durable_end(), Offset::new(210));
+    assert_eq!(bench.handle.readable().end, Offset::new(210));
+    tokio::task::spawn_blocking(move || bench.appender.stop())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_message_takes_no_offset_and_is_answered_in_its_turn() {
+    let bench = bench(true).await;
+    let heard = Arc::new(Heard::default());
+    let origin = Origin::Session(heard.clone());
+    let expecting = |id, offset| Delivery {
+        expected: ExpectedOffset::Exactly(offset),
+        ..answered(id)
+    };
+    let messages = [
+        ("a", expecting("a", 0)),
+        ("b", expecting("b", 0)),
+        ("c", expecting("c", 1)),
+    ];
+    bench.handle.push(chunk(&origin, &messages)).await;
+    let acks = wait_for(|| Some(heard.acks.lock().clone()).filter(|acks| acks.len() == 3)).await;
+    let expected = [("a", Ok(0)), ("b", Err(Reject::IncorrectOffset)), ("c", Ok(1))];
+    assert_eq!(acks, expected.map(|(id, outcome)| (id.to_owned(), outcome)));
+}
+
+#[tokio::test]
+async fn answers_go_to_the_ack_inbox_or_the_reply_subject_that_a_message_names() {
+    let bench = bench(false).await;
+    let inbox = Delivery {
+        answer: Answer::Inbox,
+        inbox: "acks",
+        correlation_id: "c1",
+        ..Delivery::default()
+    };
+    let reply = Delivery {
+        answer: Answer::Reply,
+        inbox: "_INBOX.1",
+        ..Delivery::default()
+    };
+    let silent = Delivery {
+        policy: AckPolicy::None,
+        ..inbox
+    };
+    bench
+        .handle
+        .push(chunk(&Origin::Bus, &[("a", inbox), ("b", silent), ("c", reply)]))
+        .await;
+    let published = wait_for(|| Some(bench.published.lock().clone()).filter(|acks| acks.len() == 2)).await;
+    assert_eq!(published[0].0, "acks");
+    assert_eq!(
+        published[0].1[..8],
+        strandline_core::envelope::header(strandline_core::envelope::Kind::Ack)
+    );
+    let json = String::from_utf8(published[1].1.clone()).unwrap();
+    assert_eq!(
+        (published[1].0.as_str(), json.as_str()),
+        ("_INBOX.1", r#"{"stream":"orders","partition":0,"offset":2}"#)
+    );
+}
+
+#[tokio::test]
+async fn what_comes_after_the_end_is_answered_as_refused() {
+    let bench = bench(false).await;
+    let heard = Arc::new(Heard::default());
+    let origin = Origin::Session(heard.clone());
+    bench
+        .appender
+        .handle()
+        .remove(LogId::new(1), ReadState::Deleted)
+        .await;
+    assert_eq!(bench.handle.readable().state, ReadState::Deleted);
+    assert!(
+        bench
+            .handle
+            .try_push(chunk(&origin, &[("late", answered("x"))]))
+            .is_ok()
+    );
+    let acks = wait_for(|| Some(heard.acks.lock().clone()).filter(|acks| !acks.is_empty())).await;
+    assert_eq!(acks, [("x".to_owned(), Err(Reject::Closed))]);
+}
