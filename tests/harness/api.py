@@ -12,6 +12,7 @@ from gufo.liftbridge.api_pb2_grpc import APIStub
 EARLIEST, STOP_LATEST = 2, 2
 LEADER, ALL, NONE = 0, 1, 2
 LIMIT = 64 << 20
+PATIENCE = 60.0  # seconds; only ends what hangs
 
 
 @asynccontextmanager
@@ -29,10 +30,10 @@ async def create(api: APIStub, name: str, subject: Optional[str] = None, partiti
             field.value = value
         else:
             setattr(request, key, value)
-    await api.CreateStream(request)
+    await api.CreateStream(request, timeout=PATIENCE)
 
 
-async def publish(api: APIStub, stream: str, value: bytes, *, timeout: float = 30.0, **fields) -> Ack:
+async def publish(api: APIStub, stream: str, value: bytes, *, timeout: float = PATIENCE, **fields) -> Ack:
     fields.setdefault("expectedOffset", -1)
     request = PublishRequest(stream=stream, value=value, **fields)
     return (await api.Publish(request, timeout=timeout)).ack
@@ -41,7 +42,8 @@ async def publish(api: APIStub, stream: str, value: bytes, *, timeout: float = 3
 async def replay(api: APIStub, stream: str, partition: int = 0) -> List[Message]:
     """Everything that the partition holds now."""
     call = api.Subscribe(
-        SubscribeRequest(stream=stream, partition=partition, startPosition=EARLIEST, stopPosition=STOP_LATEST)
+        SubscribeRequest(stream=stream, partition=partition, startPosition=EARLIEST, stopPosition=STOP_LATEST),
+        timeout=PATIENCE,
     )
     messages = []
     try:
