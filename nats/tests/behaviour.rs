@@ -284,6 +284,7 @@ async fn shutdown_writes_what_is_queued_and_can_be_repeated() {
 }
 
 /// Hands messages over in batches, through a channel that may be full.
+#[derive(Debug)]
 struct Collecting {
     sender: mpsc::Sender<Vec<String>>,
     opened: AtomicUsize,

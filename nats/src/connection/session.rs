@@ -217,6 +217,7 @@ impl Session {
             return Err(CloseReason::AuthorizationViolation);
         };
         self.connect_deadline = None;
+        tracing::debug!(connection = self.connection.id, user = identity.name, "client authenticated");
         match self.desk.admit(options, Some(&identity)) {
             Step::Close(reason) => Err(reason),
             Step::Continue | Step::Authenticate(_) => Ok(()),
