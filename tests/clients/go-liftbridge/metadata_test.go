@@ -132,7 +132,10 @@ func TestWhatLaterVersionsServeIsRefusedByName(t *testing.T) {
 	ctx := timeLimit(t)
 	refused(t, client.PauseStream(ctx, name), codes.Unimplemented, "")
 	refused(t, client.SetStreamReadonly(ctx, name), codes.Unimplemented, "")
-	for _, option := range []lift.StreamOption{lift.AutoPauseTime(time.Minute), lift.Encryption(true)} {
+	options := []lift.StreamOption{
+		lift.AutoPauseTime(time.Minute), lift.Encryption(true), lift.CompactEnabled(true), lift.CompactMaxGoroutines(2),
+	}
+	for _, option := range options {
 		refused(t, client.CreateStream(ctx, name, unique("stream"), option), codes.FailedPrecondition, "")
 	}
 	equal(t, publish(t, client, name, []string{"x"})[0].Offset(), 0)
