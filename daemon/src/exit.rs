@@ -10,8 +10,7 @@ pub(crate) enum Exit {
     Success = 0,
     /// The command could not be carried out.
     Failed = 1,
-    /// The command line makes no sense.
-    Usage = 2,
+    // 2, the command line makes no sense, is what clap ends with.
     /// The configuration is wrong.
     Configuration = 3,
     /// The broker cannot start where it is.
@@ -42,12 +41,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// A command that could not be carried out.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into() }
+        Self {
+            exit: Exit::Failed,
+            message: message.into(),
+        }
     }
 
     /// With another exit code.
     pub(crate) fn with(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self {
+            exit,
+            message: message.into(),
+        }
     }
 }
 
@@ -85,9 +90,18 @@ mod tests {
 
     #[test]
     fn causes_are_told_once() {
-        let inner = Layer { text: "no such file", source: None };
-        let middle = Layer { text: "cannot open: no such file", source: Some(Box::new(inner)) };
-        let outer = Layer { text: "cannot start", source: Some(Box::new(middle)) };
+        let inner = Layer {
+            text: "no such file",
+            source: None,
+        };
+        let middle = Layer {
+            text: "cannot open: no such file",
+            source: Some(Box::new(inner)),
+        };
+        let outer = Layer {
+            text: "cannot start",
+            source: Some(Box::new(middle)),
+        };
         assert_eq!(describe(&outer), "cannot start: cannot open: no such file");
     }
 }

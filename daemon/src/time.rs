@@ -34,24 +34,39 @@ fn nanos_of(span: Duration) -> i64 {
 }
 
 fn rfc3339(text: &str) -> Option<i64> {
-    let (date, clock) = text.split_once(['T', 't', ' ']).map_or((text, None), |(date, clock)| (date, Some(clock)));
+    let (date, clock) = text
+        .split_once(['T', 't', ' '])
+        .map_or((text, None), |(date, clock)| (date, Some(clock)));
     let mut parts = date.split('-');
-    let (year, month, day) = (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let (year, month, day) = (
+        number(parts.next()?, 4)?,
+        number(parts.next()?, 2)?,
+        number(parts.next()?, 2)?,
+    );
     if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=days_of(year, month)).contains(&day) {
         return None;
     }
     let seconds = days(year, month, day).checked_mul(DAY_SECONDS)?;
     let (clock_seconds, fraction) = clock.map_or(Some((0, 0)), time_of_day)?;
-    seconds.checked_add(clock_seconds)?.checked_mul(NANOS)?.checked_add(fraction)
+    seconds
+        .checked_add(clock_seconds)?
+        .checked_mul(NANOS)?
+        .checked_add(fraction)
 }
 
 /// Seconds since midnight UTC and nanoseconds.
 fn time_of_day(text: &str) -> Option<(i64, i64)> {
     let zone_at = text.find(['Z', 'z', '+', '-'])?;
     let (clock, zone) = text.split_at_checked(zone_at)?;
-    let (clock, fraction) = clock.split_once('.').map_or((clock, "0"), |(clock, fraction)| (clock, fraction));
+    let (clock, fraction) = clock
+        .split_once('.')
+        .map_or((clock, "0"), |(clock, fraction)| (clock, fraction));
     let mut parts = clock.split(':');
-    let (hour, minute, second) = (number(parts.next()?, 2)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let (hour, minute, second) = (
+        number(parts.next()?, 2)?,
+        number(parts.next()?, 2)?,
+        number(parts.next()?, 2)?,
+    );
     if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -95,7 +110,11 @@ fn days_of(year: i64, month: i64) -> i64 {
 /// Days from 1970-01-01 to a date. Years are counted from March, so that the leap day is the last of its year, and in
 /// cycles of 400 years, which have 146,097 days.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month_from_march) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let (cycle, year_of_cycle) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
     cycle * 146_097 + year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year - 719_468
@@ -105,11 +124,16 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (cycle, day_of_cycle) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_cycle = (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
+    let year_of_cycle =
+        (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
     let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = cycle * 400 + year_of_cycle + i64::from(month <= 2);
     (year, month, day)
 }
@@ -137,7 +161,12 @@ mod tests {
     #[test]
     fn other_ways_to_say_a_time_are_read() {
         let noon = 1_769_860_800_000_000_000;
-        for text in ["2026-01-31T12:00:00Z", "2026-01-31 12:00:00.0z", "2026-01-31T14:30:00+02:30", "2026-01-31T07:00:00-05:00"] {
+        for text in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31 12:00:00.0z",
+            "2026-01-31T14:30:00+02:30",
+            "2026-01-31T07:00:00-05:00",
+        ] {
             assert_eq!(parse(text, 0), Ok(noon), "{text}");
         }
         assert_eq!(parse("2026-01-31", 0), Ok(noon - 12 * 3600 * NANOS));
@@ -147,7 +176,16 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "yesterday", "2026-13-01", "2025-02-29", "2026-01-31T25:00:00Z", "2026-01-31T12:00:00", "2026-1-1", "9999-01-01T00:00:00Z"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2025-02-29",
+            "2026-01-31T25:00:00Z",
+            "2026-01-31T12:00:00",
+            "2026-1-1",
+            "9999-01-01T00:00:00Z",
+        ] {
             assert!(parse(text, 0).is_err(), "{text}");
         }
     }

@@ -17,7 +17,10 @@ impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let broker = Broker::start(directory.path());
-        Self { _directory: directory, broker }
+        Self {
+            _directory: directory,
+            broker,
+        }
     }
 
     fn args<'a>(&'a self, line: &[&'a str]) -> Vec<&'a str> {
@@ -33,21 +36,43 @@ impl Bench {
     }
 
     fn values(&self, line: &[&str]) -> Vec<String> {
-        self.succeed(&[line, &["--format", "raw"]].concat()).lines().map(str::to_owned).collect()
+        self.succeed(&[line, &["--format", "raw"]].concat())
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
 #[test]
 fn a_stream_is_created_listed_described_and_deleted() {
     let bench = Bench::new();
-    bench.succeed(&["stream", "create", "orders", "--subject", "orders.*", "--partitions", "2"]);
+    bench.succeed(&[
+        "stream",
+        "create",
+        "orders",
+        "--subject",
+        "orders.*",
+        "--partitions",
+        "2",
+    ]);
     let (code, error) = bench.fail(&["stream", "create", "orders", "--subject", "orders.*"]);
     assert!(code == Some(1) && error.contains("exists"), "{code:?} {error}");
-    bench.succeed(&["stream", "create", "orders", "--subject", "orders.*", "--if-missing"]);
+    bench.succeed(&[
+        "stream",
+        "create",
+        "orders",
+        "--subject",
+        "orders.*",
+        "--if-missing",
+    ]);
     let list = bench.succeed(&["stream", "list"]);
     assert!(list.contains("orders") && list.contains("orders.*"), "{list}");
-    let info: serde_json::Value = serde_json::from_str(&bench.succeed(&["stream", "info", "orders", "--json"])).unwrap();
-    assert_eq!((info["name"].as_str(), info["partitions"].as_array().map(Vec::len)), (Some("orders"), Some(2)));
+    let info: serde_json::Value =
+        serde_json::from_str(&bench.succeed(&["stream", "info", "orders", "--json"])).unwrap();
+    assert_eq!(
+        (info["name"].as_str(), info["partitions"].as_array().map(Vec::len)),
+        (Some("orders"), Some(2))
+    );
     bench.succeed(&["stream", "delete", "orders"]);
     let (code, error) = bench.fail(&["stream", "delete", "orders"]);
     assert!(code == Some(1) && error.contains("orders"), "{code:?} {error}");
@@ -67,15 +92,21 @@ fn what_is_published_is_read_from_wherever_one_likes() {
     assert_eq!(bench.values(&["subscribe", "s", "--to", "1"]), ["a", "b"]);
     assert_eq!(bench.values(&["subscribe", "s", "--reverse"]), ["c", "b", "a"]);
     assert_eq!(bench.values(&["subscribe", "s", "--limit", "2"]), ["a", "b"]);
-    assert_eq!(bench.values(&["subscribe", "s", "--from", "time:1h"]), ["a", "b", "c"]);
+    assert_eq!(
+        bench.values(&["subscribe", "s", "--from", "time:1h"]),
+        ["a", "b", "c"]
+    );
     let line = bench.succeed(&["subscribe", "s", "--limit", "1", "--format", "json"]);
     let record: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((&record["value"], &record["key"], &record["headers"]["h"], &record["offset"]), (
-        &"a".into(),
-        &"k".into(),
-        &"1".into(),
-        &0.into()
-    ));
+    assert_eq!(
+        (
+            &record["value"],
+            &record["key"],
+            &record["headers"]["h"],
+            &record["offset"]
+        ),
+        (&"a".into(), &"k".into(), &"1".into(), &0.into())
+    );
     bench.broker.stop();
 }
 
@@ -84,6 +115,14 @@ fn an_empty_stream_has_nothing_to_replay() {
     let bench = Bench::new();
     bench.succeed(&["stream", "create", "s", "--partitions", "3"]);
     assert_eq!(bench.values(&["subscribe", "s"]), Vec::<String>::new());
+    assert_eq!(
+        bench.values(&["subscribe", "s", "--reverse"]),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        bench.values(&["subscribe", "s", "--from", "5"]),
+        Vec::<String>::new()
+    );
     bench.broker.stop();
 }
 
@@ -104,12 +143,18 @@ fn every_partition_is_read_unless_some_are_chosen() {
 fn lines_of_the_standard_input_are_messages() {
     let bench = Bench::new();
     bench.succeed(&["stream", "create", "s"]);
-    let mut child = strandline(&bench.args(&["publish", "s", "--quiet"])).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = strandline(&bench.args(&["publish", "s", "--quiet"]))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     let lines: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     let read = bench.values(&["subscribe", "s"]);
-    assert_eq!((read.len(), read.last().map(String::as_str)), (10_000, Some("line 9999")));
+    assert_eq!(
+        (read.len(), read.last().map(String::as_str)),
+        (10_000, Some("line 9999"))
+    );
     bench.broker.stop();
 }
 
@@ -130,11 +175,30 @@ fn a_follower_sees_what_comes_later() {
     let bench = Bench::new();
     bench.succeed(&["stream", "create", "s"]);
     bench.succeed(&["publish", "s", "before"]);
-    let line = ["subscribe", "s", "--from", "earliest", "--follow", "--limit", "2", "--format", "raw"];
-    let follower = strandline(&bench.args(&line)).stdout(Stdio::piped()).spawn().unwrap();
+    let line = [
+        "subscribe",
+        "s",
+        "--from",
+        "earliest",
+        "--follow",
+        "--limit",
+        "2",
+        "--format",
+        "raw",
+    ];
+    let follower = strandline(&bench.args(&line))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     bench.succeed(&["publish", "s", "after"]);
     let output = follower.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()), (Some(0), "before\nafter\n"));
+    assert_eq!(
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).as_ref()
+        ),
+        (Some(0), "before\nafter\n")
+    );
     bench.broker.stop();
 }
 
@@ -151,8 +215,14 @@ fn what_is_not_there_is_named() {
 #[test]
 fn the_demonstration_shows_the_whole_job_and_cleans_up() {
     let directory = tempfile::tempdir().unwrap();
-    let output = strandline(&["demo"]).env("TMPDIR", directory.path()).output().unwrap();
-    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = strandline(&["demo"])
+        .env("TMPDIR", directory.path())
+        .output()
+        .unwrap();
+    let (text, error) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{text}\n{error}");
     assert_eq!(text.matches("message 3 of 5").count(), 2, "{text}");
     assert!(text.contains("kill -9"), "{text}");

@@ -26,11 +26,25 @@ fn a_wrong_file_is_told_about_with_file_line_and_the_nearest_key() {
 
 #[test]
 fn what_is_shown_says_where_it_comes_from() {
-    let mut command = strandline(&["config", "show", "-d", "/data", "--set", "nats.password=hunter2", "--set", "nats.user=u"]);
-    let output = command.env("LIFTBRIDGE_STREAMS_RETENTION_MAX_AGE", "24h").output().unwrap();
+    let mut command = strandline(&[
+        "config",
+        "show",
+        "-d",
+        "/data",
+        "--set",
+        "nats.password=hunter2",
+        "--set",
+        "nats.user=u",
+    ]);
+    let output = command
+        .env("LIFTBRIDGE_STREAMS_RETENTION_MAX_AGE", "24h")
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("data.dir: /data  # --data-dir\n"), "{text}");
-    assert!(text.contains("streams.retention.max.age: 24h  # environment variable LIFTBRIDGE_STREAMS_RETENTION_MAX_AGE\n"));
+    assert!(text.contains(
+        "streams.retention.max.age: 24h  # environment variable LIFTBRIDGE_STREAMS_RETENTION_MAX_AGE\n"
+    ));
     assert!(text.contains("port: 9292  # default\n") && !text.contains("hunter2"));
 }
 
@@ -38,7 +52,10 @@ fn what_is_shown_says_where_it_comes_from() {
 fn contradicting_settings_name_each_other() {
     let (code, error) = fail(&["config", "check", "-e", "-n", "nats://elsewhere:4222"]);
     assert_eq!(code, Some(3));
-    assert!(error.contains("nats.embedded (--embedded-nats)") && error.contains("nats.servers (--nats-servers)"), "{error}");
+    assert!(
+        error.contains("nats.embedded (--embedded-nats)") && error.contains("nats.servers (--nats-servers)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -50,8 +67,16 @@ fn wrong_usage_has_its_own_exit_code() {
 #[test]
 fn the_version_and_the_help_are_printed() {
     let version = succeed(&["version"]);
-    assert!(version.starts_with("strandline ") && version == succeed(&["-v"]), "{version}");
-    for args in [["serve", "--help"], ["publish", "--help"], ["subscribe", "--help"], ["stream", "--help"]] {
+    assert!(
+        version.starts_with("strandline ") && version == succeed(&["-v"]),
+        "{version}"
+    );
+    for args in [
+        ["serve", "--help"],
+        ["publish", "--help"],
+        ["subscribe", "--help"],
+        ["stream", "--help"],
+    ] {
         assert!(succeed(&args).contains("Usage: strandline"), "{args:?}");
     }
 }

@@ -11,14 +11,23 @@ use support::{Broker, fail, read, run};
 fn a_broker_tells_where_it_is_and_stops_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let broker = Broker::start(directory.path());
-    let (grpc, nats, ready_file) = (broker.grpc.clone(), broker.nats.clone(), broker.ready_file.clone());
+    let (grpc, nats, ready_file) = (
+        broker.grpc.clone(),
+        broker.nats.clone(),
+        broker.ready_file.clone(),
+    );
     TcpStream::connect(&grpc).unwrap();
     TcpStream::connect(&nats).unwrap();
     broker.stop();
     assert!(!ready_file.exists());
     let output = read(directory.path(), "stdout");
     let data = directory.path().join("data");
-    for part in [grpc.as_str(), nats.as_str(), data.to_str().unwrap(), " publish orders 'hello, world' --servers "] {
+    for part in [
+        grpc.as_str(),
+        nats.as_str(),
+        data.to_str().unwrap(),
+        " publish orders 'hello, world' --servers ",
+    ] {
         assert!(output.contains(part), "{part} in {output}");
     }
 }
@@ -26,12 +35,25 @@ fn a_broker_tells_where_it_is_and_stops_on_sigterm() {
 #[test]
 fn liftbridges_invocation_starts_a_broker() {
     let directory = tempfile::tempdir().unwrap();
-    let (config, nats, data) =
-        (directory.path().join("liftbridge.yaml"), directory.path().join("nats.conf"), directory.path().join("data"));
-    std::fs::write(&nats, "listen: 127.0.0.1:-1\n").unwrap();
-    let text = format!("nats.embedded.config: {}\nclustering:\n  server.id: first\n", nats.display());
+    let (config, nats, data) = (
+        directory.path().join("liftbridge.yaml"),
+        directory.path().join("nats.conf"),
+        directory.path().join("data"),
+    );
+    std::fs::write(&nats, "listen: 127.0.0.1:0\n").unwrap();
+    let text = format!(
+        "nats.embedded.config: {}\nclustering:\n  server.id: first\n",
+        nats.display()
+    );
     std::fs::write(&config, text).unwrap();
-    let args = ["-c", config.to_str().unwrap(), "-d", data.to_str().unwrap(), "--embedded-nats", "--raft-bootstrap-seed"];
+    let args = [
+        "-c",
+        config.to_str().unwrap(),
+        "-d",
+        data.to_str().unwrap(),
+        "--embedded-nats",
+        "--raft-bootstrap-seed",
+    ];
     Broker::start_as(directory.path(), &args).stop();
 }
 
@@ -48,7 +70,11 @@ fn a_hangup_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let broker = Broker::start(directory.path());
     broker.signal(Signal::HUP);
-    support::wait_for(|| read(directory.path(), "stderr").contains("SIGHUP changes nothing").then_some(()));
+    support::wait_for(|| {
+        read(directory.path(), "stderr")
+            .contains("SIGHUP changes nothing")
+            .then_some(())
+    });
     broker.stop();
 }
 
@@ -60,7 +86,11 @@ fn a_second_signal_stops_at_once() {
         let broker = Broker::start(directory.path());
         let _silent = TcpStream::connect(&broker.grpc).unwrap();
         broker.signal(Signal::TERM);
-        support::wait_for(|| read(directory.path(), "stderr").contains("a second signal stops at once").then_some(()));
+        support::wait_for(|| {
+            read(directory.path(), "stderr")
+                .contains("a second signal stops at once")
+                .then_some(())
+        });
         broker.signal(signal);
         assert_eq!(broker.wait().code(), Some(code));
     }
@@ -73,9 +103,22 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (one, other) in [("--listen", "--nats-listen"), ("--nats-listen", "--listen")] {
-        let (code, error) = fail(&["serve", one, &address, other, "127.0.0.1:0", "-d", data.to_str().unwrap()]);
+        let (code, error) = fail(&[
+            "serve",
+            one,
+            &address,
+            other,
+            "127.0.0.1:0",
+            "-d",
+            data.to_str().unwrap(),
+        ]);
         assert_eq!(code, Some(4), "{error}");
-        assert!(error.lines().any(|line| line.starts_with("error: ") && line.contains(&address)), "{error}");
+        assert!(
+            error
+                .lines()
+                .any(|line| line.starts_with("error: ") && line.contains(&address)),
+            "{error}"
+        );
     }
 }
 
@@ -85,9 +128,20 @@ fn a_data_directory_in_use_is_named() {
     let broker = Broker::start(directory.path());
     let data = directory.path().join("data");
     let data = data.to_str().unwrap();
-    let (code, error) = fail(&["serve", "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "-d", data]);
+    let (code, error) = fail(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--nats-listen",
+        "127.0.0.1:0",
+        "-d",
+        data,
+    ]);
     assert_eq!(code, Some(4), "{error}");
-    assert!(error.contains(data) && error.contains("in use by another process"), "{error}");
+    assert!(
+        error.contains(data) && error.contains("in use by another process"),
+        "{error}"
+    );
     broker.stop();
 }
 
@@ -98,7 +152,15 @@ fn a_data_directory_that_cannot_be_is_named() {
     std::fs::write(&file, "").unwrap();
     let below = file.join("data");
     let below = below.to_str().unwrap();
-    let (code, error) = fail(&["serve", "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "-d", below]);
+    let (code, error) = fail(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--nats-listen",
+        "127.0.0.1:0",
+        "-d",
+        below,
+    ]);
     assert_eq!(code, Some(4), "{error}");
     assert!(error.contains(below), "{error}");
 }
@@ -110,14 +172,28 @@ fn liftbridges_invocation_looks_for_an_external_nats() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let servers = format!("nats://{address}");
-    let (code, error) = fail(&["--listen", "127.0.0.1:0", "-d", data.to_str().unwrap(), "-n", &servers]);
+    let (code, error) = fail(&[
+        "--listen",
+        "127.0.0.1:0",
+        "-d",
+        data.to_str().unwrap(),
+        "-n",
+        &servers,
+    ]);
     assert_eq!(code, Some(4), "{error}");
-    assert!(error.contains(&servers) && error.contains("--embedded-nats"), "{error}");
+    assert!(
+        error.contains(&servers) && error.contains("--embedded-nats"),
+        "{error}"
+    );
 }
 
 #[test]
 fn commands_say_when_no_broker_answers() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
     let output = run(&["stream", "list", "--servers", &address]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{error}");

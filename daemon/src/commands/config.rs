@@ -27,7 +27,9 @@ pub(crate) fn run(command: &ConfigCommand, output: &mut impl Write) -> Result<Ex
         ConfigCommand::Check(_) => checked(&config),
         ConfigCommand::Show(_) => config::show(&config.values),
     };
-    output.write_all(text.as_bytes()).map_err(|error| super::output_failure(&error))?;
+    output
+        .write_all(text.as_bytes())
+        .map_err(|error| super::output_failure(&error))?;
     Ok(Exit::Success)
 }
 
@@ -36,7 +38,11 @@ fn checked(config: &Config) -> String {
         NatsMode::Embedded(_) => "embedded",
         NatsMode::External(_) => "external",
     };
-    let notices: String = config.notices.iter().map(|notice| format!("note: {notice}\n")).collect();
+    let notices: String = config
+        .notices
+        .iter()
+        .map(|notice| format!("note: {notice}\n"))
+        .collect();
     format!(
         "{notices}the configuration is valid: grpc at {}, nats {nats}, data in {}\n",
         config.settings.listen,

@@ -43,19 +43,30 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit, Failure> {
         .close()
         .map_err(|error| Failure::new(format!("cannot remove {}: {error}", path.display())))?;
     outcome?;
-    say(&format!("Everything in {} is removed again. Now try it for real: {}", path.display(), crate::program()))?;
+    say(&format!(
+        "Everything in {} is removed again. Now try it for real: {}",
+        path.display(),
+        crate::program()
+    ))?;
     Ok(Exit::Success)
 }
 
 async fn show(directory: &Path, messages: u32) -> Result<(), Failure> {
     say("1. A broker with an embedded NATS server starts on free ports.")?;
     let broker = DemoBroker::start(directory).await?;
-    say(&format!("   grpc {}, nats {}, data in {}", broker.grpc(), broker.nats(), broker.data_dir().display()))?;
+    say(&format!(
+        "   grpc {}, nats {}, data in {}",
+        broker.grpc(),
+        broker.nats(),
+        broker.data_dir().display()
+    ))?;
 
     say(&format!("\n2. A stream is attached to the subject {SUBJECT}."))?;
     strandline(&broker, &["stream", "create", STREAM, "--subject", SUBJECT]).await?;
 
-    say(&format!("\n3. A plain NATS client publishes {messages} messages; the last one asks for an ack."))?;
+    say(&format!(
+        "\n3. A plain NATS client publishes {messages} messages; the last one asks for an ack."
+    ))?;
     let ack = nats::publish(broker.nats(), messages).await?;
     say(&format!("   the broker answers: {ack}"))?;
 
@@ -72,14 +83,18 @@ async fn show(directory: &Path, messages: u32) -> Result<(), Failure> {
     say("\n7. The stream is replayed again.")?;
     let second = strandline(&broker, &["subscribe", STREAM, "--from", "earliest"]).await?;
     compare(&first, &second, messages)?;
-    say(&format!("\n8. All {messages} messages are there, with the same offsets and times. The broker stops."))?;
+    say(&format!(
+        "\n8. All {messages} messages are there, with the same offsets and times. The broker stops."
+    ))?;
     broker.stop().await
 }
 
 fn compare(first: &str, second: &str, messages: u32) -> Result<(), Failure> {
     let records = first.lines().count();
     if records != messages as usize {
-        return Err(Failure::new(format!("{messages} messages were published and {records} replayed")));
+        return Err(Failure::new(format!(
+            "{messages} messages were published and {records} replayed"
+        )));
     }
     if first != second {
         return Err(Failure::new("the second replay differs from the first one"));
@@ -89,7 +104,11 @@ fn compare(first: &str, second: &str, messages: u32) -> Result<(), Failure> {
 
 /// Runs a command of this program as a user would, shows it with its output, and returns the output.
 async fn strandline(broker: &DemoBroker, args: &[&str]) -> Result<String, Failure> {
-    say(&format!("   $ strandline {} --servers {}", args.join(" "), broker.grpc()))?;
+    say(&format!(
+        "   $ strandline {} --servers {}",
+        args.join(" "),
+        broker.grpc()
+    ))?;
     let output = Command::new(broker::executable()?)
         .args(args)
         .args(["--servers", broker.grpc()])
@@ -104,14 +123,20 @@ async fn strandline(broker: &DemoBroker, args: &[&str]) -> Result<String, Failur
         say(&format!("   {line}"))?;
     }
     if !output.status.success() {
-        return Err(Failure::new(format!("{} failed: {}", args.join(" "), output.status)));
+        return Err(Failure::new(format!(
+            "{} failed: {}",
+            args.join(" "),
+            output.status
+        )));
     }
     Ok(text)
 }
 
 fn say(line: &str) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(|error| super::output_failure(&error))
+    writeln!(output, "{line}")
+        .and_then(|()| output.flush())
+        .map_err(|error| super::output_failure(&error))
 }
 
 #[cfg(test)]

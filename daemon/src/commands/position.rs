@@ -51,7 +51,10 @@ pub(crate) fn end(text: &str, now: i64) -> Result<End, String> {
             Some(Ok(Point::Offset(offset))) => Ok(End::Offset(offset)),
             Some(Ok(Point::Time(nanos))) => Ok(End::Time(nanos)),
             Some(Err(reason)) => Err(reason),
-            None => Err("takes latest, an offset, or time:T such as time:2026-01-31T12:00:00Z or time:90m (ago)".to_owned()),
+            None => Err(
+                "takes latest, an offset, or time:T such as time:2026-01-31T12:00:00Z or time:90m (ago)"
+                    .to_owned(),
+            ),
         },
     }
 }
@@ -67,7 +70,11 @@ fn point(text: &str, now: i64) -> Option<Result<Point, String>> {
         return Some(time::parse(when, now).map(Point::Time));
     }
     let offset: i64 = text.strip_prefix("offset:").unwrap_or(text).parse().ok()?;
-    Some(if offset < 0 { Err("an offset cannot be negative".to_owned()) } else { Ok(Point::Offset(offset)) })
+    Some(if offset < 0 {
+        Err("an offset cannot be negative".to_owned())
+    } else {
+        Ok(Point::Offset(offset))
+    })
 }
 
 #[cfg(test)]
@@ -92,7 +99,11 @@ mod tests {
 
     #[test]
     fn every_way_to_end_is_read() {
-        let cases = [("latest", End::Latest), ("offset:0", End::Offset(0)), ("time:0", End::Time(0))];
+        let cases = [
+            ("latest", End::Latest),
+            ("offset:0", End::Offset(0)),
+            ("time:0", End::Time(0)),
+        ];
         for (text, expected) in cases {
             assert_eq!(end(text, 0), Ok(expected), "{text}");
         }
@@ -100,7 +111,15 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "first", "-1", "offset:x", "time:", "time:soon", "99999999999999999999"] {
+        for text in [
+            "",
+            "first",
+            "-1",
+            "offset:x",
+            "time:",
+            "time:soon",
+            "99999999999999999999",
+        ] {
             assert!(start(text, 0).is_err() && end(text, 0).is_err(), "{text}");
         }
         assert!(end("earliest", 0).is_err());

@@ -47,7 +47,9 @@ impl Format {
     pub(crate) fn write(self, record: &Record<'_>, output: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Text => text(record, output),
-            Self::Raw => output.write_all(record.value).and_then(|()| output.write_all(b"\n")),
+            Self::Raw => output
+                .write_all(record.value)
+                .and_then(|()| output.write_all(b"\n")),
             Self::Hex => hex(record.value, output),
             Self::Json => json_line(record, output),
         }
@@ -55,7 +57,14 @@ impl Format {
 }
 
 fn text(record: &Record<'_>, output: &mut impl Write) -> io::Result<()> {
-    write!(output, "{}/{}  {}  {}", record.partition, record.offset, time::show(record.timestamp), record.subject)?;
+    write!(
+        output,
+        "{}/{}  {}  {}",
+        record.partition,
+        record.offset,
+        time::show(record.timestamp),
+        record.subject
+    )?;
     if let Some(key) = record.key {
         write!(output, "  key={}", key.escape_ascii())?;
     }
@@ -69,7 +78,16 @@ fn text(record: &Record<'_>, output: &mut impl Write) -> io::Result<()> {
 fn readable(value: &[u8]) -> String {
     match std::str::from_utf8(value) {
         Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        Ok(text) => text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect(),
+        Ok(text) => text
+            .chars()
+            .map(|c| {
+                if c.is_control() {
+                    c.escape_default().to_string()
+                } else {
+                    c.to_string()
+                }
+            })
+            .collect(),
         Err(_) => value.escape_ascii().to_string(),
     }
 }
@@ -157,18 +175,31 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_base64_in_json_and_escaped_for_people() {
-        let record = Record { value: b"\xff\x00", key: Some(b"\xfe"), ..record() };
+        let record = Record {
+            value: b"\xff\x00",
+            key: Some(b"\xfe"),
+            ..record()
+        };
         let parsed: Value = serde_json::from_str(&written(Format::Json, &record)).unwrap();
-        assert_eq!((&parsed["value_base64"], &parsed["key_base64"]), (&json!("/wA="), &json!("/g==")));
+        assert_eq!(
+            (&parsed["value_base64"], &parsed["key_base64"]),
+            (&json!("/wA="), &json!("/g=="))
+        );
         assert!(parsed.get("value").is_none());
         assert!(written(Format::Text, &record).ends_with("\\xff\\x00\n"));
     }
 
     #[test]
     fn a_value_cannot_move_the_cursor_of_a_terminal() {
-        let record = Record { value: b"a\x1b[2Jb\nc", ..record() };
+        let record = Record {
+            value: b"a\x1b[2Jb\nc",
+            ..record()
+        };
         let text = written(Format::Text, &record);
-        assert!(!text.contains('\x1b') && text.matches('\n').count() == 1, "{text:?}");
+        assert!(
+            !text.contains('\x1b') && text.matches('\n').count() == 1,
+            "{text:?}"
+        );
     }
 
     proptest! {

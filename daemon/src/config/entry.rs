@@ -32,7 +32,11 @@ pub(crate) struct SyntaxError {
 
 impl SyntaxError {
     pub(crate) fn new(line: usize, reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), line, file: None }
+        Self {
+            reason: reason.into(),
+            line,
+            file: None,
+        }
     }
 }
 

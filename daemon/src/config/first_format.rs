@@ -5,6 +5,7 @@ use std::path::Path;
 use strandline_nats::conf::{self, Value};
 
 use super::entry::{Entry, SyntaxError, join};
+use super::keys;
 use super::value::Raw;
 
 /// Deepest nesting that is read; no name has as many parts.
@@ -12,8 +13,11 @@ const MAX_DEPTH: usize = 16;
 
 /// Reads the settings of a file of blocks. `path` is where the text comes from; it may include other files.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Vec<Entry>, SyntaxError> {
-    let parsed = conf::parse_text(text, path)
-        .map_err(|error| SyntaxError { reason: error.problem, line: error.place.line, file: Some(error.place.file) })?;
+    let parsed = conf::parse_text(text, path).map_err(|error| SyntaxError {
+        reason: error.problem,
+        line: error.place.line,
+        file: Some(error.place.file),
+    })?;
     let mut entries = Vec::new();
     flatten("", parsed, 1, &mut entries)?;
     Ok(entries)
@@ -25,9 +29,23 @@ fn flatten(
     depth: usize,
     entries: &mut Vec<Entry>,
 ) -> Result<(), SyntaxError> {
-    for conf::Entry { key, value, place } in block {
+    for conf::Entry {
+        key,
+        value,
+        place,
+        is_variable,
+    } in block
+    {
         let name = join(section, &key);
-        let wrong = |reason: String| SyntaxError { reason, line: place.line, file: Some(place.file.clone()) };
+        // Defined for other values to refer to, as `$name`.
+        if is_variable && keys::find(&name).is_none() {
+            continue;
+        }
+        let wrong = |reason: String| SyntaxError {
+            reason,
+            line: place.line,
+            file: Some(place.file.clone()),
+        };
         let raw = match value {
             Value::Map(_) if depth >= MAX_DEPTH => return Err(wrong("nested too deeply".to_owned())),
             Value::Map(block) => {
@@ -40,7 +58,12 @@ fn flatten(
             }
             scalar => Raw::Text(text(scalar).unwrap_or_default()),
         };
-        entries.push(Entry { name, raw: Some(raw), line: place.line, file: Some(place.file) });
+        entries.push(Entry {
+            name,
+            raw: Some(raw),
+            line: place.line,
+            file: Some(place.file),
+        });
     }
     Ok(())
 }
@@ -62,7 +85,9 @@ mod tests {
 
     fn read(text: &str) -> Vec<(String, Raw, usize)> {
         let entries = parse(text, Path::new("f")).unwrap().into_iter();
-        entries.map(|entry| (entry.name, entry.raw.unwrap(), entry.line)).collect()
+        entries
+            .map(|entry| (entry.name, entry.raw.unwrap(), entry.line))
+            .collect()
     }
 
     #[test]
@@ -71,7 +96,11 @@ mod tests {
         let raw = |text: &str| Raw::Text(text.to_owned());
         let expected = [
             ("log.level".to_owned(), raw("debug"), 1),
-            ("nats.servers".to_owned(), Raw::List(vec!["nats://a:1".to_owned(), "b".to_owned()]), 3),
+            (
+                "nats.servers".to_owned(),
+                Raw::List(vec!["nats://a:1".to_owned(), "b".to_owned()]),
+                3,
+            ),
             ("log.segment.max.bytes".to_owned(), raw("64"), 5),
             ("log.compact".to_owned(), raw("false"), 5),
         ];

@@ -65,11 +65,15 @@ pub(crate) fn read_with(sources: &Sources, account: &Account) -> Result<Config, 
 }
 
 fn from_file(path: &Arc<PathBuf>, problems: &mut Problems) -> Vec<(String, Option<Raw>, Origin)> {
-    let origin = |file: Option<Arc<PathBuf>>, line| Origin::File { path: file.unwrap_or_else(|| Arc::clone(path)), line };
+    let origin = |file: Option<Arc<PathBuf>>, line| Origin::File {
+        path: file.unwrap_or_else(|| Arc::clone(path)),
+        line,
+    };
     match file::read(path) {
-        Ok(entries) => {
-            entries.into_iter().map(|entry| (entry.name, entry.raw, origin(entry.file, entry.line))).collect()
-        }
+        Ok(entries) => entries
+            .into_iter()
+            .map(|entry| (entry.name, entry.raw, origin(entry.file, entry.line)))
+            .collect(),
         Err(error) => {
             let reason = error.to_string();
             let origin = match error {

@@ -99,7 +99,12 @@ impl<'t> Reader<'t> {
             Event::Alias(_) => return Err(alias(&span)),
             _ => return Err(SyntaxError::new(line(&span), format!("{name} has no value"))),
         };
-        self.entries.push(Entry { name, raw, line: line_of_name, file: None });
+        self.entries.push(Entry {
+            name,
+            raw,
+            line: line_of_name,
+            file: None,
+        });
         Ok(())
     }
 

@@ -57,8 +57,15 @@ impl Args for ServeArgs {
                     .action(ArgAction::Append)
                     .help("any setting by its name, as often as needed; docs/configuration.md lists them"),
             );
-        let flags = GROUPS.iter().flat_map(|group| group.keys).filter_map(|key| Some((key, key.flag.as_ref()?)));
-        flags.fold(command, |command, (key, flag)| command.arg(argument(key, flag)))
+        GROUPS.iter().fold(command, |command, group| {
+            let flags = group
+                .keys
+                .iter()
+                .filter_map(|key| Some((key, key.flag.as_ref()?)));
+            flags.fold(command, |command, (key, flag)| {
+                command.arg(argument(key, flag).help_heading(group.title))
+            })
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -74,16 +81,26 @@ fn argument(key: &'static Key, flag: &'static Flag) -> Arg {
     };
     // The table is written for the reference page.
     let help = help.replace('`', "");
-    let arg = Arg::new(key.name).long(flag.long).help(help).visible_aliases(flag.aliases.iter().copied());
+    let arg = Arg::new(key.name)
+        .long(flag.long)
+        .help(help)
+        .visible_aliases(flag.aliases.iter().copied());
     let arg = match flag.short {
         Some(letter) => arg.short(letter),
         None => arg,
     };
     match key.kind {
         // As in Go: the flag alone means true, and `--flag=false` is possible.
-        Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
+        Kind::Bool => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("BOOL"),
         Kind::List => arg.action(ArgAction::Append).value_name("A,B"),
-        Kind::Choice(words) => arg.value_name("WORD").value_parser(PossibleValuesParser::new(words)).ignore_case(true),
+        Kind::Choice(words) => arg
+            .value_name("WORD")
+            .value_parser(PossibleValuesParser::new(words))
+            .ignore_case(true),
         Kind::Path => arg.value_name("PATH"),
         Kind::Address => arg.value_name("ADDRESS"),
         Kind::Integer { .. } | Kind::Bytes { .. } => arg.value_name("NUMBER"),
@@ -94,13 +111,17 @@ fn argument(key: &'static Key, flag: &'static Flag) -> Arg {
 
 impl FromArgMatches for ServeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut args = Self { config: matches.get_one::<PathBuf>(CONFIG).cloned(), settings: Vec::new() };
+        let mut args = Self {
+            config: matches.get_one::<PathBuf>(CONFIG).cloned(),
+            settings: Vec::new(),
+        };
         for key in all_keys() {
             let Some(flag) = key.flag else { continue };
             // A list may be given in several flags and with commas.
             if let Some(values) = matches.get_many::<String>(key.name) {
                 let value = values.map(String::as_str).collect::<Vec<_>>().join(",");
-                args.settings.push((key.name.to_owned(), value, format!("--{}", flag.long)));
+                args.settings
+                    .push((key.name.to_owned(), value, format!("--{}", flag.long)));
             }
         }
         for setting in matches.get_many::<String>(SET).into_iter().flatten() {
@@ -108,7 +129,11 @@ impl FromArgMatches for ServeArgs {
                 let text = format!("--set takes KEY=VALUE, not {setting:?}\n");
                 return Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, text));
             };
-            args.settings.push((name.trim().to_owned(), value.to_owned(), format!("--set {}", name.trim())));
+            args.settings.push((
+                name.trim().to_owned(),
+                value.to_owned(),
+                format!("--set {}", name.trim()),
+            ));
         }
         Ok(args)
     }
@@ -122,7 +147,9 @@ impl FromArgMatches for ServeArgs {
 /// Go's programs take long flags with one dash as well (`-data-dir DIR`, `-id=a`); ours does for the flags of a broker.
 pub(crate) fn with_go_flags(args: impl Iterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
     let mut args: Vec<_> = args.collect();
-    let is_broker = |arg: &std::ffi::OsString| arg == "serve" || arg == "config" || arg.to_string_lossy().starts_with('-');
+    let is_broker = |arg: &std::ffi::OsString| {
+        arg == "serve" || arg == "config" || arg.to_string_lossy().starts_with('-')
+    };
     if args.get(1).is_some_and(is_broker) {
         for arg in args.iter_mut().skip(1) {
             if let Some(text) = arg.to_str().filter(|text| is_go_flag(text)) {
@@ -134,9 +161,14 @@ pub(crate) fn with_go_flags(args: impl Iterator<Item = std::ffi::OsString>) -> V
 }
 
 fn is_go_flag(text: &str) -> bool {
-    let Some(name) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else { return false };
+    let Some(name) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else {
+        return false;
+    };
     let name = name.split('=').next().unwrap_or(name);
-    let of_a_key = |key: &Key| key.flag.is_some_and(|flag| flag.long == name || flag.aliases.contains(&name));
+    let of_a_key = |key: &Key| {
+        key.flag
+            .is_some_and(|flag| flag.long == name || flag.aliases.contains(&name))
+    };
     matches!(name, "config" | "help" | "version") || all_keys().any(of_a_key)
 }
 
@@ -145,13 +177,22 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<ServeArgs, clap::Error> {
-        let words = ["strandline"].into_iter().chain(line.split_whitespace()).map(std::ffi::OsString::from);
-        let matches = ServeArgs::augment_args(Command::new("strandline")).try_get_matches_from(with_go_flags(words))?;
+        let words = ["strandline"]
+            .into_iter()
+            .chain(line.split_whitespace())
+            .map(std::ffi::OsString::from);
+        let matches =
+            ServeArgs::augment_args(Command::new("strandline")).try_get_matches_from(with_go_flags(words))?;
         ServeArgs::from_arg_matches(&matches)
     }
 
     fn settings(line: &str) -> Vec<(String, String)> {
-        parse(line).unwrap().settings.into_iter().map(|(name, value, _)| (name, value)).collect()
+        parse(line)
+            .unwrap()
+            .settings
+            .into_iter()
+            .map(|(name, value, _)| (name, value))
+            .collect()
     }
 
     #[test]
@@ -162,8 +203,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(args.config, Some("f".into()));
-        let found: std::collections::BTreeMap<_, _> =
-            args.settings.iter().map(|(name, value, _)| (name.as_str(), value.as_str())).collect();
+        let found: std::collections::BTreeMap<_, _> = args
+            .settings
+            .iter()
+            .map(|(name, value, _)| (name.as_str(), value.as_str()))
+            .collect();
         let expected = [
             ("clustering.server.id", "a"),
             ("clustering.namespace", "b"),
@@ -183,7 +227,11 @@ mod tests {
 
     #[test]
     fn the_short_names_of_liftbridge_are_taken_with_one_dash_and_with_two() {
-        let expected = [("clustering.server.id", "a"), ("clustering.namespace", "b"), ("nats.embedded.config", "n")];
+        let expected = [
+            ("clustering.server.id", "a"),
+            ("clustering.namespace", "b"),
+            ("nats.embedded.config", "n"),
+        ];
         for line in ["--id a --ns b --nc n", "-id a -ns b -nc n", "-id=a -ns=b -nc=n"] {
             let mut found = settings(line);
             found.sort();
@@ -203,7 +251,10 @@ mod tests {
 
     #[test]
     fn any_setting_can_be_set_by_name() {
-        let expected = [("streams.durability".to_owned(), "os".to_owned()), ("a".to_owned(), "b=c".to_owned())];
+        let expected = [
+            ("streams.durability".to_owned(), "os".to_owned()),
+            ("a".to_owned(), "b=c".to_owned()),
+        ];
         assert_eq!(settings("--set streams.durability=os --set a=b=c"), expected);
         assert!(parse("--set nothing").is_err());
     }

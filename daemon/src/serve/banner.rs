@@ -52,7 +52,8 @@ impl Banner<'_> {
 
     /// The flag that the examples need to find this broker.
     fn servers(&self) -> String {
-        let usual = self.grpc.port() == 9292 && (self.grpc.ip().is_unspecified() || self.grpc.ip().is_loopback());
+        let usual =
+            self.grpc.port() == 9292 && (self.grpc.ip().is_unspecified() || self.grpc.ip().is_loopback());
         match (usual, self.tls) {
             (true, false) => String::new(),
             (_, false) => format!(" --servers {}", self.reachable()),
@@ -89,7 +90,12 @@ mod tests {
     #[test]
     fn addresses_the_data_directory_and_the_next_commands_are_shown() {
         let text = banner("0.0.0.0:9292", false);
-        for part in ["0.0.0.0:9292", "127.0.0.1:4222", "/d", "target/release/strandline publish orders 'hello, world'\n"] {
+        for part in [
+            "0.0.0.0:9292",
+            "127.0.0.1:4222",
+            "/d",
+            "target/release/strandline publish orders 'hello, world'\n",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

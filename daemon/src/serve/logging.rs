@@ -12,11 +12,16 @@ const NOISY: [&str; 6] = ["h2", "hyper", "hyper_util", "tower", "tonic", "rustls
 /// Sends log lines to the standard error output from now on.
 pub(super) fn start(logging: &Logging) {
     let filter = EnvFilter::builder().parse_lossy(directives(logging));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = if logging.json {
         lines.json().flatten_event(true).try_init()
     } else {
-        lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+        lines
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .try_init()
     };
     // Only possible if something else in the process logs already.
     drop(started);
@@ -31,7 +36,10 @@ fn directives(logging: &Logging) -> String {
     directives.push(format!("openraft={}", part(logging.raft)));
     directives.push(format!("strandline_nats={}", part(logging.nats)));
     if logging.recovery {
-        directives.push(format!("strandline_broker::metadata={}", if level == "trace" { "trace" } else { "debug" }));
+        directives.push(format!(
+            "strandline_broker::metadata={}",
+            if level == "trace" { "trace" } else { "debug" }
+        ));
     }
     directives.join(",")
 }
@@ -41,15 +49,33 @@ mod tests {
     use super::*;
 
     fn logging(level: &str) -> Logging {
-        Logging { level: level.to_owned(), json: false, recovery: false, raft: false, nats: false }
+        Logging {
+            level: level.to_owned(),
+            json: false,
+            recovery: false,
+            raft: false,
+            nats: false,
+        }
     }
 
     #[test]
     fn parts_are_quiet_unless_asked_for() {
         let text = directives(&logging("debug"));
-        assert!(text.starts_with("debug,") && text.contains("openraft=warn") && text.contains("strandline_nats=warn"));
-        let text = directives(&Logging { raft: true, nats: true, recovery: true, ..logging("info") });
-        assert!(text.contains("openraft=info") && text.contains("strandline_nats=info"), "{text}");
+        assert!(
+            text.starts_with("debug,")
+                && text.contains("openraft=warn")
+                && text.contains("strandline_nats=warn")
+        );
+        let text = directives(&Logging {
+            raft: true,
+            nats: true,
+            recovery: true,
+            ..logging("info")
+        });
+        assert!(
+            text.contains("openraft=info") && text.contains("strandline_nats=info"),
+            "{text}"
+        );
         assert!(text.contains("strandline_broker::metadata=debug"), "{text}");
     }
 
@@ -61,7 +87,13 @@ mod tests {
     #[test]
     fn every_directive_is_understood() {
         for level in ["trace", "debug", "info", "warn", "error"] {
-            let all = Logging { json: false, recovery: true, raft: true, nats: true, level: level.to_owned() };
+            let all = Logging {
+                json: false,
+                recovery: true,
+                raft: true,
+                nats: true,
+                level: level.to_owned(),
+            };
             assert!(EnvFilter::builder().parse(directives(&all)).is_ok());
         }
     }

@@ -48,7 +48,9 @@ fn workers(config: &Config) -> usize {
     if config.workers > 0 {
         return config.workers;
     }
-    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_WORKERS)
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MAX_DEFAULT_WORKERS)
 }
 
 async fn serve(config: Config) -> Result<Exit, Failure> {
@@ -128,5 +130,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
     };
     // Whoever closed the output does not want to read it.
     let mut output = std::io::stdout().lock();
-    let _ = output.write_all(banner.text().as_bytes()).and_then(|()| output.flush());
+    let _ = output
+        .write_all(banner.text().as_bytes())
+        .and_then(|()| output.flush());
 }

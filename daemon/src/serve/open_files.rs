@@ -9,7 +9,10 @@ const ENOUGH: u64 = 4_096;
 pub(super) fn raise() {
     let before = getrlimit(Resource::Nofile);
     if before.current != before.maximum {
-        let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+        let raised = Rlimit {
+            current: before.maximum,
+            maximum: before.maximum,
+        };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
             tracing::warn!(%error, "the limit of open files could not be raised");
         }

@@ -29,7 +29,10 @@ impl ReadyFile {
     /// Writes the file: it is there as a whole or not at all.
     pub(super) fn write(path: &Path, ready: &Ready) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
-            Failure::with(crate::exit::Exit::Start, format!("cannot write ready.file {}: {error}", path.display()))
+            Failure::with(
+                crate::exit::Exit::Start,
+                format!("cannot write ready.file {}: {error}", path.display()),
+            )
         };
         let unfinished = path.with_extension("unfinished");
         let bytes = serde_json::to_vec(ready).map_err(|error| failed(error.into()))?;
@@ -63,7 +66,10 @@ mod tests {
             data_dir: "/d".into(),
         };
         let file = ReadyFile::write(&path, &ready).unwrap();
-        assert_eq!(serde_json::from_slice::<Ready>(&std::fs::read(&path).unwrap()).unwrap(), ready);
+        assert_eq!(
+            serde_json::from_slice::<Ready>(&std::fs::read(&path).unwrap()).unwrap(),
+            ready
+        );
         drop(file);
         assert!(!path.exists());
         assert!(ReadyFile::write(&directory.path().join("no/such/ready.json"), &ready).is_err());

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program, without settings from the environment of whoever runs the tests.
-pub fn strandline(args: &[&str]) -> Command {
+pub(crate) fn strandline(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_strandline"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -27,18 +27,21 @@ pub fn strandline(args: &[&str]) -> Command {
 }
 
 /// Runs the program to its end.
-pub fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     strandline(args).output().unwrap()
 }
 
 /// Runs the program to its end and returns its exit code and its error output.
-pub fn fail(args: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn fail(args: &[&str]) -> (Option<i32>, String) {
     let output = run(args);
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 /// Runs the program, which has to succeed, and returns its output.
-pub fn succeed(args: &[&str]) -> String {
+pub(crate) fn succeed(args: &[&str]) -> String {
     let output = run(args);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {} {error}", output.status);
@@ -46,24 +49,33 @@ pub fn succeed(args: &[&str]) -> String {
 }
 
 /// A running broker. It is killed if a test ends without stopping it.
-pub struct Broker {
+pub(crate) struct Broker {
     child: Child,
     /// Where the gRPC API listens.
-    pub grpc: String,
+    pub(crate) grpc: String,
     /// Where NATS listens.
-    pub nats: String,
-    pub ready_file: PathBuf,
+    pub(crate) nats: String,
+    pub(crate) ready_file: PathBuf,
 }
 
 impl Broker {
     /// Starts a broker on free ports with its state in the directory.
-    pub fn start(directory: &Path) -> Self {
+    pub(crate) fn start(directory: &Path) -> Self {
         let data = directory.join("data");
-        Self::start_as(directory, &["serve", "--nats-listen", "127.0.0.1:0", "-d", data.to_str().unwrap()])
+        Self::start_as(
+            directory,
+            &[
+                "serve",
+                "--nats-listen",
+                "127.0.0.1:0",
+                "-d",
+                data.to_str().unwrap(),
+            ],
+        )
     }
 
     /// Starts a broker on free ports with these arguments.
-    pub fn start_as(directory: &Path, args: &[&str]) -> Self {
+    pub(crate) fn start_as(directory: &Path, args: &[&str]) -> Self {
         let ready_file = directory.join("ready.json");
         let (output, error) = (file(directory, "stdout"), file(directory, "stderr"));
         let mut child = strandline(args)
@@ -83,21 +95,30 @@ impl Broker {
         });
         let ready: serde_json::Value = serde_json::from_slice(&ready).unwrap();
         let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
-        Self { child, grpc: text("grpc"), nats: text("nats"), ready_file }
+        Self {
+            child,
+            grpc: text("grpc"),
+            nats: text("nats"),
+            ready_file,
+        }
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), signal).unwrap();
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(
+            Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(),
+            signal,
+        )
+        .unwrap();
     }
 
     /// Waits for the end of the process.
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         wait_for(|| self.child.try_wait().unwrap())
     }
 
     /// Stops gracefully.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.signal(Signal::TERM);
         assert_eq!(self.wait().code(), Some(0));
     }
@@ -111,9 +132,12 @@ impl Drop for Broker {
 }
 
 /// What the broker in this directory wrote to `stdout` or `stderr`.
-pub fn read(directory: &Path, name: &str) -> String {
+pub(crate) fn read(directory: &Path, name: &str) -> String {
     let mut text = String::new();
-    std::fs::File::open(directory.join(name)).unwrap().read_to_string(&mut text).unwrap();
+    std::fs::File::open(directory.join(name))
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
     text
 }
 
@@ -122,7 +146,7 @@ fn file(directory: &Path, name: &str) -> std::fs::File {
 }
 
 /// Polls until there is a result.
-pub fn wait_for<T>(mut result: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(mut result: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(result) = result() {

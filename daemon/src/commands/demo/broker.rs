@@ -38,7 +38,16 @@ impl DemoBroker {
         let log_file = std::fs::File::create(&log).map_err(failed)?;
         let mut command = Command::new(executable()?);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--level", "warn", "--data-dir"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--nats-listen",
+                "127.0.0.1:0",
+                "--level",
+                "warn",
+                "--data-dir",
+            ])
             .arg(directory.join("data"))
             .arg("--ready-file")
             .arg(&ready_file)
@@ -53,7 +62,10 @@ impl DemoBroker {
         }
         let mut child = command.spawn().map_err(failed)?;
         let ready = wait_until_ready(&mut child, &ready_file, &log).await?;
-        let nats = ready.nats.clone().ok_or_else(|| Failure::new("the broker has no embedded nats server"))?;
+        let nats = ready
+            .nats
+            .clone()
+            .ok_or_else(|| Failure::new("the broker has no embedded nats server"))?;
         Ok(Self { child, ready, nats })
     }
 
@@ -79,20 +91,31 @@ impl DemoBroker {
 
     /// Ends the broker with SIGKILL: it gets no chance to finish anything.
     pub(super) async fn kill(mut self) -> Result<(), Failure> {
-        self.child.kill().await.map_err(|error| Failure::new(format!("cannot kill the broker: {error}")))
+        self.child
+            .kill()
+            .await
+            .map_err(|error| Failure::new(format!("cannot kill the broker: {error}")))
     }
 
     /// Asks the broker to stop and waits for it.
     pub(super) async fn stop(mut self) -> Result<(), Failure> {
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM).map_err(|error| Failure::new(format!("cannot stop the broker: {error}")))?;
+            kill_process(pid, Signal::TERM)
+                .map_err(|error| Failure::new(format!("cannot stop the broker: {error}")))?;
         }
         match timeout(PATIENCE, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(Failure::new(format!("the broker ended with {status}"))),
             Ok(Err(error)) => Err(Failure::new(format!("cannot wait for the broker: {error}"))),
-            Err(_) => Err(Failure::new(format!("the broker did not stop within {} s", PATIENCE.as_secs()))),
+            Err(_) => Err(Failure::new(format!(
+                "the broker did not stop within {} s",
+                PATIENCE.as_secs()
+            ))),
         }
     }
 }
@@ -100,9 +123,10 @@ impl DemoBroker {
 /// A killed broker leaves its ready file behind.
 fn remove_leftover(ready_file: &Path) -> Result<(), Failure> {
     match std::fs::remove_file(ready_file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::new(format!("cannot remove {}: {error}", ready_file.display())))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(format!(
+            "cannot remove {}: {error}",
+            ready_file.display()
+        ))),
         _ => Ok(()),
     }
 }
@@ -120,11 +144,17 @@ async fn wait_until_ready(child: &mut Child, ready_file: &Path, log: &Path) -> R
             return serde_json::from_slice(&bytes)
                 .map_err(|error| Failure::new(format!("the broker's ready file is damaged: {error}")));
         }
-        let ended = child.try_wait().map_err(|error| Failure::new(format!("cannot wait for the broker: {error}")))?;
+        let ended = child
+            .try_wait()
+            .map_err(|error| Failure::new(format!("cannot wait for the broker: {error}")))?;
         if let Some(status) = ended {
             return Err(Failure::new(format!("the broker ended with {status}\n{}", log())));
         }
         sleep(LOOK_INTERVAL).await;
     }
-    Err(Failure::new(format!("the broker did not start within {} s\n{}", PATIENCE.as_secs(), log())))
+    Err(Failure::new(format!(
+        "the broker did not start within {} s\n{}",
+        PATIENCE.as_secs(),
+        log()
+    )))
 }

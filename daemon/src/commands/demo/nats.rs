@@ -12,11 +12,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Publishes so many messages, the last one as a request for an ack, and returns the answer: as they come in order, it
 /// stands for all of them.
 pub(super) async fn publish(server: &str, messages: u32) -> Result<String, Failure> {
-    let failed = |error: &(dyn std::error::Error + 'static)| Failure::new(format!("nats at {server}: {}", describe(error)));
-    let client = async_nats::connect(server).await.map_err(|error| failed(&error))?;
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::new(format!("nats at {server}: {}", describe(error)))
+    };
+    let client = async_nats::connect(server)
+        .await
+        .map_err(|error| failed(&error))?;
     for number in 1..messages {
         let text = format!("message {number} of {messages}");
-        client.publish("demo.plain", text.into()).await.map_err(|error| failed(&error))?;
+        client
+            .publish("demo.plain", text.into())
+            .await
+            .map_err(|error| failed(&error))?;
     }
     let mut headers = HeaderMap::new();
     headers.insert("Strandline-Ack", "leader");

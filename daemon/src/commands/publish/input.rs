@@ -36,7 +36,9 @@ impl<R: BufRead> Messages<R> {
 /// A line without its end, which may be `\n` or `\r\n`. The last one needs none.
 fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let read = input.take(MAX_MESSAGE_BYTES as u64 + 2).read_until(b'\n', &mut line)?;
+    let read = input
+        .take(MAX_MESSAGE_BYTES as u64 + 2)
+        .read_until(b'\n', &mut line)?;
     if read == 0 {
         return Ok(None);
     }
@@ -46,17 +48,27 @@ fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
             line.pop();
         }
     }
-    if line.len() > MAX_MESSAGE_BYTES { Err(too_large("a line")) } else { Ok(Some(line)) }
+    if line.len() > MAX_MESSAGE_BYTES {
+        Err(too_large("a line"))
+    } else {
+        Ok(Some(line))
+    }
 }
 
 fn whole(input: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(MAX_MESSAGE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_MESSAGE_BYTES { Err(too_large("the input")) } else { Ok(bytes) }
+    if bytes.len() > MAX_MESSAGE_BYTES {
+        Err(too_large("the input"))
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn too_large(what: &str) -> io::Error {
-    io::Error::other(format!("{what} is larger than any message may be: {MAX_MESSAGE_BYTES} bytes"))
+    io::Error::other(format!(
+        "{what} is larger than any message may be: {MAX_MESSAGE_BYTES} bytes"
+    ))
 }
 
 #[cfg(test)]
@@ -69,7 +81,10 @@ mod tests {
 
     #[test]
     fn arguments_come_in_order() {
-        assert_eq!(all(Messages::arguments(vec!["a".to_owned(), "b".to_owned()])), [b"a", b"b"]);
+        assert_eq!(
+            all(Messages::arguments(vec!["a".to_owned(), "b".to_owned()])),
+            [b"a", b"b"]
+        );
     }
 
     #[test]
