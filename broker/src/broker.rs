@@ -136,6 +136,7 @@ impl Broker {
             appender: appender.handle().clone(),
             bus: Arc::clone(&bus),
             defaults: settings.stream_defaults,
+            concurrency_control: settings.concurrency_control,
             max_message_bytes: settings.max_message_bytes,
             broker: metadata.broker().clone(),
         };

@@ -50,8 +50,6 @@ pub struct Settings {
     pub batch_max_messages: u32,
     /// Most bytes of one appended batch; a single record may be larger.
     pub batch_max_bytes: usize,
-    /// How long the appender waits for a batch to fill; zero takes what has queued. Syncs are grouped either way.
-    pub batch_max_time: Duration,
     /// Largest message that is stored, in bytes of payload and envelope.
     pub max_message_bytes: usize,
     /// Retention of streams that do not override it.
@@ -130,7 +128,6 @@ impl Settings {
             nats: NatsMode::Embedded(Box::default()),
             batch_max_messages: Self::DEFAULT_BATCH_MAX_MESSAGES,
             batch_max_bytes: Self::DEFAULT_BATCH_MAX_BYTES,
-            batch_max_time: Duration::ZERO,
             max_message_bytes: Self::DEFAULT_MAX_MESSAGE_BYTES,
             retention: RetentionDefaults::default(),
             stream_defaults: LogSettings {

@@ -246,3 +246,43 @@ fn output_that_nobody_reads_ends_a_command_without_a_word() {
     assert!(run(&bench.args(&["stream", "list"])).status.success());
     bench.broker.stop();
 }
+
+/// Liftbridge accepts the setting and does nothing with it.
+#[test]
+fn a_broker_can_check_expected_offsets_on_every_stream() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let broker = Broker::start_as(
+        directory.path(),
+        &[
+            "serve",
+            "--nats-listen",
+            "127.0.0.1:0",
+            "-d",
+            data.to_str().unwrap(),
+            "--set",
+            "streams.concurrency.control=true",
+        ],
+    );
+    let servers = ["--servers", broker.grpc.as_str()];
+    succeed(&[["stream", "create", "s"].as_slice(), &servers].concat());
+    succeed(
+        &[
+            ["publish", "s", "a", "b", "--expected-offset", "0"].as_slice(),
+            &servers,
+        ]
+        .concat(),
+    );
+    let (code, error) = fail(
+        &[
+            ["publish", "s", "c", "--expected-offset", "1"].as_slice(),
+            &servers,
+        ]
+        .concat(),
+    );
+    assert!(
+        code == Some(1) && error.contains("incorrect expected offset"),
+        "{code:?} {error}"
+    );
+    broker.stop();
+}

@@ -23,6 +23,8 @@ pub(crate) struct Opener {
     pub(crate) appender: AppenderHandle,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) defaults: LogSettings,
+    /// Whether streams that do not say otherwise check expected offsets.
+    pub(crate) concurrency_control: bool,
     pub(crate) max_message_bytes: usize,
     /// Who this broker is.
     pub(crate) broker: BrokerId,
@@ -158,7 +160,7 @@ impl Opener {
             concurrency_control: definition
                 .settings
                 .optimistic_concurrency_control
-                .unwrap_or(false),
+                .unwrap_or(self.concurrency_control),
             max_message_bytes: self.max_message_bytes,
         }
     }

@@ -79,7 +79,6 @@ pub(crate) fn resolve(
         batch_max_messages: whole(&values, "batch.max.messages")
             .unwrap_or(Settings::DEFAULT_BATCH_MAX_MESSAGES),
         batch_max_bytes: whole(&values, "batch.max.bytes").unwrap_or(Settings::DEFAULT_BATCH_MAX_BYTES),
-        batch_max_time: values.duration("batch.max.time").unwrap_or_default(),
         max_message_bytes: whole(&values, "clustering.replication.max.bytes")
             .unwrap_or(Settings::DEFAULT_MAX_MESSAGE_BYTES),
         retention: retention(&values),

@@ -38,7 +38,8 @@ pub(super) const BATCHES: &[Key] = &[
         "0s",
         "how long a batch waits to fill; 0 takes what is queued",
     )
-    .first_named("batch.wait.time"),
+    .first_named("batch.wait.time")
+    .idle("a waiting time for batches, what queues during one sync is the next batch"),
     Key::new(
         "clustering.replication.max.bytes",
         Kind::Bytes {
