@@ -36,26 +36,31 @@ async def test_a_data_directory_in_use_is_named_and_left_alone(own_broker, broke
         assert (await api.publish(stub, unique, b"x")).offset == 0
 
 
-def test_a_data_directory_of_another_version_is_refused_and_left_alone(own_broker):
+def other_text_version(data):
+    text = data.decode()
+    assert text.rstrip().endswith(" 1"), text
+    return text.replace(" 1", " 901").encode()
+
+
+def other_binary_version(data):
+    assert data[8:10] == b"\x01\x00", data[:16]
+    return data[:8] + (901).to_bytes(2, "little") + data[10:]
+
+
+@pytest.mark.parametrize(
+    "pattern, change",
+    [("streams/format", other_text_version), ("metadata/identity", other_binary_version), ("metadata/*.log", other_binary_version)],
+)
+def test_a_data_directory_of_another_version_is_refused_and_left_alone(own_broker, pattern, change):
     own_broker.stop()
-    marks = [path for path in own_broker.data_dir.iterdir() if path.is_file() and "version" in path.read_text(errors="replace")]
-    assert marks, f"no file of {own_broker.data_dir} tells its version"
-    for mark in marks:
-        text = mark.read_text()
-        mark.write_text(_later_version(text))
-        before = _files(own_broker.data_dir)
-        fails_to_start(own_broker, own_broker.data_dir, "version")
-        assert _files(own_broker.data_dir) == before
-        mark.write_text(text)
+    [marked] = own_broker.data_dir.glob(pattern)
+    original = marked.read_bytes()
+    marked.write_bytes(change(original))
+    before = _files(marked.parent)
+    fails_to_start(own_broker, marked, "version", "901")
+    assert _files(marked.parent) == before
+    marked.write_bytes(original)
     own_broker.start()
-
-
-def _later_version(text):
-    import re
-
-    changed, count = re.subn(r"(version\D{0,6}?)(\d+)", lambda found: f"{found[1]}{int(found[2]) + 900}", text)
-    assert count, f"no version in {text!r}"
-    return changed
 
 
 def _files(directory):
@@ -111,11 +116,8 @@ async def test_a_lost_data_directory_is_not_taken_for_a_new_one(own_broker, uniq
         for number in range(3):
             await api.publish(stub, unique, b"%d" % number)
     own_broker.stop()
-    logs = [path for path in own_broker.data_dir.rglob("*") if path.is_dir() and any(path.glob("*.log"))]
-    partitions = [path for path in logs if "metadata" not in str(path.relative_to(own_broker.data_dir))]
-    assert partitions, f"no partition directories below {own_broker.data_dir}"
-    for path in partitions:
-        shutil.rmtree(path)
+    [log] = [path for path in (own_broker.data_dir / "streams").iterdir() if path.is_dir()]
+    shutil.rmtree(log)
     process = own_broker.spawn()
     try:
         process.wait_for_ports([own_broker.grpc, own_broker.nats])

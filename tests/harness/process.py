@@ -27,7 +27,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env={**_clean_environment(), **(env or {})},
                 start_new_session=True,
             )
 
@@ -76,6 +76,11 @@ class Process:
 
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.log().splitlines()[-lines:])
+
+
+def _clean_environment() -> Dict[str, str]:
+    """Without the settings of the suites, which a broker would take for misspelt ones of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("STRANDLINE_")}
 
 
 class Address:

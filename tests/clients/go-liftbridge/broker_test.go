@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,6 +75,9 @@ func (b *broker) start() error {
 	b.process = exec.Command(binary, "-c", config, "-d", filepath.Join(b.dir, "data"),
 		"--embedded-nats", "--raft-bootstrap-seed")
 	b.process.Stdout, b.process.Stderr = log, log
+	b.process.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "STRANDLINE_") // the suites' own, no settings of a broker
+	})
 	if err := b.process.Start(); err != nil {
 		return err
 	}
