@@ -13,5 +13,7 @@ mod segment;
 mod tail_cache;
 
 pub use disk::SystemDisk;
+#[cfg(any(test, feature = "test-util"))]
+pub use disk::sim;
 pub use segment::SegmentFactory;
 pub use tail_cache::TailCache;

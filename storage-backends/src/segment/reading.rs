@@ -234,7 +234,7 @@ impl WindowScan<'_> {
 
     fn check(&self, rest: &Bytes, here: u64) -> Result<(), ReadError> {
         match frame(rest, here) {
-            Ok((Frame::Batch(_) | Frame::Mark(_), _)) => Ok(()),
+            Ok((Frame::Batch(_) | Frame::Mark, _)) => Ok(()),
             Err(error) => Err(self.file.damage(here, &error)),
         }
     }

@@ -106,7 +106,7 @@ pub(super) fn scan(
     loop {
         match window.next_frame() {
             Ok(None) => return Ok(scan),
-            Ok(Some((position, Frame::Mark(_)))) => scan.content.file_bytes = position + MARK_BYTES as u64,
+            Ok(Some((position, Frame::Mark))) => scan.content.file_bytes = position + MARK_BYTES as u64,
             Ok(Some((position, Frame::Batch(batch)))) => {
                 let header = batch.header();
                 if !keep(header) {

@@ -1,1 +1,6 @@
 //! Tests of what only this backend has: files, marks and recovery.
+
+mod changes;
+mod crash_points;
+mod damage;
+mod support;

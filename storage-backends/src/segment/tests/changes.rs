@@ -1,0 +1,171 @@
+//! Changes that meet a sync under way, a full disk, or a disk that fails halfway.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use strandline_core::Offset;
+use strandline_core::disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode};
+use strandline_core::storage::{AppendError, Factory, Log, Store, SyncBy};
+
+use super::support::*;
+use crate::SegmentFactory;
+use crate::sim::SimDisk;
+
+/// A disk whose directory syncs fail once, after so many that work.
+#[derive(Debug)]
+struct FailingDirSync {
+    disk: SimDisk,
+    left: AtomicUsize,
+}
+
+const NEVER: usize = usize::MAX;
+
+impl Disk for FailingDirSync {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.open(path, mode)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_file(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.create_dir(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        self.disk.list(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        match self.left.load(Ordering::SeqCst) {
+            NEVER => self.disk.sync_dir(path),
+            0 => {
+                self.left.store(NEVER, Ordering::SeqCst);
+                Err(io::Error::other("injected"))
+            }
+            left => {
+                self.left.store(left - 1, Ordering::SeqCst);
+                self.disk.sync_dir(path)
+            }
+        }
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        self.disk.lock(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.disk.free_bytes(path)
+    }
+}
+
+fn append(store: &Arc<dyn Store>, log: &Arc<dyn Log>, count: u64) {
+    let commit = log.append(&[batch(log.end().get(), count, 1)]).unwrap();
+    store.sync(SyncBy::Caller);
+    commit.wait().unwrap();
+}
+
+#[test]
+fn a_sync_asked_for_before_a_truncation_says_nothing_of_what_comes_after_it() {
+    // The handle of a cut append moved the durable end back up to where the log had been: the next appends counted as
+    // durable before any sync.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &Default::default()).unwrap();
+    append(&store, &log, 2);
+    let kept = log.append(&[batch(2, 1, 1)]).unwrap();
+    let cut = log.append(&[batch(3, 4, 1)]).unwrap();
+    log.truncate(Offset::new(3)).unwrap();
+    store.sync(SyncBy::Caller);
+    assert_eq!((log.end(), log.durable_end()), (Offset::new(3), Offset::new(3)));
+    assert!(kept.wait().is_ok());
+    assert!(cut.wait().is_err());
+    log.append(&[batch(3, 2, 2)]).unwrap();
+    assert_eq!(log.durable_end(), Offset::new(3));
+    let reset = log.append(&[batch(5, 2, 2)]).unwrap();
+    log.reset(Offset::new(1)).unwrap();
+    store.sync(SyncBy::Caller);
+    assert_eq!((log.end(), log.durable_end()), (Offset::new(1), Offset::new(1)));
+    assert!(reset.wait().is_err());
+}
+
+/// Fails each directory sync of a change in turn; what is acknowledged afterwards must be there after a restart.
+fn check_every_failed_dir_sync(change: impl Fn(&dyn Log) -> bool) {
+    let mut failures = 0;
+    for left in 0..8 {
+        let (disk, _) = empty_disk();
+        let failing = Arc::new(FailingDirSync { disk: disk.clone(), left: AtomicUsize::new(NEVER) });
+        let store = SegmentFactory::new().open(Arc::clone(&failing) as Arc<dyn Disk>, &store_directory()).unwrap();
+        let log = store.create(LOG, &Default::default()).unwrap();
+        append(&store, &log, 3);
+        append(&store, &log, 2);
+        failing.left.store(left, Ordering::SeqCst);
+        failures += usize::from(!change(log.as_ref()));
+        failing.left.store(NEVER, Ordering::SeqCst);
+        let end = log.end().get();
+        let acked = log.append(&[batch(end, 1, 2)]).is_ok_and(|commit| {
+            store.sync(SyncBy::Caller);
+            commit.wait().is_ok()
+        });
+        drop((store, log));
+        let store = open_store(&disk).unwrap();
+        let log = store.open(LOG, &Default::default()).unwrap();
+        if acked {
+            assert_eq!(offsets(log.as_ref()).last(), Some(&end), "sync {left} failed");
+            assert_eq!(log.end().get(), end + 1, "sync {left} failed");
+        }
+    }
+    assert!(failures > 0);
+}
+
+#[test]
+fn nothing_is_acknowledged_behind_a_roll_that_may_have_happened() {
+    // The state on disk named the new segment while appends went on into the old one, where no start looks for them.
+    check_every_failed_dir_sync(|log| log.roll().is_ok());
+}
+
+#[test]
+fn nothing_is_acknowledged_behind_a_truncation_that_may_have_happened() {
+    check_every_failed_dir_sync(|log| log.truncate(Offset::new(3)).is_ok());
+}
+
+#[test]
+fn nothing_is_acknowledged_behind_a_reset_that_may_have_happened() {
+    check_every_failed_dir_sync(|log| log.reset(Offset::new(20)).is_ok());
+}
+
+#[test]
+fn an_append_of_several_batches_that_finds_no_room_to_roll_can_be_tried_again() {
+    // The batches before the roll stayed, so that the same append was out of order for ever.
+    for room in (0..2000).step_by(20) {
+        let (disk, _) = empty_disk();
+        let store = open_store(&disk).unwrap();
+        let log = store.create(LOG, &tiny()).unwrap();
+        append(&store, &log, 4);
+        let batches = [batch(4, 2, 1), batch(6, 2, 1), batch(8, 1, 1)];
+        disk.limit_room(Some(room));
+        match log.append(&batches) {
+            Ok(_) => continue,
+            Err(AppendError::Full { .. }) => {}
+            Err(error) => panic!("room {room}: {error}"),
+        }
+        assert_eq!(log.end(), Offset::new(4), "room {room}");
+        assert!(log.durable_end() <= log.end(), "room {room}");
+        disk.limit_room(None);
+        let commit = log.append(&batches).unwrap();
+        store.sync(SyncBy::Caller);
+        commit.wait().unwrap();
+        assert_eq!(offsets(log.as_ref()), (0..9).collect::<Vec<_>>(), "room {room}");
+    }
+}

@@ -1,0 +1,182 @@
+//! Files that are not as they were written, disks that are full or fail.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use strandline_core::Offset;
+use strandline_core::storage::{AppendError, Log, ReadError, ReadLimit, StorageError, Store, SyncBy};
+
+use super::support::*;
+use crate::sim::{Failing, SimDisk};
+
+const FIRST: &str = "00000000000000000000-00000000.seg";
+const FIRST_INDEX: &str = "00000000000000000000-00000000.idx";
+const ALL: ReadLimit = ReadLimit {
+    end: Offset::MAX,
+    max_bytes: 1 << 20,
+};
+
+fn append(store: &Arc<dyn Store>, log: &Arc<dyn Log>, count: u64) {
+    let commit = log.append(&[batch(log.end().get(), count, 1)]).unwrap();
+    store.sync(SyncBy::Caller);
+    commit.wait().unwrap();
+}
+
+/// A log of three synced appends, stopped without a close.
+fn crashed() -> SimDisk {
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &Default::default()).unwrap();
+    for count in [2, 3, 1] {
+        append(&store, &log, count);
+    }
+    disk
+}
+
+fn open(disk: &SimDisk) -> Result<(Arc<dyn Store>, Arc<dyn Log>), StorageError> {
+    let store = open_store(disk)?;
+    let log = store.open(LOG, &Default::default())?;
+    Ok((store, log))
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_written_over() {
+    // Liftbridge leaves the torn bytes and appends behind them.
+    let disk = crashed();
+    let length = disk.length(&log_file(FIRST));
+    disk.flip(&log_file(FIRST), length - 1, 0xff);
+    let (store, log) = open(&disk).unwrap();
+    assert_eq!(offsets(log.as_ref()), [0, 1, 2, 3, 4]);
+    append(&store, &log, 2);
+    drop((store, log));
+    let (_store, log) = open(&disk).unwrap();
+    assert_eq!(offsets(log.as_ref()), [0, 1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn damage_before_the_last_append_is_refused_with_its_place_and_left_as_it_is() {
+    let length = crashed().length(&log_file(FIRST));
+    let last = batch(5, 1, 1).bytes().len();
+    for position in 0..length - last - super::super::frames::MARK_BYTES {
+        let disk = crashed();
+        disk.flip(&log_file(FIRST), position, 0x10);
+        let before = disk.now();
+        match open(&disk) {
+            Err(StorageError::Damaged(damage)) => {
+                assert_eq!(damage.file, log_file(FIRST));
+                assert!(
+                    damage.position <= position as u64,
+                    "{damage} for a flip at {position}"
+                );
+            }
+            Ok((_store, log)) => {
+                // A mark is no data: without it the next one still tells.
+                assert_eq!(offsets(log.as_ref()), [0, 1, 2, 3, 4, 5], "flip at {position}");
+            }
+            Err(error) => panic!("flip at {position}: {error}"),
+        }
+        assert!(disk.now() == before, "flip at {position}: the files have changed");
+    }
+}
+
+#[test]
+fn damage_that_happens_later_is_found_by_the_reader() {
+    // Liftbridge's process ends on a wrong checksum.
+    let disk = crashed();
+    let (_store, log) = open(&disk).unwrap();
+    disk.flip(&log_file(FIRST), 80, 1);
+    match log.read(Offset::ZERO, ALL) {
+        Err(ReadError::Damaged(damage)) => assert_eq!((damage.file, damage.position), (log_file(FIRST), 0)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_missing_or_damaged_index_is_built_anew() {
+    // Liftbridge does not start with a damaged index.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &tiny()).unwrap();
+    for _ in 0..5 {
+        append(&store, &log, 4);
+    }
+    log.close().unwrap();
+    drop((store, log));
+    disk.flip(&log_file(FIRST_INDEX), 3, 1);
+    let store = open_store(&disk).unwrap();
+    let log = store.open(LOG, &tiny()).unwrap();
+    assert_eq!(offsets(log.as_ref()), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_damaged_state_is_built_anew_from_the_segments() {
+    // JetStream took a stream with a damaged state file for an orphan and deleted it.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &tiny()).unwrap();
+    for _ in 0..5 {
+        append(&store, &log, 4);
+    }
+    log.close().unwrap();
+    drop((store, log));
+    disk.flip(&log_file("state"), 20, 1);
+    let store = open_store(&disk).unwrap();
+    let log = store.open(LOG, &tiny()).unwrap();
+    assert_eq!(offsets(log.as_ref()), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_disk_refuses_appends_keeps_readers_and_is_over_when_there_is_room() {
+    let disk = crashed();
+    let (store, log) = open(&disk).unwrap();
+    disk.limit_room(Some(50));
+    for _ in 0..3 {
+        match log.append(&[batch(6, 3, 1)]) {
+            Err(AppendError::Full { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(offsets(log.as_ref()), [0, 1, 2, 3, 4, 5]);
+    disk.limit_room(None);
+    append(&store, &log, 3);
+    drop((store, log));
+    let (_store, log) = open(&disk).unwrap();
+    assert_eq!(offsets(log.as_ref()), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn a_failed_sync_ends_all_writes_until_the_log_is_opened_again() {
+    let disk = crashed();
+    let (store, log) = open(&disk).unwrap();
+    let commit = log.append(&[batch(6, 1, 1)]).unwrap();
+    disk.fail(Failing::FileSyncs);
+    store.sync(SyncBy::Caller);
+    assert!(commit.wait().is_err());
+    disk.fail(Failing::None);
+    store.sync(SyncBy::Caller);
+    assert!(matches!(
+        log.append(&[batch(7, 1, 1)]),
+        Err(AppendError::Poisoned { .. })
+    ));
+    assert_eq!(log.durable_end(), Offset::new(6));
+    assert!(log.read(Offset::ZERO, ALL).is_ok());
+    drop((store, log));
+    let (store, log) = open(&disk).unwrap();
+    append(&store, &log, 1);
+}
+
+#[test]
+fn a_directory_of_another_version_or_in_use_is_refused_by_name() {
+    let disk = crashed();
+    let store = open_store(&disk).unwrap();
+    assert!(matches!(open_store(&disk), Err(StorageError::InUse { .. })));
+    drop(store);
+    let format: PathBuf = store_directory().join("format");
+    disk.flip(&format, disk.length(&format) - 2, 3);
+    match open_store(&disk) {
+        Err(StorageError::Version { file, found, known }) => {
+            assert_eq!((file, found.as_str(), known), (format, "2", 1));
+        }
+        other => panic!("{other:?}"),
+    }
+}
