@@ -70,8 +70,9 @@ impl Batch {
     /// Offset of the first record at or after a point in time.
     pub fn first_at_or_after(&self, time: Timestamp) -> Option<Offset> {
         let mut records = self.records();
-        let record = records
-            .find(|record| self.header.first_time.nanos() + i64::from(record.time_delta()) >= time.nanos());
+        let first = self.header.first_time.nanos();
+        let record =
+            records.find(|record| first.saturating_add(i64::from(record.time_delta())) >= time.nanos());
         record.map(|record| self.header.base.plus(u64::from(record.offset_delta())))
     }
 }
