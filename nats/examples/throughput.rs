@@ -3,9 +3,11 @@
 //! ```text
 //! cargo run --release -p strandline-nats --example throughput -- 127.0.0.1:4222 [SIZE] [SECONDS]
 //! cargo run --release -p strandline-nats --example throughput -- serve 127.0.0.1:4333
+//! cargo run --release -p strandline-nats --example throughput -- idle 127.0.0.1:4333 10000
 //! ```
 //!
-//! The first form loads any server, so that two of them can be compared in one run; the second serves until it is killed.
+//! The first form loads any server, so that two of them can be compared in one run; the second serves until it is killed; the
+//! third holds connections that do nothing.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -33,9 +35,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn serve(address: &str) -> Result<(), Box<dyn Error>> {
     let (host, port) = address.rsplit_once(':').ok_or("no port")?;
-    let mut options = strandline_nats::Options::default();
-    options.host = host.to_owned();
-    options.port = port.parse()?;
+    let options = strandline_nats::Options {
+        host: host.to_owned(),
+        port: port.parse()?,
+        ..Default::default()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let server = strandline_nats::Server::start(options).await?;
@@ -87,7 +91,7 @@ fn run(address: &str, size: usize, subscribers: usize, span: Duration) -> Result
         let (stop, received) = (Arc::clone(&stop), Arc::clone(&received));
         let message_size = format!("MSG {subject} 1 {size}\r\n").len() + size + 2;
         readers.push(thread::spawn(move || {
-            count(client, message_size, &received, &stop)
+            count(client, message_size, &received, &stop);
         }));
     }
     let mut publisher = connect(address)?;

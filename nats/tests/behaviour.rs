@@ -1,5 +1,12 @@
 //! What takes more than a scenario to show: spread, order, slow readers, lame duck, local subscribers, TLS by hand.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test"
+)]
+
 mod support;
 
 use std::any::Any;

@@ -1,5 +1,12 @@
 //! A real client library, unmodified, against the server.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test"
+)]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,13 +14,18 @@ use async_nats::{Client, ConnectOptions, HeaderMap, RequestErrorKind};
 use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use strandline_nats::{
-    Authorization, HandshakeFirst, NkeyUser, Options, PermissionRules, Secret, Server, SubjectRules, TlsOptions, User,
+    Authorization, HandshakeFirst, NkeyUser, Options, PermissionRules, Secret, Server, SubjectRules,
+    TlsOptions, User,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn local() -> Options {
-    Options { host: "127.0.0.1".to_owned(), port: 0, ..Options::default() }
+    Options {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        ..Options::default()
+    }
 }
 
 async fn start(options: Options) -> (Server, String) {
@@ -37,7 +49,10 @@ async fn settle(client: &Client) {
 async fn next(subscriber: &mut async_nats::Subscriber) -> async_nats::Message {
     use futures_core::Stream;
     let message = std::future::poll_fn(|context| std::pin::Pin::new(&mut *subscriber).poll_next(context));
-    tokio::time::timeout(PATIENCE, message).await.expect("in time").expect("a message")
+    tokio::time::timeout(PATIENCE, message)
+        .await
+        .expect("in time")
+        .expect("a message")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,15 +60,31 @@ async fn publish_subscribe_with_headers_and_queue() {
     let (server, url) = start(local()).await;
     let (one, two) = (connect(&url).await, connect(&url).await);
     let mut plain = one.subscribe("a.*").await.expect("subscribes");
-    let mut queued = one.queue_subscribe("a.>", "q".to_owned()).await.expect("subscribes");
+    let mut queued = one
+        .queue_subscribe("a.>", "q".to_owned())
+        .await
+        .expect("subscribes");
     settle(&one).await;
     let mut headers = HeaderMap::new();
     headers.insert("Kind", "test");
-    two.publish_with_headers("a.b", headers, "hello".into()).await.expect("publishes");
+    two.publish_with_headers("a.b", headers, "hello".into())
+        .await
+        .expect("publishes");
     for subscriber in [&mut plain, &mut queued] {
         let message = next(subscriber).await;
-        assert_eq!((message.subject.as_str(), &message.payload[..]), ("a.b", &b"hello"[..]));
-        assert_eq!(message.headers.expect("headers").get("Kind").expect("kind").as_str(), "test");
+        assert_eq!(
+            (message.subject.as_str(), &message.payload[..]),
+            ("a.b", &b"hello"[..])
+        );
+        assert_eq!(
+            message
+                .headers
+                .expect("headers")
+                .get("Kind")
+                .expect("kind")
+                .as_str(),
+            "test"
+        );
     }
     assert!(one.server_info().headers && one.server_info().version.starts_with("2.10."));
     server.shutdown().await;
@@ -68,14 +99,23 @@ async fn requests_are_answered_or_refused_at_once() {
     tokio::spawn(async move {
         loop {
             let request = next(&mut requests).await;
-            service.publish(request.reply.expect("a reply subject"), request.payload).await.expect("publishes");
+            service
+                .publish(request.reply.expect("a reply subject"), request.payload)
+                .await
+                .expect("publishes");
         }
     });
     for number in 0..100 {
-        let answer = requester.request("svc", number.to_string().into()).await.expect("an answer");
+        let answer = requester
+            .request("svc", number.to_string().into())
+            .await
+            .expect("an answer");
         assert_eq!(answer.payload, number.to_string());
     }
-    let error = requester.request("nobody", "x".into()).await.expect_err("nobody there");
+    let error = requester
+        .request("nobody", "x".into())
+        .await
+        .expect_err("nobody there");
     assert_eq!(error.kind(), RequestErrorKind::NoResponders);
     server.shutdown().await;
 }
@@ -87,7 +127,10 @@ async fn draining_delivers_what_was_published_before() {
     let mut messages = receiver.subscribe("a").await.expect("subscribes");
     settle(&receiver).await;
     for number in 0..1000_u32 {
-        sender.publish("a", number.to_string().into()).await.expect("publishes");
+        sender
+            .publish("a", number.to_string().into())
+            .await
+            .expect("publishes");
     }
     settle(&sender).await;
     receiver.drain().await.expect("drains");
@@ -105,16 +148,40 @@ async fn keys_passwords_and_tokens_open_the_door_and_nothing_else_does() {
         password: Secret::new(password),
         permissions: None,
     };
-    let users = vec![user("plain", "secret"), user("hashed", &bcrypt::hash("secret", 4).expect("hash"))];
-    let nkeys = vec![NkeyUser { nkey: pair.public_key(), permissions: None }];
-    let authorization = Authorization { users, nkeys, ..Authorization::default() };
-    let (server, url) = start(Options { authorization, ..local() }).await;
-    let with = |name: &str, password: &str| ConnectOptions::with_user_and_password(name.into(), password.into());
-    for good in [with("plain", "secret"), with("hashed", "secret"), ConnectOptions::with_nkey(pair.seed().expect("seed"))] {
+    let users = vec![
+        user("plain", "secret"),
+        user("hashed", &bcrypt::hash("secret", 4).expect("hash")),
+    ];
+    let nkeys = vec![NkeyUser {
+        nkey: pair.public_key(),
+        permissions: None,
+    }];
+    let authorization = Authorization {
+        users,
+        nkeys,
+        ..Authorization::default()
+    };
+    let (server, url) = start(Options {
+        authorization,
+        ..local()
+    })
+    .await;
+    let with =
+        |name: &str, password: &str| ConnectOptions::with_user_and_password(name.into(), password.into());
+    for good in [
+        with("plain", "secret"),
+        with("hashed", "secret"),
+        ConnectOptions::with_nkey(pair.seed().expect("seed")),
+    ] {
         settle(&good.connect(&url).await.expect("connects")).await;
     }
     let stranger = nkeys::KeyPair::new_user().seed().expect("seed");
-    for bad in [with("plain", "wrong"), with("hashed", "wrong"), ConnectOptions::new(), ConnectOptions::with_nkey(stranger)] {
+    for bad in [
+        with("plain", "wrong"),
+        with("hashed", "wrong"),
+        ConnectOptions::new(),
+        ConnectOptions::with_nkey(stranger),
+    ] {
         assert!(bad.connect(&url).await.is_err());
     }
     assert_eq!(server.stats().refused_credentials, 4);
@@ -123,22 +190,46 @@ async fn keys_passwords_and_tokens_open_the_door_and_nothing_else_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_subject_is_reported_and_the_connection_lives() {
-    let publish = SubjectRules { allow: None, deny: vec!["secret".to_owned()] };
-    let permissions = PermissionRules { publish, ..PermissionRules::default() };
-    let users = vec![User { name: "u".to_owned(), password: Secret::new("p"), permissions: Some(permissions) }];
-    let authorization = Authorization { users, ..Authorization::default() };
-    let (server, url) = start(Options { authorization, ..local() }).await;
+    let publish = SubjectRules {
+        allow: None,
+        deny: vec!["secret".to_owned()],
+    };
+    let permissions = PermissionRules {
+        publish,
+        ..PermissionRules::default()
+    };
+    let users = vec![User {
+        name: "u".to_owned(),
+        password: Secret::new("p"),
+        permissions: Some(permissions),
+    }];
+    let authorization = Authorization {
+        users,
+        ..Authorization::default()
+    };
+    let (server, url) = start(Options {
+        authorization,
+        ..local()
+    })
+    .await;
     let (reports, mut reported) = tokio::sync::mpsc::channel(10);
-    let options = ConnectOptions::with_user_and_password("u".into(), "p".into()).event_callback(move |event| {
-        let reports = reports.clone();
-        async move { drop(reports.send(event.to_string()).await) }
-    });
+    let options =
+        ConnectOptions::with_user_and_password("u".into(), "p".into()).event_callback(move |event| {
+            let reports = reports.clone();
+            async move { drop(reports.send(event.to_string()).await) }
+        });
     let client = options.connect(&url).await.expect("connects");
     client.publish("secret", "x".into()).await.expect("queued");
     settle(&client).await;
     loop {
-        let event = tokio::time::timeout(PATIENCE, reported.recv()).await.expect("in time").expect("an event");
-        if event.to_lowercase().contains("permissions violation for publish to \"secret\"") {
+        let event = tokio::time::timeout(PATIENCE, reported.recv())
+            .await
+            .expect("in time")
+            .expect("an event");
+        if event
+            .to_lowercase()
+            .contains("permissions violation for publish to \"secret\"")
+        {
             break;
         }
     }
@@ -155,14 +246,16 @@ impl Certificates {
         let directory = tempfile::tempdir().expect("directory");
         let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("key")).expect("signed");
+        let issuer =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("key")).expect("signed");
         std::fs::write(directory.path().join("ca.pem"), issuer.pem()).expect("written");
         for (file, name) in [("server", "localhost"), ("client", "client.example")] {
             let key = KeyPair::generate().expect("key");
             let parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
             let certificate = parameters.signed_by(&key, &issuer).expect("signed");
             std::fs::write(directory.path().join(format!("{file}.pem")), certificate.pem()).expect("written");
-            std::fs::write(directory.path().join(format!("{file}.key")), key.serialize_pem()).expect("written");
+            std::fs::write(directory.path().join(format!("{file}.key")), key.serialize_pem())
+                .expect("written");
         }
         Self { directory }
     }
@@ -181,7 +274,11 @@ impl Certificates {
 }
 
 async fn with_tls(tls: TlsOptions) -> (Server, String) {
-    start(Options { tls: Some(tls), ..local() }).await
+    start(Options {
+        tls: Some(tls),
+        ..local()
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,16 +294,34 @@ async fn tls_after_the_greeting() {
     for _ in 0..20 {
         assert!(next(&mut large).await.payload == payload);
     }
-    assert!(ConnectOptions::new().connect(&url).await.is_err(), "the authority is unknown to this one");
+    assert!(
+        ConnectOptions::new().connect(&url).await.is_err(),
+        "the authority is unknown to this one"
+    );
     server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_before_the_greeting_with_and_without_fallback() {
     let certificates = Certificates::new();
-    for mode in [HandshakeFirst::Always, HandshakeFirst::Fallback(Duration::from_millis(50))] {
-        let (server, url) = with_tls(TlsOptions { handshake_first: mode, ..certificates.server() }).await;
-        settle(&certificates.client().tls_first().connect(&url).await.expect("handshake first")).await;
+    for mode in [
+        HandshakeFirst::Always,
+        HandshakeFirst::Fallback(Duration::from_millis(50)),
+    ] {
+        let (server, url) = with_tls(TlsOptions {
+            handshake_first: mode,
+            ..certificates.server()
+        })
+        .await;
+        settle(
+            &certificates
+                .client()
+                .tls_first()
+                .connect(&url)
+                .await
+                .expect("handshake first"),
+        )
+        .await;
         if mode != HandshakeFirst::Always {
             settle(&certificates.client().connect(&url).await.expect("greeting first")).await;
         }
@@ -217,26 +332,64 @@ async fn tls_before_the_greeting_with_and_without_fallback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_as_a_choice() {
     let certificates = Certificates::new();
-    let (server, url) = with_tls(TlsOptions { allow_non_tls: true, ..certificates.server() }).await;
+    let (server, url) = with_tls(TlsOptions {
+        allow_non_tls: true,
+        ..certificates.server()
+    })
+    .await;
     settle(&connect(&url).await).await;
-    settle(&certificates.client().require_tls(true).connect(&url).await.expect("connects")).await;
+    settle(
+        &certificates
+            .client()
+            .require_tls(true)
+            .connect(&url)
+            .await
+            .expect("connects"),
+    )
+    .await;
     server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_certificates_are_asked_for_and_say_who_comes() {
     let certificates = Certificates::new();
-    let tls = TlsOptions { ca_file: Some(certificates.file("ca.pem")), verify: true, ..certificates.server() };
-    let shown = || certificates.client().add_client_certificate(certificates.file("client.pem"), certificates.file("client.key"));
+    let tls = TlsOptions {
+        ca_file: Some(certificates.file("ca.pem")),
+        verify: true,
+        ..certificates.server()
+    };
+    let shown = || {
+        certificates
+            .client()
+            .add_client_certificate(certificates.file("client.pem"), certificates.file("client.key"))
+    };
     let (server, url) = with_tls(tls.clone()).await;
     settle(&shown().connect(&url).await.expect("connects")).await;
-    assert!(certificates.client().connect(&url).await.is_err(), "without a certificate");
+    assert!(
+        certificates.client().connect(&url).await.is_err(),
+        "without a certificate"
+    );
     server.shutdown().await;
     for (name, known) in [("client.example", true), ("other.example", false)] {
-        let users = vec![User { name: name.to_owned(), password: Secret::new("unused"), permissions: None }];
-        let authorization = Authorization { users, ..Authorization::default() };
-        let tls = Some(TlsOptions { verify_and_map: true, ..tls.clone() });
-        let (server, url) = start(Options { authorization, tls, ..local() }).await;
+        let users = vec![User {
+            name: name.to_owned(),
+            password: Secret::new("unused"),
+            permissions: None,
+        }];
+        let authorization = Authorization {
+            users,
+            ..Authorization::default()
+        };
+        let tls = Some(TlsOptions {
+            verify_and_map: true,
+            ..tls.clone()
+        });
+        let (server, url) = start(Options {
+            authorization,
+            tls,
+            ..local()
+        })
+        .await;
         assert_eq!(shown().connect(&url).await.is_ok(), known, "{name}");
         server.shutdown().await;
     }

@@ -1,6 +1,13 @@
 //! What nats-server's own tests assert, as one table of scenarios. It runs against our server always, and against a real
 //! nats-server when `STRANDLINE_TEST_NATS_SERVER` names its executable. Both read the same configuration text.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test"
+)]
+
 mod support;
 
 use std::net::{SocketAddr, TcpListener};

@@ -12,6 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use super::session::Session;
+use super::source::Source;
 use super::wire::{Unblocking, Wire};
 use super::{Connection, pool};
 use crate::protocol::write_error;
@@ -53,12 +54,12 @@ pub(crate) async fn welcome(shared: Arc<Shared>, stream: TcpStream, peer: Socket
             let wire = Arc::new(Wire::new(newcomer.writer, tls));
             let connection = Arc::new(Connection::new(id, Arc::clone(&shared), Arc::clone(&wire)));
             shared.remember(&connection);
-            Session::new(connection, newcomer.reader, wire, credentials)
+            Session::new(connection, Source::new(newcomer.reader, wire), credentials)
                 .run()
                 .await;
         }
         Err(error) => {
-            tracing::debug!(connection = id, %peer, %error, "client did not get as far as a session")
+            tracing::debug!(connection = id, %peer, %error, "client did not get as far as a session");
         }
     }
 }

@@ -10,6 +10,7 @@ mod pings;
 pub(crate) mod pool;
 mod responses;
 mod session;
+mod source;
 mod wire;
 
 use std::fmt;
@@ -165,15 +166,16 @@ impl Connection {
         loop {
             match self.write_now(&mut writing) {
                 Ok(Progress::Complete) => return,
-                Ok(Progress::Blocked)
-                    if self.close_reason.get().is_some_and(|reason| !reason.is_polite()) =>
-                {
-                    return;
-                }
                 Ok(Progress::Blocked) => {}
                 Err(_) => return self.close(CloseReason::Gone),
             }
-            match tokio::time::timeout(deadline, writing.wire.writable()).await {
+            let writable = async {
+                tokio::select! {
+                    writable = writing.wire.writable() => writable,
+                    () = self.outbound.closed() => Err(std::io::ErrorKind::NotConnected.into()),
+                }
+            };
+            match tokio::time::timeout(deadline, writable).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return self.close(CloseReason::Gone),
                 Err(_) => return self.close(CloseReason::SlowConsumerDeadline),

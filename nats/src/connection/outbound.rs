@@ -20,6 +20,7 @@ const WORTH_MOVING: usize = pool::BUFFER_SIZE / 2;
 pub(crate) struct Outbound {
     state: Mutex<State>,
     max_pending: usize,
+    /// There is room again, or the socket was given up.
     relieved: Notify,
 }
 
@@ -135,6 +136,17 @@ impl Outbound {
         state.queued = VecDeque::new();
         state.pending = 0;
         self.relieved.notify_waiters();
+    }
+
+    /// Waits until the socket is given up. Cancel safe.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let changed = self.relieved.notified();
+            if self.state.lock().wire.is_none() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Whether everything queued is with the kernel.

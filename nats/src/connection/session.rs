@@ -1,24 +1,17 @@
 //! The task of one connection: reads, lets the desk work, waits.
 
-use std::future::{Future, poll_fn};
-use std::io::{self, BufRead};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{sleep_until, timeout};
 
 use super::Connection;
 use super::close::CloseReason;
 use super::connect::ConnectOptions;
-use super::intake::Intake;
 use super::operations::{Desk, Step};
 use super::pings::Pings;
-use super::pool;
-use super::wire::Wire;
+use super::source::{Fill, Source};
 use crate::auth::Identity;
 use crate::protocol::Parsed;
 use crate::server::Credentials;
@@ -34,33 +27,14 @@ const ALLOWANCE_WAIT: Duration = Duration::from_secs(10);
 /// Reads one client until it ends.
 pub(super) struct Session {
     connection: Arc<Connection>,
-    reader: OwnedReadHalf,
-    wire: Option<Arc<Wire>>,
-    encrypted: bool,
+    source: Source,
     credentials: Credentials,
-    intake: Intake,
     desk: Desk,
     connect_deadline: Option<Instant>,
 }
 
-/// What reading brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fill {
-    /// Bytes, and there may be more.
-    Plenty,
-    /// Bytes, and nothing more for now.
-    All,
-    Nothing,
-    End,
-}
-
 impl Session {
-    pub(super) fn new(
-        connection: Arc<Connection>,
-        reader: OwnedReadHalf,
-        wire: Arc<Wire>,
-        credentials: Credentials,
-    ) -> Self {
+    pub(super) fn new(connection: Arc<Connection>, source: Source, credentials: Credentials) -> Self {
         let now = Instant::now();
         let limits = &connection.shared.limits;
         let mut random = [0];
@@ -69,15 +43,10 @@ impl Session {
         let pings = Pings::new(limits.ping_interval, limits.max_pings_out, now, jitter);
         let desk = Desk::new(Arc::clone(&connection), pings);
         let connect_deadline = desk.is_waiting_for_connect().then(|| now + limits.auth_timeout);
-        let encrypted = wire.tls().is_some();
-        let intake = Intake::default();
         Self {
             connection,
-            reader,
-            wire: Some(wire),
-            encrypted,
+            source,
             credentials,
-            intake,
             desk,
             connect_deadline,
         }
@@ -100,12 +69,9 @@ impl Session {
     async fn serve(&mut self) -> CloseReason {
         let mut timer = pin!(sleep_until(self.next_deadline().into()));
         // The client's first bytes may have come with its handshake.
-        let mut fill = if self.encrypted {
-            self.decrypt(&[]).unwrap_or(Fill::End)
-        } else {
-            Fill::Nothing
-        };
+        let mut fill = self.source.fill_from_handshake();
         loop {
+            self.let_cipher_speak();
             if let Err(reason) = self.work().await {
                 return reason;
             }
@@ -116,7 +82,7 @@ impl Session {
                 Fill::End => return CloseReason::Gone,
                 Fill::Plenty => tokio::task::consume_budget().await,
                 Fill::All | Fill::Nothing => {
-                    self.intake.rest();
+                    self.source.intake.rest();
                     timer.as_mut().reset(self.next_deadline().into());
                     tokio::select! {
                         biased;
@@ -128,13 +94,13 @@ impl Session {
                             fill = Fill::Nothing;
                             continue;
                         }
-                        ready = self.reader.readable() => if ready.is_err() {
+                        ready = self.source.readable() => if ready.is_err() {
                             return CloseReason::Gone;
                         }
                     }
                 }
             }
-            fill = match self.fill().await {
+            fill = match self.source.fill().await {
                 Ok(fill) => fill,
                 Err(_) => return CloseReason::Gone,
             };
@@ -178,10 +144,10 @@ impl Session {
                 Step::Authenticate(options) => self.authenticate(*options).await?,
             }
         }
-        if let Some(units) = self.intake.unpaid() {
+        if let Some(units) = self.source.intake.unpaid() {
             let allowance = Arc::clone(&self.connection.shared.unfinished);
             match timeout(ALLOWANCE_WAIT, allowance.acquire_many_owned(units)).await {
-                Ok(Ok(permit)) => self.intake.pay(permit),
+                Ok(Ok(permit)) => self.source.intake.pay(permit),
                 _ => return Err(CloseReason::UnfinishedPayloads),
             }
         }
@@ -189,16 +155,16 @@ impl Session {
     }
 
     fn handle_unread(&mut self) -> Step {
-        while self.intake.is_ripe() {
-            match self.desk.parser.parse(self.intake.unread()) {
+        while self.source.intake.is_ripe() {
+            match self.desk.parser.parse(self.source.intake.unread()) {
                 Ok(Parsed::Complete { operation, length }) => {
                     let step = self.desk.handle(operation);
-                    self.intake.consume(length);
+                    self.source.intake.consume(length);
                     if !matches!(step, Step::Continue) {
                         return step;
                     }
                 }
-                Ok(Parsed::Incomplete { needed }) => self.intake.require(needed),
+                Ok(Parsed::Incomplete { needed }) => self.source.intake.require(needed),
                 Err(error) if self.desk.is_waiting_for_connect() => {
                     tracing::debug!(connection = self.connection.id, %error, "client sent no CONNECT");
                     return Step::Close(CloseReason::Protocol(error.reply()));
@@ -217,70 +183,15 @@ impl Session {
             return Err(CloseReason::AuthorizationViolation);
         };
         self.connect_deadline = None;
-        tracing::debug!(connection = self.connection.id, user = identity.name, "client authenticated");
+        tracing::debug!(
+            connection = self.connection.id,
+            user = identity.name,
+            "client authenticated"
+        );
         match self.desk.admit(options, Some(&identity)) {
             Step::Close(reason) => Err(reason),
             Step::Continue | Step::Authenticate(_) => Ok(()),
         }
-    }
-
-    /// Reads what is there, without waiting.
-    async fn fill(&mut self) -> io::Result<Fill> {
-        if !self.encrypted {
-            let room = self.intake.room();
-            let free = room.capacity() - room.len();
-            return Ok(judge(read_now(&mut self.reader, room).await?, free));
-        }
-        let mut raw = pool::take();
-        let free = raw.capacity();
-        let fill = judge(read_now(&mut self.reader, &mut raw).await?, free);
-        let decrypted = self.decrypt(&raw);
-        pool::give(raw);
-        match decrypted? {
-            Fill::End => Ok(Fill::End),
-            _ => Ok(fill),
-        }
-    }
-
-    /// Takes bytes from the socket through the cipher into the intake.
-    fn decrypt(&mut self, mut raw: &[u8]) -> io::Result<Fill> {
-        let Some(wire) = &self.wire else {
-            return Ok(Fill::End);
-        };
-        let Some(mut tls) = wire.tls() else {
-            return Ok(Fill::End);
-        };
-        let mut fill = Fill::All;
-        loop {
-            if !raw.is_empty() {
-                tls.read_tls(&mut raw)?;
-            }
-            tls.process_new_packets().map_err(io::Error::other)?;
-            let mut reader = tls.reader();
-            loop {
-                let clear = match reader.fill_buf() {
-                    Ok([]) => {
-                        fill = Fill::End;
-                        break;
-                    }
-                    Ok(clear) => clear,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error),
-                };
-                let length = clear.len();
-                self.intake.room().extend_from_slice(clear);
-                reader.consume(length);
-            }
-            if raw.is_empty() || fill == Fill::End {
-                break;
-            }
-        }
-        let has_answer = tls.wants_write();
-        drop(tls);
-        if has_answer {
-            self.connection.nudge();
-        }
-        Ok(fill)
     }
 
     /// Says goodbye, forgets the client everywhere, and closes the socket.
@@ -299,13 +210,16 @@ impl Session {
         connection.shared.forget(&connection, reason);
     }
 
-    async fn say_goodbye(&mut self, reason: CloseReason) {
-        if let Some(mut tls) = self.wire.as_ref().and_then(|wire| wire.tls()) {
-            tls.send_close_notify();
-        }
-        if self.encrypted {
+    /// Answers of the cipher's own go out like everything else.
+    fn let_cipher_speak(&mut self) {
+        if std::mem::take(&mut self.source.wants_write) {
             self.connection.nudge();
         }
+    }
+
+    async fn say_goodbye(&mut self, reason: CloseReason) {
+        self.source.close_cipher();
+        self.let_cipher_speak();
         let written = async {
             while !self.connection.outbound.is_idle() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -314,40 +228,9 @@ impl Session {
         let _ = timeout(FAREWELL, written).await; // A client that does not read misses it.
         // The writing side is shut down when its last user lets go of it.
         self.connection.outbound.close();
-        self.wire = None;
+        self.source.release();
         if reason.last_words().is_some() {
-            let _ = timeout(LINGER, self.discard()).await;
+            let _ = timeout(LINGER, self.source.discard()).await;
         }
-    }
-
-    async fn discard(&mut self) {
-        let mut nowhere = pool::take();
-        while self
-            .reader
-            .read_buf(&mut nowhere)
-            .await
-            .is_ok_and(|count| count > 0)
-        {
-            nowhere.clear();
-        }
-        pool::give(nowhere);
-    }
-}
-
-/// Reads once, without waiting; nothing if that would wait.
-async fn read_now(reader: &mut OwnedReadHalf, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
-    poll_fn(|context| match pin!(reader.read_buf(buffer)).poll(context) {
-        Poll::Ready(result) => Poll::Ready(result.map(Some)),
-        Poll::Pending => Poll::Ready(Ok(None)),
-    })
-    .await
-}
-
-fn judge(read: Option<usize>, free: usize) -> Fill {
-    match read {
-        None => Fill::Nothing,
-        Some(0) => Fill::End,
-        Some(count) if count >= free => Fill::Plenty,
-        Some(_) => Fill::All,
     }
 }

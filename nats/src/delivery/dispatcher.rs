@@ -1,35 +1,24 @@
 //! The dispatcher: one per publisher.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use hashbrown::HashMap;
 
 use super::handover::Handover;
 use super::known::{KnownRoute, KnownRoutes, Stop};
-use super::outlet::{End, Outlet};
+use super::outlets::Outlets;
 use crate::auth::Permissions;
-use crate::connection::{Connection, pool};
-use crate::local::{Flush, LocalSink};
+use crate::connection::Connection;
+use crate::local::LocalSink;
 use crate::message::Message;
 use crate::router::{Admission, Route, Subscription, Target};
 use crate::server::Shared;
 use crate::subject;
-
-/// Outlets kept; beyond it, all are given up and found again as they are needed.
-const MAX_OUTLETS: usize = 1024;
-/// Time that a publisher spends per read batch on writing to its subscribers' sockets; the rest is written by tasks.
-const WRITE_BUDGET: Duration = Duration::from_millis(1);
 
 /// Takes messages from one publisher to all who get them: gathers them per subscriber, and hands them over in
 /// [`flush`](Self::flush), which a publisher calls at the end of each read batch.
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
     known: KnownRoutes,
-    outlets: Vec<Outlet>,
-    by_connection: HashMap<u64, usize>,
-    by_sink: HashMap<usize, usize>,
-    touched: Vec<usize>,
+    outlets: Outlets,
     random: u64,
     delivered: u64,
     delivered_bytes: u64,
@@ -62,10 +51,7 @@ impl Dispatcher {
         Self {
             shared,
             known: KnownRoutes::default(),
-            outlets: Vec::new(),
-            by_connection: HashMap::new(),
-            by_sink: HashMap::new(),
-            touched: Vec::new(),
+            outlets: Outlets::default(),
             random: u64::from_le_bytes(seed) | 1,
             delivered: 0,
             delivered_bytes: 0,
@@ -119,14 +105,14 @@ impl Dispatcher {
         };
         let mut deliveries = 0;
         for stop in &known.plain {
-            deliveries += usize::from(deliver(&mut self.outlets, &mut self.touched, stop, message));
+            deliveries += usize::from(self.outlets.deliver(stop, message));
         }
         for members in &known.groups {
             self.random = next_random(self.random);
             let first = usize::try_from(self.random >> 33).unwrap_or_default() % members.len().max(1);
             let (before, from) = members.split_at_checked(first).unwrap_or((&[], members));
             let mut candidates = from.iter().chain(before);
-            let taken = candidates.any(|stop| deliver(&mut self.outlets, &mut self.touched, stop, message));
+            let taken = candidates.any(|stop| self.outlets.deliver(stop, message));
             deliveries += usize::from(taken);
         }
         self.delivered += u64::try_from(deliveries).unwrap_or_default();
@@ -154,7 +140,7 @@ impl Dispatcher {
                 true
             }
             Target::Remote(_) => {
-                let taken = deliver(&mut self.outlets, &mut self.touched, stop, message);
+                let taken = self.outlets.deliver(stop, message);
                 clients += usize::from(taken);
                 taken
             }
@@ -175,46 +161,12 @@ impl Dispatcher {
 
     /// The buffer for what the connection itself is told, in order with messages that it gets.
     pub(crate) fn own_output(&mut self, connection: &Arc<Connection>) -> Option<&mut Vec<u8>> {
-        let outlet = self.outlet_to_connection(connection);
-        touch(&mut self.outlets, &mut self.touched, outlet);
-        let gathered = self.outlets.get_mut(outlet)?.gathered()?;
-        if gathered.capacity() == 0 {
-            *gathered = pool::take();
-        }
-        Some(gathered)
+        self.outlets.own_output(connection)
     }
 
     /// Hands everything over and starts writing it.
     pub(crate) fn flush(&mut self) -> Handover {
-        let mut handover = Handover::default();
-        let mut started = None;
-        let mut touched = std::mem::take(&mut self.touched);
-        for position in touched.drain(..) {
-            let Some(outlet) = self.outlets.get_mut(position) else {
-                continue;
-            };
-            outlet.touched = false;
-            match &mut outlet.end {
-                End::Local { batch, .. } => {
-                    if let Flush::Wait(wait) = batch.flush() {
-                        handover.full_sinks.push(wait);
-                    }
-                }
-                End::Remote { connection, gathered } => {
-                    connection.push(gathered);
-                    pool::give(std::mem::take(gathered));
-                    if started.get_or_insert_with(Instant::now).elapsed() < WRITE_BUDGET {
-                        connection.write();
-                    } else {
-                        connection.write_elsewhere();
-                    }
-                    if connection.must_stall() {
-                        handover.stalled.push(Arc::clone(connection));
-                    }
-                }
-            }
-        }
-        self.touched = touched;
+        let handover = self.outlets.hand_over();
         self.shared.counters.sent(
             std::mem::take(&mut self.delivered),
             std::mem::take(&mut self.delivered_bytes),
@@ -252,11 +204,8 @@ impl Dispatcher {
     }
 
     fn learn(&mut self, subject: &[u8], route: Arc<Route>, generation: u64, publisher: &Publisher) -> usize {
-        if self.outlets.len() >= MAX_OUTLETS && self.touched.is_empty() {
+        if self.outlets.make_room() {
             self.known.clear();
-            self.outlets.clear();
-            self.by_connection.clear();
-            self.by_sink.clear();
         }
         let plain = self.stops(&route.plain, subject, publisher);
         let groups = route
@@ -294,22 +243,12 @@ impl Dispatcher {
             .map(|connection| connection.id);
         let mut stops = Vec::with_capacity(subscriptions.len());
         for subscription in subscriptions {
-            let outlet = match &subscription.target {
-                Target::Remote(connection)
-                    if Some(connection.id) == own || connection.is_delivery_denied(subject) =>
-                {
-                    continue;
-                }
-                Target::Remote(connection) => self.outlet_to_connection(connection),
-                Target::Local(sink) => {
-                    let key = Arc::as_ptr(sink).cast::<()>().addr();
-                    let outlets = &mut self.outlets;
-                    *self
-                        .by_sink
-                        .entry(key)
-                        .or_insert_with(|| add(outlets, Outlet::to_sink(Arc::clone(sink))))
-                }
-            };
+            if let Target::Remote(connection) = &subscription.target
+                && (Some(connection.id) == own || connection.is_delivery_denied(subject))
+            {
+                continue;
+            }
+            let outlet = self.outlets.position(&subscription.target);
             stops.push(Stop {
                 outlet,
                 subscription: Arc::clone(subscription),
@@ -317,44 +256,6 @@ impl Dispatcher {
         }
         stops
     }
-
-    fn outlet_to_connection(&mut self, connection: &Arc<Connection>) -> usize {
-        let outlets = &mut self.outlets;
-        let new = || add(outlets, Outlet::to_connection(Arc::clone(connection)));
-        *self.by_connection.entry(connection.id).or_insert_with(new)
-    }
-}
-
-fn add(outlets: &mut Vec<Outlet>, outlet: Outlet) -> usize {
-    outlets.push(outlet);
-    outlets.len() - 1
-}
-
-fn touch(outlets: &mut [Outlet], touched: &mut Vec<usize>, position: usize) {
-    if let Some(outlet) = outlets.get_mut(position)
-        && !outlet.touched
-    {
-        outlet.touched = true;
-        touched.push(position);
-    }
-}
-
-/// Whether the subscription took it.
-fn deliver(outlets: &mut [Outlet], touched: &mut Vec<usize>, stop: &Stop, message: &Message<'_>) -> bool {
-    let admission = stop.subscription.admit();
-    if admission == Admission::Refuse {
-        return false;
-    }
-    touch(outlets, touched, stop.outlet);
-    if let Some(outlet) = outlets.get_mut(stop.outlet) {
-        outlet.push(&stop.subscription.sid, message);
-    }
-    if admission == Admission::DeliverLast
-        && let Target::Remote(connection) = &stop.subscription.target
-    {
-        connection.end_subscription(&stop.subscription);
-    }
-    true
 }
 
 /// Xorshift: good enough to spread load.

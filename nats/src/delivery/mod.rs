@@ -4,5 +4,6 @@ mod dispatcher;
 mod handover;
 mod known;
 mod outlet;
+mod outlets;
 
 pub(crate) use dispatcher::{Dispatcher, Publisher};

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod encode;
+mod name;
 mod operation;
 mod parser;
 

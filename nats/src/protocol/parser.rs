@@ -5,6 +5,7 @@
 //! that proves it.
 
 use super::arguments::{Arguments, Line, count, size};
+use super::name::Name;
 use super::operation::{Operation, ProtocolError, Publish};
 
 const LINE_END: &[u8] = b"\r\n";
@@ -40,20 +41,6 @@ pub enum Parsed<'a> {
         /// Total bytes, counted like the input's length, that can bring news. Always more than the input has.
         needed: usize,
     },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
-    Connect,
-    Pub,
-    HPub,
-    Sub,
-    Unsub,
-    Ping,
-    Pong,
-    Info,
-    Ok,
-    Err,
 }
 
 impl Parser {
@@ -185,14 +172,14 @@ impl Parser {
         input: &'a [u8],
     ) -> Result<Parsed<'a>, ProtocolError> {
         let bad = ProtocolError::BadArguments(name.text());
-        let (subject, reply, header, total): (&[u8], Option<&[u8]>, &[u8], &[u8]) = match (name, words) {
-            (Name::Pub, [subject, total]) => (subject, None, b"0", total),
-            (Name::Pub, [subject, reply, total]) => (subject, Some(reply), b"0", total),
-            (Name::HPub, [subject, header, total]) if self.headers => (subject, None, header, total),
-            (Name::HPub, [subject, reply, header, total]) if self.headers => {
-                (subject, Some(reply), header, total)
-            }
-            _ => return Err(bad),
+        let Some(Heading {
+            subject,
+            reply,
+            header,
+            total,
+        }) = Heading::of(name, words, self.headers)
+        else {
+            return Err(bad);
         };
         let (header, total) = (size(header).ok_or(bad)?, size(total).ok_or(bad)?);
         if total > self.max_payload {
@@ -235,56 +222,31 @@ impl Parser {
     }
 }
 
-impl Name {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Connect => "CONNECT",
-            Self::Pub => "PUB",
-            Self::HPub => "HPUB",
-            Self::Sub => "SUB",
-            Self::Unsub => "UNSUB",
-            Self::Ping => "PING",
-            Self::Pong => "PONG",
-            Self::Info => "INFO",
-            Self::Ok => "+OK",
-            Self::Err => "-ERR",
-        }
-    }
+/// The words of a publish; the header's length is zero if it has none.
+struct Heading<'a> {
+    subject: &'a [u8],
+    reply: Option<&'a [u8]>,
+    header: &'a [u8],
+    total: &'a [u8],
+}
 
-    fn takes_arguments(self) -> bool {
-        !matches!(self, Self::Ping | Self::Pong | Self::Ok)
-    }
-
-    /// The operation that the input begins with, nothing while it is too short to tell, an error at the first byte that
-    /// fits none.
-    fn recognize(input: &[u8]) -> Result<Option<Self>, ProtocolError> {
-        let upper = |at: usize| input.get(at).map(u8::to_ascii_uppercase);
-        let name = match (upper(0), upper(1)) {
-            (None, _) => return Ok(None),
-            (Some(b'C'), _) => Self::Connect,
-            (Some(b'H'), _) => Self::HPub,
-            (Some(b'S'), _) => Self::Sub,
-            (Some(b'U'), _) => Self::Unsub,
-            (Some(b'I'), _) => Self::Info,
-            (Some(b'+'), _) => Self::Ok,
-            (Some(b'-'), _) => Self::Err,
-            (Some(b'P'), None) => return Ok(None),
-            (Some(b'P'), Some(b'U')) => Self::Pub,
-            (Some(b'P'), Some(b'I')) => Self::Ping,
-            (Some(b'P'), Some(b'O')) => Self::Pong,
-            _ => return Err(ProtocolError::UnknownOperation),
+impl<'a> Heading<'a> {
+    fn of(name: Name, words: &[&'a [u8]], headers: bool) -> Option<Self> {
+        let (subject, reply, header, total) = match (name, words) {
+            (Name::Pub, [subject, total]) => (*subject, None, b"0".as_slice(), *total),
+            (Name::Pub, [subject, reply, total]) => (*subject, Some(*reply), b"0".as_slice(), *total),
+            (Name::HPub, [subject, header, total]) if headers => (*subject, None, *header, *total),
+            (Name::HPub, [subject, reply, header, total]) if headers => {
+                (*subject, Some(*reply), *header, *total)
+            }
+            _ => return None,
         };
-        let text = name.text().as_bytes();
-        let common = input
-            .iter()
-            .zip(text)
-            .take_while(|(have, want)| have.eq_ignore_ascii_case(want))
-            .count();
-        match common {
-            common if common == text.len() => Ok(Some(name)),
-            common if common == input.len() => Ok(None),
-            _ => Err(ProtocolError::UnknownOperation),
-        }
+        Some(Self {
+            subject,
+            reply,
+            header,
+            total,
+        })
     }
 }
 

@@ -50,7 +50,9 @@ fn sids(subscriptions: &[Arc<Subscription>]) -> Vec<String> {
 }
 
 /// A route in comparable form: plain members, then each group with its members.
-fn shape(route: &Route) -> (Vec<String>, Vec<(Vec<u8>, Vec<String>)>) {
+type Shape = (Vec<String>, Vec<(Vec<u8>, Vec<String>)>);
+
+fn shape(route: &Route) -> Shape {
     let mut groups: Vec<_> = route
         .groups
         .iter()

@@ -18,6 +18,7 @@ use super::accept::accept;
 use super::info::{InfoSource, new_server_id};
 use super::lame_duck;
 use super::limits::Limits;
+use super::refusals::Refusals;
 use super::shared::Shared;
 use super::stats::{Counters, Stats};
 use crate::auth::Authenticator;
@@ -206,6 +207,7 @@ fn new_shared(
             .map(|prefix| prefix.as_bytes().into())
             .collect(),
         checks: Semaphore::new(parallel_checks),
+        refusals: Refusals::default(),
         connections: Mutex::default(),
         places_taken: AtomicUsize::new(0),
         last_id: AtomicU64::new(0),

@@ -6,6 +6,7 @@ mod handle;
 mod info;
 mod lame_duck;
 mod limits;
+mod refusals;
 mod shared;
 mod stats;
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::credentials::Credentials;
 use super::info::InfoSource;
 use super::limits::{Limits, TlsSetup};
+use super::refusals::Refusals;
 use super::stats::{Counters, add};
 use crate::auth::{Authenticator, Identity};
 use crate::connection::{CloseReason, ConnectOptions, Connection};
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub(super) reserved: Vec<Box<[u8]>>,
     /// Password checks that run at the same time.
     pub(super) checks: Semaphore,
+    pub(super) refusals: Refusals,
     pub(super) connections: Mutex<HashMap<u64, Arc<Connection>>>,
     pub(super) places_taken: AtomicUsize,
     pub(super) last_id: AtomicU64,
@@ -118,7 +121,7 @@ impl Shared {
     ) -> Result<(ConnectOptions, Identity), ()> {
         let peer = credentials.peer;
         let authenticator = Arc::clone(&self.authenticator);
-        let Ok(_turn) = self.checks.acquire().await else {
+        let Ok(turn) = self.checks.acquire().await else {
             return Err(());
         };
         let check = move || {
@@ -127,11 +130,13 @@ impl Shared {
             (options, result)
         };
         let checked = self.runtime.spawn_blocking(check).await;
+        drop(turn);
         match checked {
             Ok((options, Ok(identity))) => Ok((options, identity)),
             Ok((_, Err(denied))) => {
                 add(&self.counters.refused_credentials, 1);
                 tracing::info!(%peer, %denied, "client refused");
+                tokio::time::sleep(self.refusals.note(peer.ip(), Instant::now())).await;
                 Err(())
             }
             Err(error) => {

@@ -199,7 +199,7 @@ fn a_payload_ends_with_exactly_cr_lf() {
 
 #[test]
 fn the_control_line_limit_holds_whole_and_in_pieces() {
-    let fits = format!("SUB {}1\r\n", format!("{:<width$}", "foo", width = LIMIT - 2));
+    let fits = format!("SUB {:<width$}1\r\n", "foo", width = LIMIT - 2);
     assert!(
         matches!(first(&fits), Ok(Parsed::Complete { .. })),
         "{:?}",
