@@ -1,19 +1,24 @@
 //! Storage engines of Strandline.
 //!
-//! Each implements the contract of `strandline_core::storage` and passes the same suite:
+//! Each implements the contract of `strandline_core::storage` and passes the same suite, which is part of this crate so
+//! that anybody's own engine can be run through it:
 //!
 //! - [`SegmentFactory`]: append-only segment files, the default;
-//! - [`MemoryFactory`]: everything in memory, for tests and for streams that need not survive a restart.
+//! - [`MemoryFactory`]: everything in memory, for tests and for streams that need not survive a restart;
+//! - [`conformance`]: the suite.
 //!
 //! [`TailCache`] wraps any log and keeps its newest records in memory. All file access goes through
 //! `strandline_core::disk`; [`SystemDisk`] is the operating system's.
 
+pub mod conformance;
 mod disk;
+mod memory;
 mod segment;
 mod tail_cache;
 
 pub use disk::SystemDisk;
 #[cfg(any(test, feature = "test-util"))]
 pub use disk::sim;
+pub use memory::MemoryFactory;
 pub use segment::SegmentFactory;
 pub use tail_cache::TailCache;

@@ -14,6 +14,8 @@ use super::frames::{Frame, frame, peek};
 
 /// Bytes that a look for one batch reads at a time.
 const LOOK_BYTES: usize = 64 << 10;
+/// Bytes that one read takes at the most, unless a single batch is larger.
+const READ_MAX_BYTES: usize = 8 << 20;
 /// Bytes read beyond what was asked for, to get past the batches between an index entry and the first wanted one.
 const SLACK_BYTES: usize = 8 << 10;
 
@@ -37,7 +39,7 @@ impl SegmentFile {
     /// Collects whole batches from the one that holds `from` on. `position` lies at or before it, at the start of a frame.
     pub(super) fn read(&self, position: u64, from: Offset, limit: ReadLimit) -> Result<Found, ReadError> {
         let mut position = position;
-        let mut wanted = limit.max_bytes.max(HEADER_BYTES) + SLACK_BYTES;
+        let mut wanted = limit.max_bytes.clamp(HEADER_BYTES, READ_MAX_BYTES) + SLACK_BYTES;
         loop {
             if position >= self.end {
                 return Ok(Found::default());
