@@ -55,7 +55,14 @@ pub(super) fn replace_cache(disk: &dyn Disk, directory: &Path, name: &str, bytes
     write_aside(disk, directory, name, bytes, false)
 }
 
-fn write_aside(disk: &dyn Disk, directory: &Path, name: &str, bytes: &[u8], sync: bool) -> io::Result<()> {
+/// Replaces a file; the directory is the caller's to sync. Without room the file is as it was.
+pub(super) fn write_aside(
+    disk: &dyn Disk,
+    directory: &Path,
+    name: &str,
+    bytes: &[u8],
+    sync: bool,
+) -> io::Result<()> {
     let aside = directory.join(format!("{name}{TEMPORARY}"));
     remove_if_there(disk, &aside)?;
     let file = disk.open(&aside, OpenMode::CreateNew)?;
@@ -64,6 +71,14 @@ fn write_aside(disk: &dyn Disk, directory: &Path, name: &str, bytes: &[u8], sync
         file.sync_data()?;
     }
     disk.rename(&aside, &directory.join(name))
+}
+
+/// Whether an error says that the disk has no room, so that a later try can work.
+pub(super) fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }
 
 /// Removes a file; that it is not there is fine.

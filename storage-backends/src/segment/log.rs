@@ -18,10 +18,11 @@ use strandline_core::storage::{
 };
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 
-use super::active::{Active, View};
-use super::files::{failed, replace, replace_cache};
+use super::active::View;
+use super::files::{failed, is_no_room, replace_cache, write_aside};
 use super::state::{Content, EpochStart, STATE_FILE, SealedEntry, State};
 use super::store::Shared;
+use super::sync::Waiting;
 
 /// Bytes by which the active segment grows before the next checkpoint: what recovery scans at the most, plus what was
 /// written since the last sync.
@@ -41,7 +42,16 @@ pub(super) struct SegmentLog {
     end: AtomicU64,
     durable_end: AtomicU64,
     last_time: AtomicI64,
+    cut: Mutex<Cut>,
     condition: RwLock<Condition>,
+}
+
+/// The last truncation or reset. What waits for a sync since before it may no longer move the durable end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cut {
+    count: u64,
+    /// What lies below stayed, and is durable.
+    kept: Offset,
 }
 
 /// State that only the appending side touches.
@@ -119,6 +129,7 @@ impl SegmentLog {
             end: AtomicU64::new(end),
             durable_end: AtomicU64::new(end),
             last_time: AtomicI64::new(last_time.map_or(NO_TIME, Timestamp::nanos)),
+            cut: Mutex::default(),
             condition: RwLock::new(Condition::Open),
         })
     }
@@ -126,9 +137,7 @@ impl SegmentLog {
     /// Takes note of the outcome of a sync that covered an append. A log that failed before stays failed.
     pub(super) fn synced(
         &self,
-        active: &Active,
-        position: u64,
-        end: Offset,
+        waiting: &Waiting,
         outcome: Result<(), SyncFailure>,
     ) -> Result<(), SyncFailure> {
         if let Condition::Poisoned(reason) = &*self.condition.read() {
@@ -137,16 +146,27 @@ impl SegmentLog {
             });
         }
         match outcome {
-            Ok(()) => {
-                active.advance_durable(position);
-                self.durable_end.fetch_max(end.get(), Ordering::AcqRel);
-                Ok(())
-            }
+            Ok(()) => self.advance_durable(waiting),
             Err(failure) => {
                 self.poison(format!("sync failed: {}", failure.source));
                 Err(failure)
             }
         }
+    }
+
+    fn advance_durable(&self, waiting: &Waiting) -> Result<(), SyncFailure> {
+        let cut = self.cut.lock();
+        if waiting.cuts == cut.count {
+            waiting.active.advance_durable(waiting.position);
+            self.durable_end.fetch_max(waiting.end.get(), Ordering::AcqRel);
+            return Ok(());
+        }
+        if waiting.cuts + 1 == cut.count && waiting.end <= cut.kept {
+            return Ok(());
+        }
+        Err(SyncFailure {
+            source: Arc::new(std::io::Error::other("the records were cut off before the sync")),
+        })
     }
 
     /// Writes a checkpoint if the active segment has grown enough. A checkpoint that fails costs the next start time, not
@@ -223,14 +243,19 @@ impl SegmentLog {
         }
     }
 
+    /// Replaces the state file. When it is unknown which of the two is there now, the log must not go on: what it would
+    /// acknowledge might lie where the next start does not look.
     fn write_state(&self, state: &State) -> Result<(), StorageError> {
-        replace(
-            self.shared.disk.as_ref(),
-            &self.directory,
-            STATE_FILE,
-            &state.encode(),
-        )
-        .map_err(failed("writing the state of", &self.directory))
+        let disk = self.shared.disk.as_ref();
+        let written = write_aside(disk, &self.directory, STATE_FILE, &state.encode(), true);
+        let is_unchanged = written.as_ref().is_err_and(is_no_room);
+        let result = written.and_then(|()| disk.sync_dir(&self.directory));
+        if let Err(error) = &result
+            && !is_unchanged
+        {
+            self.poison(format!("writing the state failed: {error}"));
+        }
+        result.map_err(failed("writing the state of", &self.directory))
     }
 
     /// The writer, if the log takes writes.

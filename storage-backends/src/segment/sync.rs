@@ -20,6 +20,8 @@ pub(super) struct Waiting {
     pub(super) position: u64,
     /// End of the log after the append.
     pub(super) end: Offset,
+    /// How often the log had been cut by then.
+    pub(super) cuts: u64,
     pub(super) setter: CommitSetter,
 }
 
@@ -123,9 +125,7 @@ fn run_round(round: Vec<Waiting>) {
             .iter()
             .find(|(active, _)| Arc::ptr_eq(active, &waiting.active));
         let outcome = outcome.map_or(Ok(()), |(_, outcome)| outcome.clone());
-        let outcome = waiting
-            .log
-            .synced(&waiting.active, waiting.position, waiting.end, outcome);
+        let outcome = waiting.log.synced(&waiting, outcome);
         if outcome.is_ok() && !grown.last().is_some_and(|log| Arc::ptr_eq(log, &waiting.log)) {
             grown.push(Arc::clone(&waiting.log));
         }

@@ -10,7 +10,7 @@ use strandline_core::record::{Batch, BatchHeader};
 use strandline_core::storage::{AppendError, Commit, Durability, StorageError, SyncFailure};
 
 use super::super::active::{Active, Sealed, View};
-use super::super::files::{SegmentId, failed, replace_cache};
+use super::super::files::{SegmentId, failed, is_no_room, replace_cache};
 use super::super::frames::{MARK_BYTES, Mark};
 use super::super::index::Index;
 use super::super::state::{Content, EpochStart};
@@ -24,20 +24,31 @@ impl SegmentLog {
     pub(super) fn append_batches(&self, batches: &[Batch]) -> Result<Commit, AppendError> {
         let mut writer = self.writer().map_err(as_append_error)?;
         check_order(&writer, batches)?;
+        if writer.needs_roll(batches) {
+            self.roll_for_append(&mut writer)?;
+        }
         let mut rest = batches;
         while !rest.is_empty() {
             let fitting = writer.fitting(rest);
-            if fitting == 0 {
-                self.roll_for_append(&mut writer)?;
-                continue;
-            }
             let (now, later) = rest.split_at(fitting);
             if let Err(error) = self.write(&mut writer, now) {
                 return Err(self.take_back(&mut writer, batches, rest, error));
             }
+            if !later.is_empty() {
+                self.roll_within_append(&mut writer)?;
+            }
             rest = later;
         }
         Ok(self.accept(&writer))
+    }
+
+    /// Rolls between batches of one call, which are more than a segment holds. Those before cannot be taken back.
+    fn roll_within_append(&self, writer: &mut Writer) -> Result<(), AppendError> {
+        self.roll_active(writer).map_err(|error| {
+            let reason = format!("no next segment within an append: {error}");
+            self.poison(reason.clone());
+            AppendError::Poisoned { log: self.id, reason }
+        })
     }
 
     /// Publishes the new end and hands out the handle.
@@ -63,6 +74,7 @@ impl SegmentLog {
             active,
             position: writer.content.file_bytes,
             end,
+            cuts: self.cut.lock().count,
             setter,
         });
         commit
@@ -154,7 +166,7 @@ impl SegmentLog {
         };
         let old_content = std::mem::replace(&mut writer.content, Content::empty(base));
         if let Err(error) = self.write_state(&self.state(&next, writer)) {
-            // Whether the new state is there is unknown; both name files that are there and complete.
+            // Without room the old state is there still; with anything else the log is poisoned.
             writer.content = old_content;
             return Err(error);
         }
@@ -196,20 +208,24 @@ impl SegmentLog {
 }
 
 impl Writer {
-    /// How many of these batches go into the active segment; an empty one takes at least one.
+    /// Whether these batches begin the next segment. Batches of one call stay together where a segment can hold them, so
+    /// that a roll that fails leaves nothing of them behind.
+    fn needs_roll(&self, batches: &[Batch]) -> bool {
+        let Some(first) = batches.first().filter(|_| self.content.records > 0) else {
+            return false;
+        };
+        let bytes: u64 = batches.iter().map(|batch| batch.bytes().len() as u64).sum();
+        self.is_too_old(first.header().first_time)
+            || self.content.file_bytes + bytes > self.settings.segment_max_bytes
+    }
+
+    /// How many of these batches go into the active segment, at least one.
     fn fitting(&self, batches: &[Batch]) -> usize {
-        if batches
-            .first()
-            .is_some_and(|first| self.is_too_old(first.header().first_time))
-        {
-            return 0;
-        }
         let mut bytes = self.content.file_bytes;
         let mut count = 0;
         for batch in batches {
             bytes += batch.bytes().len() as u64;
-            let is_first = self.content.records == 0 && count == 0;
-            if bytes > self.settings.segment_max_bytes && !is_first {
+            if bytes > self.settings.segment_max_bytes && count > 0 {
                 break;
             }
             count += 1;
@@ -280,11 +296,4 @@ fn as_append_error(error: StorageError) -> AppendError {
         StorageError::Poisoned { log, reason } => AppendError::Poisoned { log, reason },
         _ => AppendError::Closed,
     }
-}
-
-fn is_no_room(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
 }

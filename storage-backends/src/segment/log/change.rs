@@ -116,11 +116,16 @@ impl SegmentLog {
         };
         state.cut_at = Some(cut.content.file_bytes);
         self.write_state(&state)?;
-        file.set_len(cut.content.file_bytes)
+        let result = file
+            .set_len(cut.content.file_bytes)
             .and_then(|()| file.sync_data())
-            .map_err(failed("cutting", &path))?;
+            .map_err(failed("cutting", &path));
         state.cut_at = None;
-        self.write_state(&state)?;
+        if let Err(error) = result.and_then(|()| self.write_state(&state)) {
+            // The next start cuts the file, whatever is appended to it until then.
+            self.poison(format!("truncation was interrupted: {error}"));
+            return Err(error);
+        }
         let gone: Vec<_> = all_ids(&view).filter(|gone| gone.base > id.base).collect();
         self.shared.handles.forget(self.id, id);
         self.install(&mut writer, next, &state);
@@ -165,6 +170,15 @@ impl SegmentLog {
         writer.epochs.clone_from(&state.epochs);
         (writer.marked, writer.checkpointed) = (state.content.file_bytes, state.content.file_bytes);
         let end = state.content.range.end.get();
+        let mut cut = self.cut.lock();
+        // A log that was emptied kept nothing, wherever it goes on.
+        let is_empty = state.start == state.content.range.end;
+        let kept = if is_empty {
+            Offset::ZERO
+        } else {
+            state.content.range.end
+        };
+        (cut.count, cut.kept) = (cut.count + 1, kept);
         self.end.store(end, Ordering::Release);
         self.durable_end.store(end, Ordering::Release);
         self.start.store(state.start.get(), Ordering::Release);

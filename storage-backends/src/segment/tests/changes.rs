@@ -93,11 +93,13 @@ fn a_sync_asked_for_before_a_truncation_says_nothing_of_what_comes_after_it() {
     assert!(cut.wait().is_err());
     log.append(&[batch(3, 2, 2)]).unwrap();
     assert_eq!(log.durable_end(), Offset::new(3));
-    let reset = log.append(&[batch(5, 2, 2)]).unwrap();
-    log.reset(Offset::new(1)).unwrap();
-    store.sync(SyncBy::Caller);
-    assert_eq!((log.end(), log.durable_end()), (Offset::new(1), Offset::new(1)));
-    assert!(reset.wait().is_err());
+    for (base, to) in [(5, 1), (1, 50)] {
+        let reset = log.append(&[batch(base, 2, 2)]).unwrap();
+        log.reset(Offset::new(to)).unwrap();
+        store.sync(SyncBy::Caller);
+        assert_eq!((log.end(), log.durable_end()), (Offset::new(to), Offset::new(to)));
+        assert!(reset.wait().is_err(), "reset to {to}");
+    }
 }
 
 /// Fails each directory sync of a change in turn; what is acknowledged afterwards must be there after a restart.
@@ -105,8 +107,13 @@ fn check_every_failed_dir_sync(change: impl Fn(&dyn Log) -> bool) {
     let mut failures = 0;
     for left in 0..8 {
         let (disk, _) = empty_disk();
-        let failing = Arc::new(FailingDirSync { disk: disk.clone(), left: AtomicUsize::new(NEVER) });
-        let store = SegmentFactory::new().open(Arc::clone(&failing) as Arc<dyn Disk>, &store_directory()).unwrap();
+        let failing = Arc::new(FailingDirSync {
+            disk: disk.clone(),
+            left: AtomicUsize::new(NEVER),
+        });
+        let store = SegmentFactory::new()
+            .open(Arc::clone(&failing) as Arc<dyn Disk>, &store_directory())
+            .unwrap();
         let log = store.create(LOG, &Default::default()).unwrap();
         append(&store, &log, 3);
         append(&store, &log, 2);
