@@ -57,13 +57,7 @@ impl ConnectionArgs {
                 Err(reason) => failures.push(format!("{server}: {reason}")),
             }
         }
-        Err(Failure::with(
-            Exit::Unreachable,
-            format!(
-                "no broker answers at {}; start one with `strandline serve`, or say where it is with --servers",
-                failures.join("; ")
-            ),
-        ))
+        Err(unreachable(&failures.join("; ")))
     }
 
     fn servers(&self) -> Vec<String> {
@@ -134,19 +128,40 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
+/// What the user is told when no server takes the connection.
+fn unreachable(reasons: &str) -> Failure {
+    let hint = if reasons.contains("certificate") {
+        "check --tls-ca and the name of the server"
+    } else {
+        "start one with `strandline serve`, or say where it is with --servers"
+    };
+    Failure::with(
+        Exit::Unreachable,
+        format!("no broker can be reached at {reasons}; {hint}"),
+    )
+}
+
 /// What the user is told when a broker refuses something; `what` was to be done.
 pub(super) fn refused(what: &str, status: &Status) -> Failure {
-    let exit = if status.code() == Code::Unavailable {
-        Exit::Unreachable
-    } else {
-        Exit::Failed
-    };
-    let reason = match (status.code(), status.message()) {
-        (Code::Unavailable, message) => format!("the connection to the broker is lost: {message}"),
-        (code, "") => code.description().to_lowercase(),
-        (_, message) => message.to_owned(),
-    };
-    Failure::with(exit, format!("cannot {what}: {reason}"))
+    // A broker's own answer has no source: this one was made here, from what happened to the connection. Neither end says
+    // more when one of them expects TLS or a certificate and the other does not.
+    if let Some(source) = std::error::Error::source(status) {
+        let hint =
+            "if the broker uses tls, say --tls-ca, and --tls-cert and --tls-key if it asks for a certificate";
+        let reason = describe(source);
+        return Failure::with(
+            Exit::Unreachable,
+            format!("cannot {what}: the connection to the broker broke: {reason}; {hint}"),
+        );
+    }
+    match (status.code(), status.message()) {
+        (Code::Unavailable, message) => Failure::with(
+            Exit::Unreachable,
+            format!("cannot {what}: the connection to the broker is lost: {message}"),
+        ),
+        (code, "") => Failure::new(format!("cannot {what}: {}", code.description().to_lowercase())),
+        (_, message) => Failure::new(format!("cannot {what}: {message}")),
+    }
 }
 
 #[cfg(test)]

@@ -69,8 +69,9 @@ async fn serve(config: Config) -> Result<Exit, Failure> {
     signals.stop().await;
     tracing::info!("stopping; a second signal stops at once");
     let exit = tokio::select! {
-        () = broker.shutdown() => Exit::Success,
+        biased;
         at_once = signals.stop() => at_once,
+        () = broker.shutdown() => Exit::Success,
     };
     drop(ready_file);
     match exit {
