@@ -79,7 +79,7 @@ impl SyncQueue {
     fn run(&self) {
         loop {
             let mut state = self.state.lock();
-            while !(state.requested && !state.in_flight) {
+            while !state.requested || state.in_flight {
                 if state.stopping && !state.requested {
                     return;
                 }
