@@ -41,7 +41,7 @@ pub(super) struct Scan {
 pub(super) struct Stop {
     pub(super) damage: Damage,
     /// What lies before it.
-    pub(super) before: Scan,
+    pub(super) before: Box<Scan>,
 }
 
 /// Recovers a log's directory.
@@ -60,7 +60,7 @@ pub(super) fn recover(shared: &Shared, id: LogId, directory: &Path) -> Result<Re
         entries: &entries,
     };
     match bytes.as_deref().map(State::decode) {
-        Some(Ok(state)) => recovery.from_state(state),
+        Some(Ok(state)) => recovery.with_state(state),
         Some(Err(Undecodable::Version(found))) => Err(StorageError::Version {
             file: path,
             found: found.to_string(),
@@ -68,12 +68,12 @@ pub(super) fn recover(shared: &Shared, id: LogId, directory: &Path) -> Result<Re
         }),
         Some(Err(Undecodable::Damaged)) => {
             tracing::warn!(log = %id, "the state of a log is damaged, rebuilding it from its segments");
-            recovery.from_segments()
+            recovery.rebuild()
         }
         None if recovery.segment_ids().is_empty() => Err(StorageError::NotFound { log: id }),
         None => {
             tracing::warn!(log = %id, "the state of a log is missing, rebuilding it from its segments");
-            recovery.from_segments()
+            recovery.rebuild()
         }
     }
 }
@@ -150,7 +150,7 @@ impl Scan {
                 position,
                 reason,
             },
-            before: self,
+            before: Box::new(self),
         }
     }
 }
@@ -210,7 +210,7 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    fn from_state(&self, state: State) -> Result<Recovered, StorageError> {
+    fn with_state(&self, state: State) -> Result<Recovered, StorageError> {
         self.remove_leftovers(&state)?;
         for sealed in &state.sealed {
             self.check_length(sealed.id, sealed.content.file_bytes)?;
@@ -247,7 +247,7 @@ impl Recovery<'_> {
     }
 
     /// Rebuilds everything from the segments themselves.
-    fn from_segments(&self) -> Result<Recovered, StorageError> {
+    fn rebuild(&self) -> Result<Recovered, StorageError> {
         let ids = newest_generations(self.segment_ids());
         let Some((&last, sealed_ids)) = ids.split_last() else {
             return Err(StorageError::NotFound { log: self.id });
@@ -318,7 +318,7 @@ impl Recovery<'_> {
         tracing::warn!(log = %self.id, position, bytes = file.end - cut, reason = %stop.damage.reason,
             "cutting the torn tail of a log: it was never acknowledged");
         file.file.set_len(cut).map_err(failed("cutting", &file.path))?;
-        Ok(stop.before)
+        Ok(*stop.before)
     }
 
     /// Whether a mark behind this position says that it was durable.
