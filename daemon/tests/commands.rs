@@ -1,5 +1,7 @@
 //! The commands against a real broker.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! TLS between the commands and a broker.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::path::Path;

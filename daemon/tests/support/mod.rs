@@ -1,7 +1,10 @@
 //! The real program as its users run it, with files and ports of its own.
 
-// Each suite is a program of its own and uses a part of this.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    reason = "each suite is a program of its own and uses a part of this"
+)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

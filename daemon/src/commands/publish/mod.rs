@@ -6,7 +6,7 @@ mod to_subject;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -128,7 +128,12 @@ fn open(args: &PublishArgs) -> Result<Messages<Box<dyn std::io::BufRead + Send>>
         return Ok(Messages::arguments(args.messages.clone()));
     }
     let input: Box<dyn Read + Send> = match &args.file {
-        None => Box::new(std::io::stdin()),
+        None => {
+            if std::io::stdin().is_terminal() {
+                hint();
+            }
+            Box::new(std::io::stdin())
+        }
         Some(path) => Box::new(
             File::open(path)
                 .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?,
@@ -140,6 +145,11 @@ fn open(args: &PublishArgs) -> Result<Messages<Box<dyn std::io::BufRead + Send>>
     } else {
         Messages::Lines(input)
     })
+}
+
+/// Says why nothing happens. Whoever closed the error output does not want to read it.
+fn hint() {
+    let _ = writeln!(std::io::stderr().lock(), "each line is a message; Ctrl-D ends");
 }
 
 /// Reads on a thread of its own: nothing else can wait for the standard input without being held up by it.
