@@ -17,7 +17,7 @@ fn a_wrong_file_is_told_about_with_file_line_and_the_nearest_key() {
     for part in [
         &format!("{file}:1: unknown setting logging.levl; did you mean logging.level?"),
         &format!("{file}:2: streams.encryption = true is refused"),
-        &format!("{file}:3: port not a list"),
+        &format!("{file}:3: port takes no list but number"),
     ] {
         assert!(error.contains(part), "{part} in {error}");
     }

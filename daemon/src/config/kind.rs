@@ -69,7 +69,7 @@ impl Kind {
         match (self, raw) {
             (Self::List, Raw::List(items)) => list(items.iter().map(String::as_str)),
             (Self::List, Raw::Text(text)) => list([text.as_str()].into_iter()),
-            (_, Raw::List(_)) => Err(format!("not a list; it takes {}", self.describe())),
+            (_, Raw::List(_)) => Err(format!("takes no list but {}", self.describe())),
             (_, Raw::Text(text)) => self.read_text(text),
         }
     }
@@ -173,7 +173,7 @@ fn bytes(text: &str, min: i64, max: i64) -> Result<Value, String> {
 }
 
 fn time_span(text: &str, min: Duration, zero: bool) -> Result<Value, String> {
-    let span = duration::parse(text).map_err(|error| format!("{error}: {text:?}"))?;
+    let span = duration::parse(text).map_err(|error| format!("has no valid value: {error}: {text:?}"))?;
     if span.is_zero() && !zero {
         return Err("must be above zero".to_owned());
     }
@@ -200,7 +200,7 @@ fn address(text: &str) -> Result<Value, String> {
     }
     text.parse()
         .map(Value::Address)
-        .map_err(|error: strandline_broker::settings::InvalidAddress| error.to_string())
+        .map_err(|error: strandline_broker::settings::InvalidAddress| format!("has no valid value: {error}"))
 }
 
 /// Items may themselves be lists with commas, as in flags and environment variables.

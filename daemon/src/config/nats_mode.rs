@@ -131,7 +131,7 @@ pub(crate) fn external(values: &Values, problems: &mut Problems) -> ExternalNats
             origin: values.origin(SERVERS),
             key: SERVERS,
             reason: format!(
-                "not a nats server of the form host:port, nats://host:port or tls://host:port: {server:?}"
+                "names no nats server of the form host:port, nats://host:port or tls://host:port: {server:?}"
             ),
         });
     }

@@ -145,7 +145,7 @@ fn invalid_values_name_their_line() {
     let error = read_file("listen: '192.168.0.1:4222x'\n").unwrap_err();
     assert_eq!(
         error,
-        "strandline.conf:1: listen not an address of the form host:port: \"192.168.0.1:4222x\""
+        "strandline.conf:1: listen has no valid value: not an address of the form host:port: \"192.168.0.1:4222x\""
     );
     let error = read_file("a: 1\n  b: 2\n").unwrap_err();
     assert!(error.starts_with("strandline.conf:2: "), "{error}");
