@@ -1,0 +1,109 @@
+//! What can go wrong, by what the caller can do about it.
+
+use tonic::{Code, Status};
+
+/// An error of a call.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    may_have_taken_effect: bool,
+}
+
+/// The kinds of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No server can be reached, or the connection was lost.
+    Unavailable,
+    /// There was no answer in time.
+    Timeout,
+    /// The stream, partition or broker does not exist.
+    NotFound,
+    /// The stream exists already.
+    AlreadyExists,
+    /// The request is wrong.
+    InvalidRequest,
+    /// The broker's state or configuration does not allow it.
+    FailedPrecondition,
+    /// The record was to get another offset than expected.
+    IncorrectOffset,
+    /// The message is over the server's limit.
+    TooLarge,
+    /// The partition takes no messages.
+    Readonly,
+    /// The server does not know the call.
+    Unsupported,
+    /// Stored data is damaged.
+    DataLoss,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            may_have_taken_effect: false,
+        }
+    }
+
+    pub(crate) fn after_send(mut self) -> Self {
+        self.may_have_taken_effect = true;
+        self
+    }
+
+    pub(crate) fn lost() -> Self {
+        Self::new(
+            ErrorKind::Unavailable,
+            "the connection was lost before the answer came",
+        )
+        .after_send()
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call can succeed later without a change.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+    }
+
+    /// Whether the call may have taken effect although it failed: a message may be stored, a stream created.
+    pub fn may_have_taken_effect(&self) -> bool {
+        self.may_have_taken_effect
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        let text = status.message();
+        let kind = match status.code() {
+            Code::Unavailable => ErrorKind::Unavailable,
+            Code::DeadlineExceeded | Code::Cancelled => ErrorKind::Timeout,
+            Code::NotFound => ErrorKind::NotFound,
+            Code::AlreadyExists => ErrorKind::AlreadyExists,
+            Code::InvalidArgument if text.contains("exceeds max replication size") => ErrorKind::TooLarge,
+            Code::InvalidArgument => ErrorKind::InvalidRequest,
+            Code::FailedPrecondition => ErrorKind::FailedPrecondition,
+            Code::Unknown if text == "incorrect expected offset" => ErrorKind::IncorrectOffset,
+            Code::Unimplemented => ErrorKind::Unsupported,
+            Code::DataLoss => ErrorKind::DataLoss,
+            _ => ErrorKind::Other,
+        };
+        let unclear = matches!(
+            status.code(),
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
+        );
+        let may_have_taken_effect = unclear && kind != ErrorKind::IncorrectOffset;
+        Self {
+            kind,
+            message: text.to_owned(),
+            may_have_taken_effect,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The settings of a new stream.
+
+use std::time::Duration;
+
+use strandline_proto::api::{CreateStreamRequest, NullableBool, NullableInt32, NullableInt64};
+
+/// A stream to create. What is not set follows the server's configuration.
+#[derive(Clone, Debug)]
+pub struct StreamConfig {
+    pub(crate) request: CreateStreamRequest,
+}
+
+impl StreamConfig {
+    /// A stream of this name that records this NATS subject; wildcards are allowed.
+    pub fn new(name: impl Into<String>, subject: impl Into<String>) -> Self {
+        let request = CreateStreamRequest {
+            name: name.into(),
+            subject: subject.into(),
+            ..Default::default()
+        };
+        Self { request }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut CreateStreamRequest)) -> Self {
+        change(&mut self.request);
+        self
+    }
+
+    /// Number of partitions; 1 unless set.
+    #[must_use]
+    pub fn partitions(self, count: u32) -> Self {
+        self.with(|request| request.partitions = i32::try_from(count).unwrap_or(i32::MAX))
+    }
+
+    /// Copies of each partition; 1 unless set.
+    #[must_use]
+    pub fn replication_factor(self, copies: u32) -> Self {
+        self.with(|request| request.replication_factor = i32::try_from(copies).unwrap_or(i32::MAX))
+    }
+
+    /// Load-balance group: streams of one subject and group share the messages.
+    #[must_use]
+    pub fn group(self, group: impl Into<String>) -> Self {
+        self.with(|request| request.group = group.into())
+    }
+
+    /// Bytes to keep per partition; 0 = unlimited.
+    #[must_use]
+    pub fn retention_max_bytes(self, bytes: u64) -> Self {
+        self.with(|request| request.retention_max_bytes = number(bytes))
+    }
+
+    /// Records to keep per partition; 0 = unlimited.
+    #[must_use]
+    pub fn retention_max_messages(self, count: u64) -> Self {
+        self.with(|request| request.retention_max_messages = number(count))
+    }
+
+    /// Age to keep, to the millisecond; zero = unlimited.
+    #[must_use]
+    pub fn retention_max_age(self, age: Duration) -> Self {
+        self.with(|request| request.retention_max_age = milliseconds(age))
+    }
+
+    /// Period of the cleaner, to the millisecond.
+    #[must_use]
+    pub fn cleaner_interval(self, interval: Duration) -> Self {
+        self.with(|request| request.cleaner_interval = milliseconds(interval))
+    }
+
+    /// Size in bytes at which a segment is sealed.
+    #[must_use]
+    pub fn segment_max_bytes(self, bytes: u64) -> Self {
+        self.with(|request| request.segment_max_bytes = number(bytes))
+    }
+
+    /// Age at which a segment is sealed, to the millisecond; zero = by size only.
+    #[must_use]
+    pub fn segment_max_age(self, age: Duration) -> Self {
+        self.with(|request| request.segment_max_age = milliseconds(age))
+    }
+
+    /// Whether the log is compacted by key.
+    #[must_use]
+    pub fn compact(self, enabled: bool) -> Self {
+        self.with(|request| request.compact_enabled = Some(NullableBool { value: enabled }))
+    }
+
+    /// In-sync replicas that must hold a record for it to be committed.
+    #[must_use]
+    pub fn min_isr(self, count: u32) -> Self {
+        let value = i32::try_from(count).unwrap_or(i32::MAX);
+        self.with(|request| request.min_isr = Some(NullableInt32 { value }))
+    }
+
+    /// Whether publishers may state the offset that they expect.
+    #[must_use]
+    pub fn concurrency_control(self, enabled: bool) -> Self {
+        self.with(|request| request.optimistic_concurrency_control = Some(NullableBool { value: enabled }))
+    }
+
+    /// Whether values are encrypted at rest.
+    #[must_use]
+    pub fn encryption(self, enabled: bool) -> Self {
+        self.with(|request| request.encryption = Some(NullableBool { value: enabled }))
+    }
+}
+
+fn number(value: u64) -> Option<NullableInt64> {
+    Some(NullableInt64 {
+        value: i64::try_from(value).unwrap_or(i64::MAX),
+    })
+}
+
+fn milliseconds(duration: Duration) -> Option<NullableInt64> {
+    number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,246 @@
+//! Reading one partition.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use strandline_proto::api;
+use tokio::time::Instant;
+use tonic::{Code, Streaming};
+
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::message::Record;
+
+/// How long a lost subscription is opened again before its error is told.
+const RESUME_TIME: Duration = Duration::from_secs(30);
+/// Pause between tries.
+const RESUME_PAUSE: Duration = Duration::from_millis(250);
+
+/// Where a subscription starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With records that come after the subscription.
+    #[default]
+    New,
+    /// With the oldest record.
+    Earliest,
+    /// With the newest record.
+    Latest,
+    /// With this offset.
+    Offset(u64),
+    /// With the first record that is not older: nanoseconds since the Unix epoch.
+    Time(i64),
+}
+
+/// Where a subscription ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// Never.
+    #[default]
+    Never,
+    /// After the record that is the newest when it begins.
+    Latest,
+    /// After this offset.
+    Offset(u64),
+    /// After the last record that is not newer: nanoseconds since the Unix epoch.
+    Time(i64),
+}
+
+/// Settings of a subscription.
+#[derive(Debug)]
+pub struct SubscribeBuilder {
+    client: Client,
+    request: api::SubscribeRequest,
+}
+
+/// The records of a partition. Ends with `None` at its stop position, and after an error.
+///
+/// A connection that is lost is opened again, behind the last record, for up to 30 s.
+pub struct Subscription {
+    client: Client,
+    request: api::SubscribeRequest,
+    state: State,
+    next: Option<i64>,
+}
+
+enum State {
+    Open(Box<Streaming<api::Message>>),
+    Opening(Pin<Box<dyn Future<Output = Result<Streaming<api::Message>, Error>> + Send>>),
+    Ended,
+}
+
+impl SubscribeBuilder {
+    pub(crate) fn new(client: Client, stream: String) -> Self {
+        Self {
+            client,
+            request: api::SubscribeRequest {
+                stream,
+                ..Default::default()
+            },
+        }
+    }
+
+    /// Chooses the partition; 0 unless set.
+    #[must_use]
+    pub fn partition(mut self, partition: u32) -> Self {
+        self.request.partition = partition as i32;
+        self
+    }
+
+    /// Sets where it starts.
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        let wire = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+        let position = match start {
+            Start::New => api::StartPosition::NewOnly,
+            Start::Earliest => api::StartPosition::Earliest,
+            Start::Latest => api::StartPosition::Latest,
+            Start::Offset(offset) => {
+                self.request.start_offset = wire(offset);
+                api::StartPosition::Offset
+            }
+            Start::Time(time) => {
+                self.request.start_timestamp = time;
+                api::StartPosition::Timestamp
+            }
+        };
+        self.request.start_position = position.into();
+        self
+    }
+
+    /// Sets where it ends.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Self {
+        let position = match stop {
+            Stop::Never => api::StopPosition::StopOnCancel,
+            Stop::Latest => api::StopPosition::StopLatest,
+            Stop::Offset(offset) => {
+                self.request.stop_offset = i64::try_from(offset).unwrap_or(i64::MAX);
+                api::StopPosition::StopOffset
+            }
+            Stop::Time(time) => {
+                self.request.stop_timestamp = time;
+                api::StopPosition::StopTimestamp
+            }
+        };
+        self.request.stop_position = position.into();
+        self
+    }
+
+    /// Reads from newest to oldest. Such a subscription is not opened again when its connection is lost.
+    #[must_use]
+    pub fn reverse(mut self) -> Self {
+        self.request.reverse = true;
+        self
+    }
+
+    /// Opens the subscription.
+    ///
+    /// # Errors
+    ///
+    /// There is no such partition, its positions name nothing, or no server answers.
+    pub async fn open(self) -> Result<Subscription, Error> {
+        let messages = open(self.client.clone(), self.request.clone()).await?;
+        let state = State::Open(Box::new(messages));
+        Ok(Subscription {
+            client: self.client,
+            request: self.request,
+            state,
+            next: None,
+        })
+    }
+}
+
+/// Opens the call and takes its handshake.
+async fn open(client: Client, request: api::SubscribeRequest) -> Result<Streaming<api::Message>, Error> {
+    let partition = u32::try_from(request.partition).unwrap_or(0);
+    let mut api = client.leader(&request.stream, partition).await?;
+    let mut messages = api.subscribe(request).await?.into_inner();
+    match messages.message().await? {
+        Some(_) => Ok(messages),
+        None => Err(Error::new(
+            ErrorKind::Other,
+            "the subscription ended before it began",
+        )),
+    }
+}
+
+/// Opens the call again until it works, the time is over, or an error says that it never will.
+async fn resume(client: Client, request: api::SubscribeRequest) -> Result<Streaming<api::Message>, Error> {
+    let deadline = Instant::now() + RESUME_TIME;
+    loop {
+        match open(client.clone(), request.clone()).await {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                tokio::time::sleep(RESUME_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+impl Subscription {
+    fn take(&mut self, message: api::Message) -> Record {
+        self.next = Some(message.offset.saturating_add(1));
+        message.into()
+    }
+
+    /// What to do at the end of a call: open it again, end, or tell the error.
+    fn ended(&mut self, status: tonic::Status) -> Option<Error> {
+        let at_stop = status.code() == Code::ResourceExhausted
+            || (self.request.reverse && status.code() == Code::Unknown && status.message() == "EOF");
+        if at_stop {
+            self.state = State::Ended;
+            return None;
+        }
+        if status.code() != Code::Unavailable || self.request.reverse {
+            self.state = State::Ended;
+            return Some(status.into());
+        }
+        if let Some(next) = self.next {
+            self.request.start_position = api::StartPosition::Offset.into();
+            self.request.start_offset = next;
+        }
+        self.state = State::Opening(Box::pin(resume(self.client.clone(), self.request.clone())));
+        None
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Record, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match &mut self.state {
+                State::Ended => return Poll::Ready(None),
+                State::Opening(opening) => match std::task::ready!(opening.as_mut().poll(context)) {
+                    Ok(messages) => self.state = State::Open(Box::new(messages)),
+                    Err(error) => {
+                        self.state = State::Ended;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                },
+                State::Open(messages) => match std::task::ready!(Pin::new(messages).poll_next(context)) {
+                    Some(Ok(message)) => return Poll::Ready(Some(Ok(self.take(message)))),
+                    Some(Err(status)) => {
+                        if let Some(error) = self.ended(status) {
+                            return Poll::Ready(Some(Err(error)));
+                        }
+                    }
+                    None => self.state = State::Ended,
+                },
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription")
+            .field("request", &self.request)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
