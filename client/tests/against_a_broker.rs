@@ -1,5 +1,12 @@
 //! The client against a whole broker in this process, over a real socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails says so by a panic"
+)]
+
 use std::time::Duration;
 
 use futures_util::StreamExt;

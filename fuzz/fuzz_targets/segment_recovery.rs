@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 
 use strandline_core::record::{Batch, BatchBuilder, Fields, RecordIter, append_record};
-use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, StorageError, Store};
+use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, StorageError, Store, SyncBy};
 use strandline_core::{LeaderEpoch, LogId, Offset, Timestamp};
 use strandline_storage_backends::{SegmentFactory, SystemDisk};
 
@@ -59,10 +59,9 @@ fn fill(directory: &Path) {
     let store = store(directory).expect("a new store opens");
     let log = store.create(LOG, &settings()).expect("a new log is created");
     for offset in 0..RECORDS {
-        log.append(&[batch(offset)])
-            .expect("an append is taken")
-            .wait()
-            .expect("an append is durable");
+        let commit = log.append(&[batch(offset)]).expect("an append is taken");
+        store.sync(SyncBy::Caller);
+        commit.wait().expect("an append is durable");
     }
     // Half of the runs of a real broker end like this, the others with a crash: the changes play that part.
     log.close().expect("the log closes");

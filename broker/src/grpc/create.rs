@@ -114,7 +114,7 @@ fn definition(
     SubjectFilter::new(subject.for_partition(partitions - 1))
         .map_err(|error| errors::invalid_subject(&error))?;
     let replication_factor = match request.replication_factor {
-        0 | -1 | 1 => 1,
+        -1..=1 => 1,
         factor if factor < 0 => return Err(errors::invalid_replication_factor(factor)),
         factor => u32::try_from(factor).unwrap_or(u32::MAX),
     };

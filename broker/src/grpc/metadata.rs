@@ -33,7 +33,7 @@ pub(super) fn fetch(context: &Context, request: &FetchMetadataRequest) -> FetchM
     FetchMetadataResponse {
         brokers: brokers(&state),
         stream_metadata: streams,
-        group_metadata: request.groups.iter().map(unknown_group).collect(),
+        group_metadata: request.groups.iter().map(|group| unknown_group(group)).collect(),
     }
 }
 
@@ -87,9 +87,9 @@ fn stream(context: &Context, entry: &Arc<StreamEntry>) -> StreamMetadata {
     }
 }
 
-fn unknown_stream(name: &String) -> StreamMetadata {
+fn unknown_stream(name: &str) -> StreamMetadata {
     StreamMetadata {
-        name: name.clone(),
+        name: name.to_owned(),
         subject: String::new(),
         error: stream_metadata::Error::UnknownStream.into(),
         partitions: HashMap::new(),
@@ -97,9 +97,9 @@ fn unknown_stream(name: &String) -> StreamMetadata {
     }
 }
 
-fn unknown_group(group: &String) -> ConsumerGroupMetadata {
+fn unknown_group(group: &str) -> ConsumerGroupMetadata {
     ConsumerGroupMetadata {
-        group_id: group.clone(),
+        group_id: group.to_owned(),
         error: consumer_group_metadata::Error::UnknownGroup.into(),
         coordinator: String::new(),
         epoch: 0,

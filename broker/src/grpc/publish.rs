@@ -57,7 +57,7 @@ pub(super) async fn publish(
     };
     let ack = call
         .run(content, |door, origin, message| {
-            door.publish(&partition, origin, message)
+            door.publish(&partition, origin, message);
         })
         .await?;
     match ack {

@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 
-use strandline_core::Timestamp;
+use strandline_core::stream::AckPolicy;
+use strandline_core::{LogId, Timestamp};
 use strandline_proto::wire::{AckFields, AckTemplate};
 
 use super::ack::{Ack, Answers, Origin};
@@ -15,6 +16,8 @@ use crate::reply;
 pub(crate) struct Answerer {
     bus: Box<dyn AckPublisher>,
     scratch: BytesMut,
+    /// The template of the last envelope: acks come in runs of one partition and policy.
+    template: Option<(LogId, AckPolicy, AckTemplate)>,
 }
 
 impl Answerer {
@@ -22,6 +25,7 @@ impl Answerer {
         Self {
             bus,
             scratch: BytesMut::new(),
+            template: None,
         }
     }
 
@@ -62,11 +66,20 @@ impl Answerer {
 
     fn ack_envelope(&mut self, partition: &PartitionInfo, ack: &Ack<'_>) {
         self.scratch.clear();
-        let template = AckTemplate::new(
-            partition.stream.as_str(),
-            partition.base_subject.as_str(),
-            ack.policy,
-        );
+        let fits = |(log, policy, _): &(LogId, AckPolicy, AckTemplate)| {
+            (*log, *policy) == (partition.log, ack.policy)
+        };
+        let known = self.template.take().filter(fits);
+        let new = || {
+            AckTemplate::new(
+                partition.stream.as_str(),
+                partition.base_subject.as_str(),
+                ack.policy,
+            )
+        };
+        let (.., template) = self
+            .template
+            .insert(known.unwrap_or_else(|| (partition.log, ack.policy, new())));
         template.envelope(&mut self.scratch, &AckFields::from(ack));
         self.bus.publish(ack.inbox, b"", &self.scratch);
     }

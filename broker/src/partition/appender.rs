@@ -272,7 +272,7 @@ impl Loop {
                             end,
                             bytes,
                             outcome,
-                        })
+                        });
                     });
                 });
                 (bytes, more)

@@ -42,9 +42,10 @@ pub(crate) struct Entry {
 }
 
 /// How a publisher is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Not at all.
+    #[default]
     Nothing,
     /// Through the chunk's origin.
     Origin,
@@ -84,12 +85,6 @@ pub(crate) struct Delivery<'a> {
     pub(crate) correlation_id: &'a str,
     /// Ack inbox, or reply subject for [`Answer::Reply`].
     pub(crate) inbox: &'a str,
-}
-
-impl Default for Answer {
-    fn default() -> Self {
-        Self::Nothing
-    }
 }
 
 /// The texts of one entry.

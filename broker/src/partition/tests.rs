@@ -17,16 +17,19 @@ use super::*;
 use crate::bus::AckPublisher;
 use crate::clock::SystemClock;
 
+/// Subjects and payloads.
+type Messages = Vec<(String, Vec<u8>)>;
+
 struct Bench {
     appender: Appender,
     handle: Arc<PartitionHandle>,
-    published: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    published: Arc<Mutex<Messages>>,
     _directory: TempDir,
 }
 
 struct Published {
-    turn: Vec<(String, Vec<u8>)>,
-    out: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    turn: Messages,
+    out: Arc<Mutex<Messages>>,
 }
 
 impl AckPublisher for Published {

@@ -1,5 +1,12 @@
 //! The gRPC API against a whole broker in this process, over a real socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails says so by a panic"
+)]
+
 mod harness;
 mod publishing;
 mod streams;
