@@ -97,7 +97,7 @@ impl Harness {
             ..Default::default()
         };
         let subscription = self.subscribe(request).await.unwrap();
-        let (messages, end) = subscription.to_end().await;
+        let (messages, end) = subscription.read_to_end().await;
         assert_eq!(end.code(), Code::ResourceExhausted);
         messages.iter().map(|message| text(&message.value)).collect()
     }
@@ -125,7 +125,7 @@ impl Subscription {
     }
 
     /// Everything up to the status that ends the subscription.
-    pub(crate) async fn to_end(mut self) -> (Vec<Message>, Status) {
+    pub(crate) async fn read_to_end(mut self) -> (Vec<Message>, Status) {
         let mut messages = Vec::new();
         loop {
             match next(&mut self.messages).await {

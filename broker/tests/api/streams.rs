@@ -55,7 +55,7 @@ async fn a_stream_is_created_once_and_shown_with_its_partitions() {
     for id in 0..3 {
         let partition = &stream.partitions[&id];
         assert_eq!(partition.leader, metadata.brokers[0].id);
-        assert_eq!(partition.isr, [partition.leader.clone()]);
+        assert_eq!(partition.isr, std::slice::from_ref(&partition.leader));
         assert_eq!((partition.high_watermark, partition.newest_offset), (-1, -1));
     }
 }

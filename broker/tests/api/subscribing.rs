@@ -17,7 +17,7 @@ async fn five() -> (Harness, Vec<i64>) {
         stop_position: StopPosition::StopLatest.into(),
         ..foo()
     };
-    let (messages, _) = harness.subscribe(request).await.unwrap().to_end().await;
+    let (messages, _) = harness.subscribe(request).await.unwrap().read_to_end().await;
     times.extend(messages.iter().map(|message| message.timestamp));
     (harness, times)
 }
@@ -90,7 +90,7 @@ async fn each_stop_position_ends_where_it_should() {
         (stop(StopPosition::StopTimestamp, 0, i64::MAX), 5),
     ];
     for (request, count) in cases {
-        let (messages, end) = harness.subscribe(request).await.unwrap().to_end().await;
+        let (messages, end) = harness.subscribe(request).await.unwrap().read_to_end().await;
         assert_eq!(messages.len(), count);
         assert_eq!(
             (end.code(), end.message()),
@@ -194,7 +194,7 @@ async fn a_reverse_read_goes_from_newest_to_oldest_and_ends() {
         reverse: true,
         ..from(StartPosition::Latest)
     };
-    let (messages, end) = harness.subscribe(request).await.unwrap().to_end().await;
+    let (messages, end) = harness.subscribe(request).await.unwrap().read_to_end().await;
     let values: Vec<_> = messages.iter().map(|message| text(&message.value)).collect();
     assert_eq!(values, ["4", "3", "2", "1", "0"]);
     assert_eq!((end.code(), end.message()), (Code::Unknown, "EOF"));
@@ -205,7 +205,7 @@ async fn a_reverse_read_goes_from_newest_to_oldest_and_ends() {
         stop_offset: 2,
         ..from(StartPosition::Offset)
     };
-    let (messages, end) = harness.subscribe(part).await.unwrap().to_end().await;
+    let (messages, end) = harness.subscribe(part).await.unwrap().read_to_end().await;
     assert_eq!(
         messages.iter().map(|message| message.offset).collect::<Vec<_>>(),
         [3, 2]
@@ -230,13 +230,13 @@ async fn a_subscription_ends_with_its_stream_and_with_the_broker() {
         .delete_stream(DeleteStreamRequest { name: "foo".into() })
         .await
         .unwrap();
-    let (_, end) = deleted.to_end().await;
+    let (_, end) = deleted.read_to_end().await;
     assert_eq!(
         (end.code(), end.message()),
         (Code::NotFound, "commit log was deleted")
     );
     harness.broker.shutdown().await;
-    let (_, end) = stopped.to_end().await;
+    let (_, end) = stopped.read_to_end().await;
     assert_eq!(end.code(), Code::Unavailable);
 }
 
