@@ -33,7 +33,10 @@ fn crashed() -> SimDisk {
     disk
 }
 
-fn open(disk: &SimDisk) -> Result<(Arc<dyn Store>, Arc<dyn Log>), StorageError> {
+/// A store with an open log of it.
+type Opened = (Arc<dyn Store>, Arc<dyn Log>);
+
+fn open(disk: &SimDisk) -> Result<Opened, StorageError> {
     let store = open_store(disk)?;
     let log = store.open(LOG, &Default::default())?;
     Ok((store, log))
