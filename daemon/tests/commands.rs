@@ -288,3 +288,43 @@ fn a_broker_can_check_expected_offsets_on_every_stream() {
     );
     broker.stop();
 }
+
+#[test]
+fn an_ack_that_nobody_gives_is_not_waited_for_without_end() {
+    let bench = Bench::new();
+    let (code, error) = bench.fail(&[
+        "publish",
+        "--subject",
+        "nobody.records",
+        "x",
+        "--timeout",
+        "300ms",
+    ]);
+    assert!(
+        code == Some(1) && error.contains("--ack none"),
+        "{code:?} {error}"
+    );
+    let sent = bench.succeed(&["publish", "--subject", "nobody.records", "x", "--ack", "none"]);
+    assert_eq!(sent, "nobody.records sent\n");
+    bench.broker.stop();
+}
+
+/// The time limit is about the broker's answers and not about whoever types the messages.
+#[test]
+fn a_slow_writer_of_messages_is_waited_for() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s"]);
+    let mut child = strandline(&bench.args(&["publish", "s", "--timeout", "200ms"]))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    child.stdin.take().unwrap().write_all(b"late\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(0), b"s partition 0 offset 0\n".as_slice())
+    );
+    bench.broker.stop();
+}

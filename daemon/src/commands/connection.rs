@@ -40,7 +40,7 @@ pub(crate) struct ConnectionArgs {
     tls_key: Option<PathBuf>,
     /// How long one request may take
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::config::parse_duration, global = true)]
-    pub(super) timeout: Duration,
+    timeout: Duration,
 }
 
 impl ConnectionArgs {
@@ -85,7 +85,10 @@ impl ConnectionArgs {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let endpoint =
             Endpoint::from_shared(format!("{scheme}://{server}")).map_err(|error| describe(&error))?;
-        let endpoint = endpoint.connect_timeout(self.timeout).tcp_nodelay(true);
+        let endpoint = endpoint
+            .connect_timeout(self.timeout)
+            .timeout(self.timeout)
+            .tcp_nodelay(true);
         let endpoint = match tls {
             Some(tls) => endpoint.tls_config(tls).map_err(|error| describe(&error))?,
             None => endpoint,
@@ -128,6 +131,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
+/// Whether there was no answer in time, by this side's clock or the broker's.
+pub(super) fn is_timeout(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded || status.message().contains("Timeout expired")
+}
+
 /// What the user is told when no server takes the connection.
 fn unreachable(reasons: &str) -> Failure {
     let hint = if reasons.contains("certificate") {
@@ -143,6 +151,12 @@ fn unreachable(reasons: &str) -> Failure {
 
 /// What the user is told when a broker refuses something; `what` was to be done.
 pub(super) fn refused(what: &str, status: &Status) -> Failure {
+    if is_timeout(status) {
+        return Failure::with(
+            Exit::Unreachable,
+            format!("cannot {what}: no answer in time; --timeout waits longer"),
+        );
+    }
     // A broker's own answer has no source: this one was made here, from what happened to the connection. Neither end says
     // more when one of them expects TLS or a certificate and the other does not.
     if let Some(source) = std::error::Error::source(status) {

@@ -5,9 +5,8 @@ use strandline_proto::api::api_client::ApiClient;
 use strandline_proto::api::{AckPolicy, PublishToSubjectRequest};
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
-use tonic::{Code, Request};
 
-use super::super::connection::refused;
+use super::super::connection::{is_timeout, refused};
 use super::{PublishArgs, input_failure, tell};
 use crate::exit::Failure;
 
@@ -19,15 +18,14 @@ pub(super) async fn publish(
 ) -> Result<(), Failure> {
     while let Some(message) = messages.recv().await {
         let value = message.map_err(|error| input_failure(&error))?;
-        let mut request = Request::new(PublishToSubjectRequest {
+        let request = PublishToSubjectRequest {
             key: args.key(),
             value,
             subject: args.target.clone(),
             headers: args.headers(),
             ack_policy: AckPolicy::from(args.ack).into(),
             ..PublishToSubjectRequest::default()
-        });
-        request.set_timeout(args.connection.timeout);
+        };
         let answer = client
             .publish_to_subject(request)
             .await
@@ -44,7 +42,7 @@ pub(super) async fn publish(
 }
 
 fn failure(args: &PublishArgs, status: &tonic::Status) -> Failure {
-    if status.code() == Code::DeadlineExceeded {
+    if is_timeout(status) {
         return Failure::new(format!(
             "no stream acked the message on {}; use --ack none if none records it",
             args.target
