@@ -1,10 +1,11 @@
 //! `strandline subscribe`.
 
-use std::io::{BufWriter, Write};
+mod output;
+mod request;
 
 use clap::Args;
 use strandline_proto::api::api_client::ApiClient;
-use strandline_proto::api::{Message, StartPosition, StopPosition, SubscribeRequest};
+use strandline_proto::api::{Message, SubscribeRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -12,14 +13,15 @@ use tonic::{Code, Status};
 
 use super::connection::{ConnectionArgs, refused};
 use super::position::{End, Start};
-use super::record_format::{Format, Record};
-use super::{now, output_failure, position, stream};
+use super::record_format::Format;
+use super::{now, position, stream};
 use crate::exit::{Exit, Failure};
+
+use self::output::Output;
+use self::request::request;
 
 /// Records that may wait for the output.
 const QUEUE: usize = 1_024;
-/// Headers that the broker adds to what the publisher set; they repeat fields of the record.
-const RESERVED_HEADERS: [&str; 2] = ["subject", "reply"];
 /// What a broker says with RESOURCE_EXHAUSTED when there is nothing more to read; other causes are errors.
 const ENDS: [&str; 3] = [
     "Stop offset reached",
@@ -168,47 +170,6 @@ async fn forward(
     Ok(())
 }
 
-fn request(args: &SubscribeArgs, partition: i32) -> SubscribeRequest {
-    let start = args.from.unwrap_or(match (args.follow, args.reverse) {
-        (true, _) => Start::New,
-        (_, true) => Start::Latest,
-        _ => Start::Earliest,
-    });
-    let mut request = SubscribeRequest {
-        stream: args.stream.clone(),
-        partition,
-        ..SubscribeRequest::default()
-    };
-    request.reverse = args.reverse;
-    request.set_start_position(match start {
-        Start::Earliest => StartPosition::Earliest,
-        Start::Latest => StartPosition::Latest,
-        Start::New => StartPosition::NewOnly,
-        Start::Offset(_) => StartPosition::Offset,
-        Start::Time(_) => StartPosition::Timestamp,
-    });
-    match start {
-        Start::Offset(offset) => request.start_offset = offset,
-        Start::Time(nanos) => request.start_timestamp = nanos,
-        _ => {}
-    }
-    if args.follow || args.reverse {
-        return request;
-    }
-    let end = args.to.unwrap_or(End::Latest);
-    request.set_stop_position(match end {
-        End::Latest => StopPosition::StopLatest,
-        End::Offset(_) => StopPosition::StopOffset,
-        End::Time(_) => StopPosition::StopTimestamp,
-    });
-    match end {
-        End::Offset(offset) => request.stop_offset = offset,
-        End::Time(nanos) => request.stop_timestamp = nanos,
-        End::Latest => {}
-    }
-    request
-}
-
 fn is_handshake(message: &Message) -> bool {
     message.stream.is_empty()
 }
@@ -220,121 +181,4 @@ fn is_end(args: &SubscribeArgs, status: &Status) -> bool {
     ENDS.iter().any(|text| says(Code::ResourceExhausted, text))
         || (args.to.is_none() && says(Code::InvalidArgument, "before start offset"))
         || (args.reverse && says(Code::Unknown, "EOF"))
-}
-
-/// Where records go.
-struct Output {
-    format: Format,
-    left: Option<u64>,
-    writer: BufWriter<std::io::Stdout>,
-}
-
-impl Output {
-    fn new(args: &SubscribeArgs) -> Self {
-        Self {
-            format: args.format,
-            left: args.limit,
-            writer: BufWriter::new(std::io::stdout()),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.left == Some(0)
-    }
-
-    fn write(&mut self, message: &Message) -> Result<(), Failure> {
-        let own = |(name, _): &(&String, &bytes::Bytes)| !RESERVED_HEADERS.contains(&name.as_str());
-        let mut headers: Vec<_> = message
-            .headers
-            .iter()
-            .filter(own)
-            .map(|(name, value)| (name.as_str(), value.as_ref()))
-            .collect();
-        headers.sort_unstable();
-        let record = Record {
-            stream: &message.stream,
-            partition: message.partition,
-            offset: message.offset,
-            timestamp: message.timestamp,
-            subject: &message.subject,
-            key: Some(message.key.as_ref()).filter(|key| !key.is_empty()),
-            headers,
-            value: &message.value,
-        };
-        self.left = self.left.map(|left| left.saturating_sub(1));
-        self.format
-            .write(&record, &mut self.writer)
-            .map_err(|error| output_failure(&error))
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        self.writer.flush().map_err(|error| output_failure(&error))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: SubscribeArgs,
-    }
-
-    fn parsed(line: &str) -> SubscribeRequest {
-        let args = Line::try_parse_from(["subscribe", "s"].into_iter().chain(line.split_whitespace()))
-            .unwrap()
-            .args;
-        request(&args, 0)
-    }
-
-    #[test]
-    fn a_replay_goes_from_the_oldest_to_the_newest_record_unless_told_otherwise() {
-        let positions = |line| (parsed(line).start_position(), parsed(line).stop_position());
-        assert_eq!(positions(""), (StartPosition::Earliest, StopPosition::StopLatest));
-        assert_eq!(
-            positions("--follow"),
-            (StartPosition::NewOnly, StopPosition::StopOnCancel)
-        );
-        assert_eq!(
-            positions("--follow --from earliest"),
-            (StartPosition::Earliest, StopPosition::StopOnCancel)
-        );
-        assert_eq!(
-            positions("--reverse"),
-            (StartPosition::Latest, StopPosition::StopOnCancel)
-        );
-        assert!(parsed("--reverse").reverse);
-    }
-
-    #[test]
-    fn positions_reach_the_request() {
-        let request = parsed("--from 3 --to time:2026-01-31");
-        assert_eq!(
-            (request.start_position(), request.start_offset),
-            (StartPosition::Offset, 3)
-        );
-        assert_eq!(
-            (request.stop_position(), request.stop_timestamp),
-            (StopPosition::StopTimestamp, 1_769_817_600_000_000_000)
-        );
-    }
-
-    #[test]
-    fn what_makes_no_sense_together_is_refused() {
-        for line in [
-            "--follow --to latest",
-            "--reverse --follow",
-            "--partition -1",
-            "--limit 0",
-        ] {
-            assert!(
-                Line::try_parse_from(["subscribe", "s"].into_iter().chain(line.split_whitespace())).is_err(),
-                "{line}"
-            );
-        }
-    }
 }

@@ -1,0 +1,62 @@
+//! Records on their way to the terminal or a pipe.
+
+use std::io::{BufWriter, Write};
+
+use strandline_proto::api::Message;
+
+use super::super::output_failure;
+use super::super::record_format::{Format, Record};
+use super::SubscribeArgs;
+use crate::exit::Failure;
+
+/// Headers that the broker adds to what the publisher set; they repeat fields of the record.
+const RESERVED_HEADERS: [&str; 2] = ["subject", "reply"];
+/// Where records go.
+pub(super) struct Output {
+    format: Format,
+    left: Option<u64>,
+    writer: BufWriter<std::io::Stdout>,
+}
+
+impl Output {
+    pub(super) fn new(args: &SubscribeArgs) -> Self {
+        Self {
+            format: args.format,
+            left: args.limit,
+            writer: BufWriter::new(std::io::stdout()),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    pub(super) fn write(&mut self, message: &Message) -> Result<(), Failure> {
+        let own = |(name, _): &(&String, &bytes::Bytes)| !RESERVED_HEADERS.contains(&name.as_str());
+        let mut headers: Vec<_> = message
+            .headers
+            .iter()
+            .filter(own)
+            .map(|(name, value)| (name.as_str(), value.as_ref()))
+            .collect();
+        headers.sort_unstable();
+        let record = Record {
+            stream: &message.stream,
+            partition: message.partition,
+            offset: message.offset,
+            timestamp: message.timestamp,
+            subject: &message.subject,
+            key: Some(message.key.as_ref()).filter(|key| !key.is_empty()),
+            headers,
+            value: &message.value,
+        };
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        self.format
+            .write(&record, &mut self.writer)
+            .map_err(|error| output_failure(&error))
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush().map_err(|error| output_failure(&error))
+    }
+}
