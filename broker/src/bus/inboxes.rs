@@ -1,12 +1,12 @@
 //! Ack inboxes of this process, and who listens on them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::partition::Origin;
+use crate::partition::{AckSink, CallAck, Origin};
 
 /// Gives each session and each waiting call an ack inbox of its own.
 ///
@@ -16,7 +16,14 @@ use crate::partition::Origin;
 pub(crate) struct AckInboxes {
     prefix: String,
     next: AtomicU64,
-    listeners: Mutex<HashMap<u64, Origin>>,
+    listeners: Mutex<HashMap<u64, Listener>>,
+}
+
+/// Who listens. A session owns its inbox, so it is not kept alive by it.
+#[derive(Debug)]
+enum Listener {
+    Session(Weak<dyn AckSink>),
+    Call(Arc<CallAck>),
 }
 
 /// An inbox; dropping it ends the listening.
@@ -51,7 +58,10 @@ impl AckInboxes {
     /// Who listens on an inbox, if it is one of this process.
     pub(super) fn listener(&self, inbox: &str) -> Option<Origin> {
         let id = inbox.strip_prefix(&self.prefix)?.parse().ok()?;
-        self.listeners.lock().get(&id).cloned()
+        match self.listeners.lock().get(&id)? {
+            Listener::Session(session) => session.upgrade().map(Origin::Session),
+            Listener::Call(call) => Some(Origin::Call(Arc::clone(call))),
+        }
     }
 }
 
@@ -61,9 +71,20 @@ impl AckInbox {
         &self.subject
     }
 
-    /// Sends answers there from now on.
-    pub(crate) fn listen(&self, origin: Origin) {
-        self.inboxes.listeners.lock().insert(self.id, origin);
+    /// Sends answers to a session from now on.
+    pub(crate) fn listen_for_session(&self, session: Weak<dyn AckSink>) {
+        self.inboxes
+            .listeners
+            .lock()
+            .insert(self.id, Listener::Session(session));
+    }
+
+    /// Sends the answer to a call.
+    pub(crate) fn listen_for_call(&self, call: Arc<CallAck>) {
+        self.inboxes
+            .listeners
+            .lock()
+            .insert(self.id, Listener::Call(call));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Publish and PublishToSubject: one message, one answer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -126,9 +127,9 @@ impl Call<'_> {
         publish: impl FnOnce(&mut Door, &Origin, &Outgoing<'_>),
     ) -> Result<Option<OwnedAck>, Status> {
         let (ack, answered) = CallAck::new();
-        let origin = Origin::Call(ack);
         let inbox = self.context.inboxes.open();
-        inbox.listen(origin.clone());
+        inbox.listen_for_call(Arc::clone(&ack));
+        let origin = Origin::Call(ack);
         let delivery = Delivery {
             policy: self.policy,
             expected: self.expected,

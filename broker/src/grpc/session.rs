@@ -1,7 +1,7 @@
 //! The answering half of a PublishAsync call.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
@@ -28,13 +28,16 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(inbox: AckInbox, queue: Arc<FrameQueue>) -> Arc<Self> {
-        let scratch = Mutex::new(BytesMut::new());
-        Arc::new(Self {
-            inbox,
-            queue,
-            scratch,
-            pending: AtomicU64::new(0),
-            settled: Notify::new(),
+        Arc::new_cyclic(|session: &Weak<Self>| {
+            inbox.listen_for_session(session.clone());
+            let scratch = Mutex::new(BytesMut::new());
+            Self {
+                inbox,
+                queue,
+                scratch,
+                pending: AtomicU64::new(0),
+                settled: Notify::new(),
+            }
         })
     }
 
