@@ -1,5 +1,7 @@
 //! What can go wrong, by what the caller can do about it.
 
+use std::error::Error as StdError;
+
 use tonic::{Code, Status};
 
 /// An error of a call.
@@ -91,6 +93,8 @@ impl From<Status> for Error {
             Code::InvalidArgument => ErrorKind::InvalidRequest,
             Code::FailedPrecondition => ErrorKind::FailedPrecondition,
             Code::Unknown if text == "incorrect expected offset" => ErrorKind::IncorrectOffset,
+            // No server's answer has a source: the connection broke while the call was on its way.
+            Code::Unknown | Code::Internal if StdError::source(&status).is_some() => ErrorKind::Unavailable,
             Code::Unimplemented => ErrorKind::Unsupported,
             Code::DataLoss => ErrorKind::DataLoss,
             _ => ErrorKind::Other,

@@ -195,9 +195,10 @@ impl Subscription {
             self.state = State::Ended;
             return None;
         }
-        if status.code() != Code::Unavailable || self.request.reverse {
+        let error = Error::from(status);
+        if error.kind() != ErrorKind::Unavailable || self.request.reverse {
             self.state = State::Ended;
-            return Some(status.into());
+            return Some(error);
         }
         if let Some(next) = self.next {
             self.request.start_position = api::StartPosition::Offset.into();

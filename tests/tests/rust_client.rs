@@ -1,0 +1,196 @@
+//! The Rust client, beside a plain NATS client, against a real process that is stopped and killed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails says so by a panic"
+)]
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use strandline_client::{
+    AckPolicy, Client, ErrorKind, Message, Partitioning, Record, Start, Stop, StreamConfig,
+};
+use strandline_tests::BrokerProcess;
+
+async fn connect(broker: &BrokerProcess) -> Client {
+    Client::builder()
+        .server(broker.grpc.to_string())
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn replay(client: &Client, stream: &str) -> Vec<Record> {
+    let subscription = client
+        .subscribe(stream)
+        .start(Start::Earliest)
+        .stop(Stop::Latest)
+        .open()
+        .await
+        .unwrap();
+    subscription.map(Result::unwrap).collect().await
+}
+
+fn values(records: &[Record]) -> Vec<String> {
+    records
+        .iter()
+        .map(|record| String::from_utf8(record.value.to_vec()).unwrap())
+        .collect()
+}
+
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("v{number}")).collect()
+}
+
+#[tokio::test]
+async fn what_is_published_can_be_replayed() {
+    let broker = BrokerProcess::start().unwrap();
+    let client = connect(&broker).await;
+    client
+        .create_stream(StreamConfig::new("orders", "orders.*"))
+        .await
+        .unwrap();
+    let message = Message::new("first")
+        .key("k")
+        .header("h", "v")
+        .ack_policy(AckPolicy::All);
+    let ack = client.publish("orders", message).await.unwrap();
+    assert_eq!((ack.stream.as_str(), ack.offset), ("orders", 0));
+
+    let records = replay(&client, "orders").await;
+    assert_eq!(values(&records), ["first"]);
+    assert_eq!(
+        (&records[0].key[..], &records[0].headers["h"][..]),
+        (&b"k"[..], &b"v"[..])
+    );
+}
+
+#[tokio::test]
+async fn a_window_of_messages_survives_a_kill() {
+    let mut broker = BrokerProcess::start().unwrap();
+    let client = connect(&broker).await;
+    client
+        .create_stream(StreamConfig::new("orders", "orders"))
+        .await
+        .unwrap();
+    let mut publisher = client
+        .publisher("orders")
+        .window(200)
+        .partitioning(Partitioning::Fixed(0))
+        .open()
+        .await
+        .unwrap();
+    let mut acks = Vec::new();
+    for value in numbered(3000) {
+        acks.push(publisher.send(Message::new(value)).await.unwrap());
+    }
+    publisher.flush().await.unwrap();
+    for (number, ack) in acks.into_iter().enumerate() {
+        assert_eq!(ack.await.unwrap().offset, number as u64);
+    }
+    drop(publisher);
+
+    broker.kill_and_restart().unwrap();
+    let records = replay(&connect(&broker).await, "orders").await;
+    assert_eq!(values(&records), numbered(3000));
+}
+
+#[tokio::test]
+async fn a_subscription_and_a_client_carry_on_over_stops_and_kills() {
+    let mut broker = BrokerProcess::start().unwrap();
+    let client = connect(&broker).await;
+    client
+        .create_stream(StreamConfig::new("orders", "orders"))
+        .await
+        .unwrap();
+    let mut records = client
+        .subscribe("orders")
+        .start(Start::Earliest)
+        .open()
+        .await
+        .unwrap();
+    for round in 0..4_u64 {
+        let value = format!("round {round}");
+        let ack = loop {
+            match client
+                .publish("orders", Message::new(value.clone()).expected_offset(round))
+                .await
+            {
+                Ok(ack) => break ack,
+                Err(error) if error.is_retryable() => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let record = records.next().await.unwrap().unwrap();
+        assert_eq!((record.offset, &record.value[..]), (ack.offset, value.as_bytes()));
+        if round % 2 == 0 {
+            broker.kill_and_restart().unwrap();
+        } else {
+            broker.stop_and_restart().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn plain_nats_messages_are_records_for_the_client() {
+    let broker = BrokerProcess::start().unwrap();
+    let client = connect(&broker).await;
+    client
+        .create_stream(StreamConfig::new("orders", "orders.>"))
+        .await
+        .unwrap();
+    let nats = async_nats::connect(broker.nats.to_string()).await.unwrap();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Strandline-Ack", "leader");
+    for (offset, value) in numbered(5).into_iter().enumerate() {
+        let reply = nats
+            .request_with_headers(format!("orders.{value}"), headers.clone(), value.into())
+            .await
+            .unwrap();
+        let ack: serde_json::Value = serde_json::from_slice(&reply.payload).unwrap();
+        assert_eq!(ack["offset"], offset as u64);
+    }
+    let records = replay(&client, "orders").await;
+    assert_eq!(values(&records), numbered(5));
+    assert_eq!(records[3].subject, "orders.v3");
+}
+
+#[tokio::test]
+async fn refusals_say_what_they_are() {
+    let broker = BrokerProcess::start().unwrap();
+    let client = connect(&broker).await;
+    client
+        .create_stream(StreamConfig::new("orders", "orders").concurrency_control(true))
+        .await
+        .unwrap();
+    let kind = |result: Result<(), strandline_client::Error>| result.unwrap_err().kind();
+
+    assert_eq!(
+        kind(client.create_stream(StreamConfig::new("orders", "x")).await),
+        ErrorKind::AlreadyExists
+    );
+    assert_eq!(
+        kind(client.create_stream(StreamConfig::new("b", "a..b")).await),
+        ErrorKind::InvalidRequest
+    );
+    let replicated = StreamConfig::new("c", "c").replication_factor(2);
+    assert_eq!(
+        kind(client.create_stream(replicated).await),
+        ErrorKind::FailedPrecondition
+    );
+    assert_eq!(kind(client.delete_stream("unknown").await), ErrorKind::NotFound);
+    let wrong = Message::new("x").expected_offset(7);
+    assert_eq!(
+        kind(client.publish("orders", wrong).await.map(|_| ())),
+        ErrorKind::IncorrectOffset
+    );
+    let large = Message::new(vec![0; 2 << 20]);
+    assert_eq!(
+        kind(client.publish("orders", large).await.map(|_| ())),
+        ErrorKind::TooLarge
+    );
+}
