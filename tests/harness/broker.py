@@ -11,17 +11,30 @@ from gufo.liftbridge.api_pb2 import DeleteStreamRequest
 from gufo.liftbridge.api_pb2_grpc import APIStub
 
 from harness import settings
+from harness.nats_server import NatsServer
 from harness.process import Process, ProcessFailed, START_WAIT, free_addresses
 
 
 class Broker:
     """Keeps its ports and its data directory over restarts."""
 
-    def __init__(self, directory: Path, *, data_dir: Optional[Path] = None, nats_lines: str = "", lines: str = "") -> None:
-        """`lines` go to the broker's configuration file, `nats_lines` to that of its embedded NATS server."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        data_dir: Optional[Path] = None,
+        nats_lines: str = "",
+        lines: str = "",
+        nats_server: Optional[NatsServer] = None,
+    ) -> None:
+        """`lines` go to the broker's configuration file, `nats_lines` to that of its embedded NATS server. With a
+        `nats_server` it uses that and embeds none."""
         self.directory = directory
         self.data_dir = data_dir or directory / "data"
         self.grpc, self.nats = free_addresses(2)
+        self.nats_server = nats_server
+        if nats_server is not None:
+            self.nats = nats_server.nats
         self.nats_lines = nats_lines
         self.lines = lines
         self.process: Optional[Process] = None
@@ -45,8 +58,8 @@ class Broker:
 
     def arguments(self) -> List[object]:
         """Liftbridge's own invocation, which must go on working unchanged."""
-        config = self._write_config()
-        return ["-c", config, "-d", self.data_dir, "--embedded-nats", "--raft-bootstrap-seed"]
+        embedded = [] if self.nats_server else ["--embedded-nats"]
+        return ["-c", self._write_config(), "-d", self.data_dir, *embedded, "--raft-bootstrap-seed"]
 
     def stop(self) -> int:
         return self._process().stop()
@@ -69,12 +82,16 @@ class Broker:
 
     def _write_config(self) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
-        nats_config = self.directory / "nats.conf"
-        nats_config.write_text(f"listen: {self.nats}\n{self.nats_lines}\n")
-        lines = [f"listen: {self.grpc}", "nats.embedded: true", f"nats.embedded.config: {nats_config}"]
+        lines = [f"listen: {self.grpc}"]
+        if self.nats_server is None:
+            nats_config = self.directory / "nats.conf"
+            nats_config.write_text(f"listen: {self.nats}\n{self.nats_lines}\n")
+            lines += ["nats.embedded: true", f"nats.embedded.config: {nats_config}"]
         if settings.against_liftbridge():
-            # It finds its own embedded server only when told where that is, and reports home unless told not to.
-            lines += [f'nats.servers: ["{self.nats_url}"]', "telemetry.enabled: false"]
+            lines.append("telemetry.enabled: false")  # it reports home unless told not to
+        if settings.against_liftbridge() or self.nats_server:
+            # Liftbridge finds even its own embedded server only when told where that is.
+            lines.append(f'nats.servers: ["{self.nats_url}"]')
         config = self.directory / "broker.yaml"
         config.write_text("\n".join([*lines, self.lines, ""]))
         return config
