@@ -20,6 +20,9 @@ use crate::publish::Door;
 
 const PUBLISH_ASYNC: &str = "/proto.API/PublishAsync";
 const SUBSCRIBE: &str = "/proto.API/Subscribe";
+/// Numbers of gRPC codes.
+const OUT_OF_RANGE: &[u8] = b"11";
+const RESOURCE_EXHAUSTED: &str = "8";
 
 /// Takes the calls that carry records and passes all others on.
 #[derive(Clone, Debug)]
@@ -58,13 +61,27 @@ where
                 let call = subscribe::call(Arc::clone(&self.context), request.into_body());
                 Box::pin(async move { Ok(call.await) })
             }
-            _ => Box::pin(self.inner.call(request)),
+            _ => {
+                let call = self.inner.call(request);
+                Box::pin(async move { call.await.map(name_oversize) })
+            }
         }
     }
 }
 
 fn ready(response: Response<Body>) -> BoxFuture<'static, Result<Response<Body>, Infallible>> {
     Box::pin(std::future::ready(Ok(response)))
+}
+
+/// tonic answers a request over the size limit with OutOfRange; gRPC's other servers, and what clients expect, say
+/// ResourceExhausted. Nothing else here answers with that code.
+fn name_oversize(mut response: Response<Body>) -> Response<Body> {
+    if let Some(status) = response.headers_mut().get_mut("grpc-status")
+        && status.as_bytes() == OUT_OF_RANGE
+    {
+        *status = http::HeaderValue::from_static(RESOURCE_EXHAUSTED);
+    }
+    response
 }
 
 fn publish_async(context: &Arc<BrokerContext>, body: Body) -> Response<Body> {

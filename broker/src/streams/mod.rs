@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use strandline_core::StreamName;
+
 use crate::partition::PartitionHandle;
 
 pub(crate) use open::{Expect, OpenError, Opener, describe};
@@ -42,6 +44,15 @@ pub(crate) enum NoTarget {
     },
 }
 
+/// A name as an error repeats it: statuses travel in headers, which are small.
+fn shortened(name: &str) -> String {
+    if name.len() <= StreamName::MAX_BYTES {
+        return name.to_owned();
+    }
+    let end = name.floor_char_boundary(StreamName::MAX_BYTES);
+    format!("{}...", name.get(..end).unwrap_or_default())
+}
+
 /// Streams by name.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
@@ -62,7 +73,7 @@ impl Streams {
     pub(crate) fn partition(&self, stream: &str, partition: i32) -> Result<Arc<PartitionHandle>, NoTarget> {
         let Some(stream) = self.get(stream) else {
             return Err(NoTarget::Stream {
-                name: stream.to_owned(),
+                name: shortened(stream),
             });
         };
         let state = usize::try_from(partition)
