@@ -619,6 +619,18 @@ fn limits() -> Vec<Case> {
             ],
         ),
         case(
+            "a subscription with too many tokens is refused and the connection stays",
+            "max_sub_tokens: 2",
+            [
+                send(0, QUIET),
+                send(0, "SUB a.b.c 1\r\nSUB a.b 2\r\nPUB a.b 0\r\n\r\nPING\r\n"),
+                expect(
+                    0,
+                    "-ERR 'Permissions Violation for Subscription to \"a.b.c\", too many tokens'\r\nMSG a.b 2 0\r\n\r\nPONG\r\n",
+                ),
+            ],
+        ),
+        case(
             "a silent client sees two pings, the verdict, and the end",
             "ping_interval: \"50ms\"\nping_max: 2",
             [

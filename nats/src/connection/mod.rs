@@ -210,7 +210,7 @@ impl Connection {
     }
 
     pub(crate) fn must_stall(&self) -> bool {
-        self.outbound.must_stall()
+        !self.shared.limits.no_fast_producer_stall && self.outbound.must_stall()
     }
 
     /// The subscription has had its last message.

@@ -172,6 +172,13 @@ impl Desk {
                 quoted(filter)
             ));
         }
+        let max_tokens = self.connection.shared.limits.max_subscription_tokens;
+        if max_tokens.is_some_and(|max| subject::tokens(filter).count() > max) {
+            let subject = quoted(filter);
+            return self.deny(&format!(
+                "Permissions Violation for Subscription to {subject}, too many tokens"
+            ));
+        }
         let mut subscriptions = self.connection.subscriptions.lock();
         if subscriptions.contains_key(sid) {
             drop(subscriptions);

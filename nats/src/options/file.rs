@@ -189,6 +189,8 @@ impl Options {
             "max_pending" => self.max_pending = read.size()?,
             "max_connections" | "max_conn" => self.max_connections = Some(read.size()?),
             "max_subscriptions" | "max_subs" => self.max_subscriptions = read.limit()?,
+            "max_sub_tokens" | "max_subscription_tokens" => self.max_subscription_tokens = read.limit()?,
+            "no_fast_producer_stall" => self.no_fast_producer_stall = read.flag()?,
             "ping_interval" => self.ping_interval = read.duration()?,
             "ping_max" => self.ping_max = read.count()?,
             "write_deadline" => self.write_deadline = read.duration()?,
@@ -214,7 +216,11 @@ impl Options {
         let (host, port) = text
             .rsplit_once(':')
             .ok_or_else(|| read.wrong("must be host:port"))?;
-        self.port = port.parse().map_err(|_| read.wrong("must be host:port"))?;
+        self.port = match port {
+            // nats-server's word for any free port.
+            "-1" => 0,
+            port => port.parse().map_err(|_| read.wrong("must be host:port"))?,
+        };
         if !host.is_empty() {
             host.trim_matches(['[', ']']).clone_into(&mut self.host);
         }
@@ -233,7 +239,7 @@ impl Options {
 }
 
 /// Keys that `Options::take` knows.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 28] = [
     "listen",
     "host",
     "net",
@@ -247,6 +253,8 @@ const KNOWN: [&str; 26] = [
     "max_connections",
     "max_conn",
     "max_subscriptions",
+    "max_sub_tokens",
+    "no_fast_producer_stall",
     "max_subs",
     "ping_interval",
     "ping_max",

@@ -33,6 +33,11 @@ pub struct Options {
     pub max_connections: Option<usize>,
     /// Subscriptions of one connection; none = unlimited.
     pub max_subscriptions: Option<usize>,
+    /// Tokens of a subscription's subject; none = unlimited.
+    pub max_subscription_tokens: Option<usize>,
+    /// Whether a publisher goes on at full speed when a receiver is nearly full. The receiver is cut at
+    /// [`Options::max_pending`] then; otherwise the publisher waits a few milliseconds for it.
+    pub no_fast_producer_stall: bool,
     /// Time between pings.
     pub ping_interval: Duration,
     /// Pings that may stay unanswered.
@@ -184,6 +189,8 @@ impl Default for Options {
             max_pending: 64 << 20,
             max_connections: Some(65_536),
             max_subscriptions: None,
+            max_subscription_tokens: None,
+            no_fast_producer_stall: false,
             ping_interval: Duration::from_secs(120),
             ping_max: 2,
             write_deadline: Duration::from_secs(10),

@@ -32,6 +32,8 @@ fn every_key_has_its_effect() {
         max_payload: 2MB, max_pending: 10MB; max_control_line 2KB
         max_connections: 100
         max_subscriptions: 0
+        max_sub_tokens: 16
+        no_fast_producer_stall: true
         ping_interval: "30s"
         ping_max: 3
         write_deadline: 5
@@ -66,6 +68,10 @@ fn every_key_has_its_effect() {
         (options.write_deadline, options.auth_timeout),
         (Duration::from_secs(5), Duration::from_millis(1500))
     );
+    assert_eq!(
+        (options.max_subscription_tokens, options.no_fast_producer_stall),
+        (Some(16), true)
+    );
     let authorization = &options.authorization;
     assert_eq!(authorization.users[0].name, "admin");
     let rules = authorization.users[0].permissions.as_ref().unwrap();
@@ -87,6 +93,13 @@ fn every_key_has_its_effect() {
     assert_eq!(authorization.no_auth_user.as_deref(), Some("admin"));
     let tls = options.tls.unwrap();
     assert!(tls.verify && tls.handshake_first == HandshakeFirst::Fallback(Duration::from_millis(50)));
+}
+
+#[test]
+fn a_port_of_minus_one_is_any_free_one() {
+    for text in ["listen: \"127.0.0.1:-1\"", "port: -1"] {
+        assert_eq!(read(text).unwrap().port, 0, "{text}");
+    }
 }
 
 #[test]
