@@ -136,10 +136,13 @@ fn check(log: &dyn Log) {
             return;
         };
         assert!(run.next > next, "a read gave nothing");
+        let mut following = next.get();
         for batch in run.batches() {
             let batch = batch.expect("a run holds whole batches, checked");
             for record in batch.records() {
                 let offset = batch.header().base.get() + u64::from(record.offset_delta());
+                assert_eq!(offset, following, "a record was passed over without an error");
+                following += 1;
                 assert_eq!(
                     record.value(),
                     value(offset).as_bytes(),
