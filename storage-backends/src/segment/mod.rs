@@ -22,6 +22,7 @@ mod recovery;
 mod state;
 mod store;
 mod sync;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use strandline_core::disk::DiskFile;
-use strandline_core::record::{Batch, BatchError, BatchHeader, HEADER_BYTES};
+use strandline_core::record::{Batch, BatchError, HEADER_BYTES};
 use strandline_core::storage::{Damage, ReadError, ReadLimit};
 use strandline_core::{Offset, Timestamp};
 
 use super::frames::{Frame, frame, peek};
+use super::walk::{Obstacle, Walk};
 
 /// Bytes that a look for one batch reads at a time.
 const LOOK_BYTES: usize = 64 << 10;
@@ -64,68 +65,56 @@ impl SegmentFile {
 
     /// The last batch that begins before this offset, looking from `position` on.
     pub(super) fn last_before(&self, position: u64, before: Offset) -> Result<Option<Batch>, ReadError> {
+        let mut walk = Walk::new(self, position, LOOK_BYTES);
         let mut found = None;
-        self.walk(position, |at, header| {
-            let earlier = header.base < before;
-            if earlier {
-                found = Some((at, header.bytes as usize));
-            }
-            earlier
-        })?;
-        found.map(|(at, length)| self.batch(at, length)).transpose()
+        while let Some(batch) = self
+            .next_batch(&mut walk)?
+            .filter(|batch| batch.header().base < before)
+        {
+            found = Some(batch);
+        }
+        Ok(found)
     }
 
     /// The first offset whose record is not older than this time, looking from `position` on.
     pub(super) fn first_at(&self, position: u64, time: Timestamp) -> Result<Option<Offset>, ReadError> {
-        let mut found = None;
-        self.walk(position, |at, header| {
-            let older = header.last_time < time;
-            if !older {
-                found = Some((at, header.bytes as usize));
+        let mut walk = Walk::new(self, position, LOOK_BYTES);
+        while let Some(batch) = self.next_batch(&mut walk)? {
+            if batch.header().last_time >= time {
+                return Ok(batch.first_at_or_after(time));
             }
-            older
-        })?;
-        let batch = found.map(|(at, length)| self.batch(at, length)).transpose()?;
-        Ok(batch.and_then(|batch| batch.first_at_or_after(time)))
-    }
-
-    /// Shows the headers of batches from `position` on, as long as `more` says so.
-    fn walk(&self, position: u64, mut more: impl FnMut(u64, &BatchHeader) -> bool) -> Result<(), ReadError> {
-        let mut position = position;
-        while position < self.end {
-            let window = self.window(position, LOOK_BYTES)?;
-            let mut at = 0;
-            while let Some(rest) = window.get(at..).filter(|rest| !rest.is_empty()) {
-                let here = position + at as u64;
-                let is_at_end = here + rest.len() as u64 >= self.end;
-                let (length, header) = match peek(rest, here) {
-                    // The header reaches over the window.
-                    Err(BatchError::Incomplete { .. }) if !is_at_end && at > 0 => break,
-                    other => other.map_err(|error| self.damage(here, &error))?,
-                };
-                if header.is_some_and(|header| !more(here, &header)) {
-                    return Ok(());
-                }
-                at += length;
-            }
-            if at == 0 {
-                return Ok(());
-            }
-            position += at as u64;
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn batch(&self, position: u64, length: usize) -> Result<Batch, ReadError> {
-        let bytes = self.window(position, length)?;
-        Batch::checked(&bytes).map_err(|error| self.damage(position, &error))
+    fn next_batch(&self, walk: &mut Walk<'_>) -> Result<Option<Batch>, ReadError> {
+        loop {
+            match walk.next() {
+                Ok(None) => return Ok(None),
+                Ok(Some((_, Frame::Batch(batch)))) => return Ok(Some(batch)),
+                Ok(Some((_, Frame::Mark))) => {}
+                Err(Obstacle::Io(error)) => return Err(error.into()),
+                Err(Obstacle::Broken { position, reason }) => {
+                    return Err(Damage {
+                        file: self.path.clone(),
+                        position,
+                        reason,
+                    }
+                    .into());
+                }
+            }
+        }
     }
 
     /// Up to so many bytes from a position, fewer at the end.
     fn window(&self, position: u64, bytes: usize) -> Result<Bytes, ReadError> {
         let available = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
         let mut window = Vec::new();
-        self.file.read_at(position, bytes.min(available), &mut window)?;
+        let wanted = bytes.min(available);
+        if self.file.read_at(position, wanted, &mut window)? < wanted {
+            // The log was cut while it was read.
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
         Ok(window.into())
     }
 
@@ -172,11 +161,7 @@ impl WindowScan<'_> {
                 }
                 other => other.map_err(|error| self.file.damage(here, &error))?,
             };
-            if header.is_some_and(|header| header.base >= end) {
-                return Ok(Skipped::Nothing);
-            }
-            let wanted = header.is_some_and(|header| header.end() > from);
-            if wanted && rest.len() < length {
+            if rest.len() < length {
                 if is_at_end {
                     let error = BatchError::Incomplete {
                         needed: length,
@@ -186,19 +171,22 @@ impl WindowScan<'_> {
                 }
                 return Ok(Skipped::EndOfWindow { needed: length });
             }
-            if wanted {
-                return Ok(Skipped::Found);
+            if let Some(header) = header {
+                // Before its header is believed: what it says may be what is damaged.
+                self.check(&self.window.slice(self.at..), here)?;
+                if header.base >= end {
+                    return Ok(Skipped::Nothing);
+                }
+                if header.end() > from {
+                    return Ok(Skipped::Found);
+                }
             }
-            self.at = (self.at + length).min(self.window.len());
-            if rest.len() < length {
-                // The frame reaches over the window; go on behind it.
-                self.at += length - rest.len();
-                return Ok(Skipped::EndOfWindow { needed: 0 });
-            }
+            self.at += length;
         }
     }
 
-    /// Takes whole batches until a limit; without copying when no mark lies between them.
+    /// Takes whole batches until a limit, of which the first is checked already; without copying when no mark lies between
+    /// them.
     fn collect(&mut self, limit: ReadLimit) -> Result<Found, ReadError> {
         let mut runs: Vec<Bytes> = Vec::new();
         let (mut run_start, mut taken, mut next) = (self.at, 0, None);
@@ -216,7 +204,9 @@ impl WindowScan<'_> {
                     if next.is_some() && (over || rest.len() < length) {
                         break;
                     }
-                    self.check(&rest, here)?;
+                    if next.is_some() {
+                        self.check(&rest, here)?;
+                    }
                     (taken, next) = (taken + length, Some(header.end()));
                     length
                 }

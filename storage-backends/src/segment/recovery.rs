@@ -8,21 +8,20 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use strandline_core::disk::{DirEntry, EntryKind, OpenMode};
-use strandline_core::record::{BatchError, BatchHeader};
+use strandline_core::record::BatchHeader;
 use strandline_core::storage::{Damage, ReadError, StorageError};
 use strandline_core::{LogId, Offset, OffsetRange};
 
 use super::active::{Active, Sealed, View};
 use super::files::{SegmentId, TEMPORARY, failed, read_whole, remove_if_there, replace, replace_cache};
-use super::frames::{Frame, MARK_BYTES, Mark, frame};
+use super::frames::{Frame, MARK_BYTES, Mark};
 use super::index::{self, Index};
 use super::log::Recovered;
 use super::reading::SegmentFile;
 use super::state::{self, Content, EpochStart, STATE_FILE, SealedEntry, State, Undecodable};
 use super::store::Shared;
+use super::walk::{Obstacle, Walk};
 
 /// Bytes that a scan reads at a time.
 const SCAN_BYTES: usize = 1 << 20;
@@ -98,13 +97,9 @@ pub(super) fn scan(
         index,
         epochs: Vec::new(),
     };
-    let mut window = Window {
-        file,
-        bytes: Bytes::new(),
-        position: content.file_bytes,
-    };
+    let mut walk = Walk::new(file, content.file_bytes, SCAN_BYTES);
     loop {
-        match window.next_frame() {
+        match walk.next() {
             Ok(None) => return Ok(scan),
             Ok(Some((position, Frame::Mark))) => scan.content.file_bytes = position + MARK_BYTES as u64,
             Ok(Some((position, Frame::Batch(batch)))) => {
@@ -117,7 +112,11 @@ pub(super) fn scan(
                 }
                 scan.note(header, position);
             }
-            Err((position, reason)) => return Err(scan.stop(file, position, reason)),
+            Err(Obstacle::Broken { position, reason }) => return Err(scan.stop(file, position, reason)),
+            Err(Obstacle::Io(error)) => {
+                let position = scan.content.file_bytes;
+                return Err(scan.stop(file, position, format!("cannot be read: {error}")));
+            }
         }
     }
 }
@@ -152,53 +151,6 @@ impl Scan {
             },
             before: Box::new(self),
         }
-    }
-}
-
-/// A part of a file that moves along it.
-struct Window<'a> {
-    file: &'a SegmentFile,
-    bytes: Bytes,
-    position: u64,
-}
-
-impl Window<'_> {
-    /// The next frame and its position; none at the end of the file.
-    fn next_frame(&mut self) -> Result<Option<(u64, Frame)>, (u64, String)> {
-        loop {
-            let position = self.position;
-            let left = self.file.end.saturating_sub(position);
-            if left == 0 {
-                return Ok(None);
-            }
-            match frame(&self.bytes, position) {
-                Ok((frame, length)) => {
-                    self.bytes = self.bytes.slice(length..);
-                    self.position += length as u64;
-                    return Ok(Some((position, frame)));
-                }
-                Err(BatchError::Incomplete { needed, available }) if (available as u64) < left => {
-                    self.fill(needed.max(SCAN_BYTES))
-                        .map_err(|reason| (position, reason))?;
-                }
-                Err(error) => return Err((position, error.to_string())),
-            }
-        }
-    }
-
-    fn fill(&mut self, bytes: usize) -> Result<(), String> {
-        let left = usize::try_from(self.file.end - self.position).unwrap_or(usize::MAX);
-        let mut window = Vec::new();
-        let read = self
-            .file
-            .file
-            .read_at(self.position, bytes.min(left), &mut window);
-        let read = read.map_err(|error| format!("cannot be read: {error}"))?;
-        if read <= self.bytes.len() {
-            return Err("the file is shorter than its length says".to_owned());
-        }
-        self.bytes = window.into();
-        Ok(())
     }
 }
 

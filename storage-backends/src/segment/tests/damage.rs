@@ -95,6 +95,36 @@ fn damage_that_happens_later_is_found_by_the_reader() {
 }
 
 #[test]
+fn a_batch_is_not_passed_over_on_the_word_of_a_damaged_header() {
+    // A flip in the last offset of a batch made it look as if it ended before the record that was asked for, and a flip in
+    // its base as if it lay beyond the end: the reader went on behind it, or found nothing, without a word.
+    const BASE: usize = 24;
+    const LAST: usize = 32;
+    for position in [BASE, BASE + 1, BASE + 5, LAST, LAST + 1] {
+        for from in 0..6 {
+            let disk = crashed();
+            let (_store, log) = open(&disk).unwrap();
+            let second = batch(0, 2, 1).bytes().len() + super::super::frames::MARK_BYTES;
+            disk.flip(&log_file(FIRST), second + position, 0x04);
+            let run = log.read(Offset::new(from), ALL);
+            let found: Vec<_> = run
+                .iter()
+                .flat_map(|run| run.batches())
+                .map(|batch| batch.unwrap())
+                .collect();
+            let reads_on = found
+                .first()
+                .is_some_and(|first| first.header().base.get() <= from);
+            assert!(
+                reads_on || matches!(run, Err(ReadError::Damaged(_))),
+                "byte {position}, from {from}: {run:?}"
+            );
+            assert!(log.read_before(Offset::new(5)).is_err());
+        }
+    }
+}
+
+#[test]
 fn a_missing_or_damaged_index_is_built_anew() {
     // Liftbridge does not start with a damaged index.
     let (disk, _) = empty_disk();
