@@ -216,7 +216,7 @@ impl Recovery<'_> {
                 }
             }
         };
-        for &id in sealed_ids {
+        for (&id, next) in sealed_ids.iter().zip(ids.iter().skip(1)) {
             if end.is_some_and(|end| id.base < end) {
                 // Its records are in a segment that compaction has written anew.
                 continue;
@@ -224,6 +224,7 @@ impl Recovery<'_> {
             let file = self.open_whole(id, OpenMode::Read)?;
             let found = scan(&file, Content::empty(id.base), Index::default(), |_| true);
             let found = found.map_err(|stop| StorageError::Damaged(stop.damage))?;
+            check_reaches(&file, id, found.content.range.end, next.base)?;
             add_epochs(found.epochs);
             end = Some(found.content.range.end);
             sealed.push(SealedEntry {
@@ -430,6 +431,20 @@ fn newest_generations(mut ids: Vec<SegmentId>) -> Vec<SegmentId> {
         }
     }
     newest
+}
+
+/// A segment that was never compacted ends where the next one begins; else a file is missing or was shortened.
+fn check_reaches(file: &SegmentFile, id: SegmentId, end: Offset, next: Offset) -> Result<(), StorageError> {
+    if id.generation > 0 || end == next {
+        return Ok(());
+    }
+    let reason = format!("the segment ends at offset {end} but the next one begins at {next}");
+    Err(Damage {
+        file: file.path.clone(),
+        position: file.end,
+        reason,
+    }
+    .into())
 }
 
 /// Lets each sealed segment reach to the next one: compaction may have left nothing at its end.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use strandline_core::Offset;
-use strandline_core::storage::{AppendError, Log, ReadError, ReadLimit, StorageError, Store, SyncBy};
+use strandline_core::disk::{Disk, OpenMode};
+use strandline_core::storage::{AppendError, Damage, Log, ReadError, ReadLimit, StorageError, Store, SyncBy};
 
 use super::support::*;
 use crate::sim::{Failing, SimDisk};
@@ -156,6 +157,44 @@ fn a_damaged_state_is_built_anew_from_the_segments() {
     let store = open_store(&disk).unwrap();
     let log = store.open(LOG, &tiny()).unwrap();
     assert_eq!(offsets(log.as_ref()), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_log_without_its_state_is_refused_when_a_segment_between_others_is_gone() {
+    // The fuzzer damaged a state file and emptied a sealed segment: the start built the log anew from the files that
+    // were left, took the hole for what compaction leaves, and served a log that lacked acknowledged records.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &tiny()).unwrap();
+    for _ in 0..5 {
+        append(&store, &log, 4);
+    }
+    log.close().unwrap();
+    drop((store, log));
+    disk.flip(&log_file("state"), 20, 1);
+    let directory = log_file("");
+    let mut names: Vec<_> = disk.list(&directory).unwrap();
+    names.retain(|entry| entry.name.ends_with(".seg"));
+    names.sort_by(|one, other| one.name.cmp(&other.name));
+    assert!(names.len() > 2, "{names:?}");
+    let middle = log_file(&names[1].name);
+    disk.open(&middle, OpenMode::Write).unwrap().set_len(0).unwrap();
+    let (emptied, first) = (refusal(&disk), log_file(&names[0].name));
+    assert_eq!(emptied.file, middle);
+    disk.remove_file(&middle).unwrap();
+    let removed = refusal(&disk);
+    assert_eq!(removed.file, first);
+    assert!(removed.reason.contains("the next one begins at"), "{removed}");
+}
+
+/// The damage for which the log is not opened.
+fn refusal(disk: &SimDisk) -> Damage {
+    let store = open_store(disk).unwrap();
+    match store.open(LOG, &tiny()) {
+        Err(StorageError::Damaged(damage)) => damage,
+        Err(other) => panic!("{other}"),
+        Ok(log) => panic!("opened with {:?}", offsets(log.as_ref())),
+    }
 }
 
 #[test]
