@@ -15,7 +15,6 @@ use super::wal::WalSettings;
 use super::{ChangeError, MetadataHandle, OpenError, ProposeError, ServerIdentity};
 
 mod crash;
-pub(in crate::metadata) mod crash_disk;
 mod restart;
 
 /// A clock that stands still.

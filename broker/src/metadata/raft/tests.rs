@@ -13,15 +13,15 @@ use super::log_store::LogStore;
 use super::machine::Machine;
 use super::snapshot::SnapshotFile;
 use super::types::{StorageError, TypeConfig};
-use crate::metadata::tests::crash_disk::{CrashDisk, Image};
 use crate::metadata::wal::{Recovered, Use, Wal, WalSettings};
+use strandline_storage_backends::sim::{Image, SimDisk};
 
 struct Stores;
 
 impl StoreBuilder<TypeConfig, LogStore, Machine> for Stores {
     async fn build(&self) -> Result<((), LogStore, Machine), StorageError> {
         let dir = Path::new("/metadata");
-        let disk: Arc<dyn Disk> = Arc::new(CrashDisk::of(Image::with_dir(dir)));
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::of(Image::with_dir(dir)));
         let settings = WalSettings {
             segment_bytes: 2048,
             reserve_step_bytes: 1024,
@@ -45,7 +45,7 @@ fn the_store_passes_openrafts_suite() {
 async fn a_saved_vote_survives_any_power_loss_after_it() {
     let dir = Path::new("/metadata");
     let start = Image::with_dir(dir);
-    let disk = CrashDisk::of(start.clone());
+    let disk = SimDisk::of(start.clone());
     let settings = WalSettings::default();
     let wal = Wal::create(Arc::new(disk.clone()), dir, settings).unwrap();
     let mut log = LogStore::new(wal, &Recovered::default(), dir).unwrap();
@@ -53,7 +53,7 @@ async fn a_saved_vote_survives_any_power_loss_after_it() {
         let vote = openraft::Vote::new(term, 7);
         log.save_vote(&vote).await.unwrap();
         for image in disk.crash_images(&start, disk.moment()) {
-            let (wal, recovered) = Wal::open(Arc::new(CrashDisk::of(image)), dir, settings).unwrap();
+            let (wal, recovered) = Wal::open(Arc::new(SimDisk::of(image)), dir, settings).unwrap();
             let mut log = LogStore::new(wal, &recovered, dir).unwrap();
             assert_eq!(log.read_vote().await.unwrap(), Some(vote));
         }

@@ -1,7 +1,7 @@
 //! What is acked stays, whatever moment the power goes.
 
-use super::crash_disk::{CrashDisk, Failing, Image};
 use super::*;
+use strandline_storage_backends::sim::{Failing, Image, SimDisk};
 
 const DIR: &str = "/data/metadata";
 
@@ -9,7 +9,7 @@ fn image() -> Image {
     Image::with_dir(Path::new("/data"))
 }
 
-fn shared(disk: &CrashDisk) -> Arc<dyn Disk> {
+fn shared(disk: &SimDisk) -> Arc<dyn Disk> {
     Arc::new(disk.clone())
 }
 
@@ -44,7 +44,7 @@ async fn change(handle: &MetadataHandle, number: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acked_changes_survive_a_power_loss_at_any_operation() {
     let start = image();
-    let disk = CrashDisk::of(start.clone());
+    let disk = SimDisk::of(start.clone());
     let handle = open(shared(&disk), Path::new(DIR), tiny()).await.unwrap();
     let mut acked = vec![(disk.moment(), contents(&handle))];
     for number in 0..16 {
@@ -64,7 +64,7 @@ async fn acked_changes_survive_a_power_loss_at_any_operation() {
                 .collect(),
             None => vec![&acked[0].1],
         };
-        for image in disk.crash_images(&with_metadata_dir(&start), moment) {
+        for image in disk.crash_images(&start, moment) {
             check_image(image, &allowed, moment).await;
             images += 1;
         }
@@ -72,15 +72,8 @@ async fn acked_changes_survive_a_power_loss_at_any_operation() {
     assert!(images > 200, "{images} images");
 }
 
-/// Directories are made outside of the recorded history.
-fn with_metadata_dir(start: &Image) -> Image {
-    let disk = CrashDisk::of(start.clone());
-    disk.create_dir(Path::new(DIR)).unwrap();
-    disk.now()
-}
-
 async fn check_image(image: Image, allowed: &[&Contents], moment: usize) {
-    let disk = CrashDisk::of(image);
+    let disk = SimDisk::of(image);
     let handle = open(shared(&disk), Path::new(DIR), tiny()).await;
     let handle = handle.unwrap_or_else(|error| panic!("operation {moment}: {error}"));
     let found = contents(&handle);
@@ -103,7 +96,7 @@ async fn check_image(image: Image, allowed: &[&Contents], moment: usize) {
 
 #[tokio::test]
 async fn a_full_disk_refuses_creations_takes_deletions_and_works_again_with_room() {
-    let disk = CrashDisk::of(image());
+    let disk = SimDisk::of(image());
     let settings = RaftSettings::default();
     let handle = open(shared(&disk), Path::new(DIR), settings).await.unwrap();
     disk.limit_room(Some(0));
@@ -139,7 +132,7 @@ async fn a_full_disk_refuses_creations_takes_deletions_and_works_again_with_room
 
 #[tokio::test]
 async fn a_failed_sync_is_answered_as_a_failure_until_a_restart() {
-    let disk = CrashDisk::of(image());
+    let disk = SimDisk::of(image());
     let handle = open(shared(&disk), Path::new(DIR), tiny()).await.unwrap();
     handle.create_stream(definition("before", 1)).await.unwrap();
     disk.fail(Failing::FileSyncs);

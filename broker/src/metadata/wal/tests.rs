@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use strandline_core::disk::{Disk, OpenMode};
 
 use super::*;
-use crate::metadata::tests::crash_disk::{CrashDisk, Failing, Image};
+use strandline_storage_backends::sim::{Failing, Image, SimDisk};
 
 const DIR: &str = "/metadata";
 
@@ -26,7 +26,7 @@ fn dir() -> &'static Path {
     Path::new(DIR)
 }
 
-fn shared(disk: &CrashDisk) -> Arc<dyn Disk> {
+fn shared(disk: &SimDisk) -> Arc<dyn Disk> {
     Arc::new(disk.clone())
 }
 
@@ -96,7 +96,7 @@ fn allowed(records: &[Record], before: &Recovered) -> Vec<Recovered> {
 #[test]
 fn what_was_written_is_there_after_any_power_loss_and_nothing_comes_back() {
     let start = Image::with_dir(dir());
-    let disk = CrashDisk::of(start.clone());
+    let disk = SimDisk::of(start.clone());
     let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
     let (mut state, mut from, mut images) = (Recovered::default(), disk.moment(), 0);
     for (number, records) in workload().iter().enumerate() {
@@ -118,7 +118,7 @@ fn what_was_written_is_there_after_any_power_loss_and_nothing_comes_back() {
 }
 
 fn check_image(image: &Image, allowed: &[Recovered], context: &str) {
-    let disk = CrashDisk::of(image.clone());
+    let disk = SimDisk::of(image.clone());
     let (mut wal, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap_or_else(|error| {
         panic!("{context}: {error}");
     });
@@ -129,7 +129,7 @@ fn check_image(image: &Image, allowed: &[Recovered], context: &str) {
     );
     for moment in 0..=disk.moment() {
         for image in disk.crash_images(image, moment) {
-            let (_, again) = Wal::open(shared(&CrashDisk::of(image)), dir(), tiny()).unwrap();
+            let (_, again) = Wal::open(shared(&SimDisk::of(image)), dir(), tiny()).unwrap();
             assert_eq!(again, recovered, "{context}: power lost again during recovery");
         }
     }
@@ -148,11 +148,11 @@ fn check_image(image: &Image, allowed: &[Recovered], context: &str) {
 #[test]
 fn a_first_start_that_loses_power_leaves_no_log_or_an_empty_one() {
     let start = Image::with_dir(dir());
-    let disk = CrashDisk::of(start.clone());
+    let disk = SimDisk::of(start.clone());
     Wal::create(shared(&disk), dir(), tiny()).unwrap();
     for moment in 0..=disk.moment() {
         for image in disk.crash_images(&start, moment) {
-            let disk = CrashDisk::of(image);
+            let disk = SimDisk::of(image);
             if Wal::exists(&disk, dir()).unwrap() {
                 let (_, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
                 assert_eq!(recovered, Recovered::default());
@@ -163,8 +163,8 @@ fn a_first_start_that_loses_power_leaves_no_log_or_an_empty_one() {
     }
 }
 
-fn written() -> CrashDisk {
-    let disk = CrashDisk::of(Image::with_dir(dir()));
+fn written() -> SimDisk {
+    let disk = SimDisk::of(Image::with_dir(dir()));
     let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
     for (number, records) in workload().iter().enumerate() {
         perform(&mut wal, records, number).unwrap();
@@ -210,7 +210,7 @@ fn any_changed_byte_is_refused_with_its_position_or_was_never_read() {
 
 #[test]
 fn a_missing_segment_is_refused_by_name() {
-    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let disk = SimDisk::of(Image::with_dir(dir()));
     let settings = WalSettings {
         segment_bytes: 300,
         ..tiny()
@@ -256,7 +256,7 @@ fn a_missing_segment_is_refused_by_name() {
 
 #[test]
 fn a_failed_sync_poisons_the_log() {
-    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let disk = SimDisk::of(Image::with_dir(dir()));
     let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
     wal.write(&[entry(0, 1)]).unwrap();
     disk.fail(Failing::FileSyncs);
@@ -279,7 +279,7 @@ fn a_failed_sync_poisons_the_log() {
 
 #[test]
 fn a_full_disk_refuses_growth_first_and_loses_nothing() {
-    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let disk = SimDisk::of(Image::with_dir(dir()));
     let mut wal = Wal::create(
         shared(&disk),
         dir(),
@@ -316,7 +316,7 @@ fn a_full_disk_refuses_growth_first_and_loses_nothing() {
 
 #[test]
 fn a_write_that_found_no_room_is_cut_back() {
-    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let disk = SimDisk::of(Image::with_dir(dir()));
     let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
     wal.write(&[entry(0, 1)]).unwrap();
     disk.limit_room(Some(0));
@@ -336,7 +336,7 @@ fn a_write_that_found_no_room_is_cut_back() {
 
 #[test]
 fn an_entry_that_does_not_follow_is_refused() {
-    let disk = CrashDisk::of(Image::with_dir(dir()));
+    let disk = SimDisk::of(Image::with_dir(dir()));
     let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
     wal.write(&[entry(0, 1)]).unwrap();
     assert!(wal.write(&[entry(2, 1)]).is_err());
@@ -349,7 +349,7 @@ fn an_entry_that_does_not_follow_is_refused() {
 fn what_is_read_back_after_a_kill_is_made_durable_first() {
     for failing in [Failing::FileSyncs, Failing::DirSyncs] {
         let start = Image::with_dir(dir());
-        let disk = CrashDisk::of(start.clone());
+        let disk = SimDisk::of(start.clone());
         let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
         for index in 0..8 {
             perform(&mut wal, &[entry(index, 1)], 0).unwrap();
@@ -368,7 +368,7 @@ fn what_is_read_back_after_a_kill_is_made_durable_first() {
         let (mut wal, recovered) = Wal::open(shared(&disk), dir(), tiny()).unwrap();
         assert!(recovered.entries.len() as u64 >= killed_at, "{failing:?}");
         for image in disk.crash_images(&start, disk.moment()) {
-            let (_, found) = Wal::open(shared(&CrashDisk::of(image)), dir(), tiny()).unwrap();
+            let (_, found) = Wal::open(shared(&SimDisk::of(image)), dir(), tiny()).unwrap();
             assert_eq!(
                 found.entries, recovered.entries,
                 "{failing:?}: before anything else was written"
@@ -376,7 +376,7 @@ fn what_is_read_back_after_a_kill_is_made_durable_first() {
         }
         wal.write(&[Record::Vote(b"relies on it".to_vec())]).unwrap();
         for image in disk.crash_images(&start, disk.moment()) {
-            let (_, found) = Wal::open(shared(&CrashDisk::of(image)), dir(), tiny()).unwrap();
+            let (_, found) = Wal::open(shared(&SimDisk::of(image)), dir(), tiny()).unwrap();
             assert_eq!(found.entries, recovered.entries, "{failing:?}");
             assert_eq!(found.vote.as_deref(), Some(&b"relies on it"[..]));
         }
@@ -426,7 +426,7 @@ proptest! {
     #[test]
     fn any_sequence_of_writes_survives_a_power_loss_in_the_last(steps in vec(any_step(), 1..40)) {
         let start = Image::with_dir(dir());
-        let disk = CrashDisk::of(start.clone());
+        let disk = SimDisk::of(start.clone());
         let mut wal = Wal::create(shared(&disk), dir(), tiny()).unwrap();
         let (mut state, mut last) = (Recovered::default(), (Vec::new(), disk.moment()));
         for (number, &step) in steps.iter().enumerate() {
