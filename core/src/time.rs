@@ -30,12 +30,6 @@ impl Timestamp {
         Self(self.0.saturating_add(saturating_nanos(duration)))
     }
 
-    /// The point so much earlier, held at the smallest instead of wrapping.
-    #[must_use]
-    pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(saturating_nanos(duration)))
-    }
-
     /// Time from `earlier` to this point; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         let nanos = self.0.saturating_sub(earlier.0);

@@ -12,7 +12,7 @@ pub use metadata::{
     PartitionProgress, broker, partition_metadata, stream_metadata, unknown_group, unknown_stream,
 };
 pub use position::{StartAt, StopAt, UnknownPosition, start_at, stop_at};
-pub use stream::{NegativeSetting, create_stream_request, stream_settings};
+pub use stream::{NegativeSetting, stream_settings};
 
 /// The wire's number for "none".
 pub const NONE: i64 = -1;
@@ -21,11 +21,6 @@ pub const NONE: i64 = -1;
 pub fn inclusive(end: Offset) -> i64 {
     end.before()
         .map_or(NONE, |last| i64::try_from(last.get()).unwrap_or(i64::MAX))
-}
-
-/// The wire's inclusive last offset as an exclusive end; anything negative is the start.
-pub fn exclusive(last: i64) -> Offset {
-    u64::try_from(last).map_or(Offset::ZERO, |last| Offset::new(last).plus(1))
 }
 
 /// An offset as the wire's number.
@@ -77,8 +72,6 @@ mod tests {
     fn the_end_of_an_empty_partition_is_minus_one_on_the_wire() {
         assert_eq!(inclusive(Offset::ZERO), -1);
         assert_eq!(inclusive(Offset::new(5)), 4);
-        assert_eq!(exclusive(-1), Offset::ZERO);
-        assert_eq!(exclusive(4), Offset::new(5));
     }
 
     #[test]

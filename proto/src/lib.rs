@@ -4,14 +4,10 @@
 //! - [`wire`] reads and writes the messages of the hot path in place, without generated types.
 //! - [`convert`] translates between the wire and `strandline-core`: the wire's inclusive, -1-based offsets exist here
 //!   and nowhere else.
-//! - [`status`] holds the statuses of the API, whose codes and texts clients compare.
 
 pub mod api;
 pub mod convert;
-pub mod status;
 pub mod wire;
-
-mod text;
 
 /// The compiled definition of the API, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

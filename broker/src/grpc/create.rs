@@ -10,9 +10,8 @@ use strandline_core::storage::Durability;
 use strandline_core::stream::{MAX_PARTITIONS, StreamDefinition, StreamSettings};
 use strandline_core::subject::SubjectFilter;
 use strandline_core::{InvalidName, StreamName};
-use strandline_proto::api::{
-    CreateStreamRequest, DeleteStreamRequest, NullableBool, NullableInt32, NullableInt64,
-};
+use strandline_proto::api::{CreateStreamRequest, DeleteStreamRequest};
+use strandline_proto::convert::stream_settings;
 
 use super::errors;
 use crate::context::Context;
@@ -124,7 +123,10 @@ fn definition(
         group: group(&request.group)?,
         partitions,
         replication_factor,
-        settings: settings(request, durability)?,
+        settings: StreamSettings {
+            durability,
+            ..stream_settings(request).map_err(|error| errors::negative_setting(&error))?
+        },
     })
 }
 
@@ -136,45 +138,4 @@ fn group(group: &str) -> Result<Option<String>, Status> {
         return Err(errors::invalid_group(group));
     }
     Ok(Some(group.to_owned()))
-}
-
-fn settings(request: &CreateStreamRequest, durability: Option<Durability>) -> Result<StreamSettings, Status> {
-    Ok(StreamSettings {
-        retention_max_bytes: number("retentionMaxBytes", request.retention_max_bytes.as_ref())?,
-        retention_max_messages: number("retentionMaxMessages", request.retention_max_messages.as_ref())?,
-        retention_max_age_ms: number("retentionMaxAge", request.retention_max_age.as_ref())?,
-        cleaner_interval_ms: number("cleanerInterval", request.cleaner_interval.as_ref())?,
-        segment_max_bytes: number("segmentMaxBytes", request.segment_max_bytes.as_ref())?,
-        segment_max_age_ms: number("segmentMaxAge", request.segment_max_age.as_ref())?,
-        compact_max_workers: small_number("compactMaxGoroutines", request.compact_max_goroutines.as_ref())?,
-        compact_enabled: flag(request.compact_enabled.as_ref()),
-        auto_pause_time_ms: number("autoPauseTime", request.auto_pause_time.as_ref())?,
-        auto_pause_disable_if_subscribers: flag(request.auto_pause_disable_if_subscribers.as_ref()),
-        min_isr: small_number("minIsr", request.min_isr.as_ref())?,
-        optimistic_concurrency_control: flag(request.optimistic_concurrency_control.as_ref()),
-        encryption: flag(request.encryption.as_ref()),
-        durability,
-    })
-}
-
-fn number(field: &'static str, value: Option<&NullableInt64>) -> Result<Option<u64>, Status> {
-    let Some(NullableInt64 { value }) = value else {
-        return Ok(None);
-    };
-    u64::try_from(*value)
-        .map(Some)
-        .map_err(|_| errors::negative(field, *value))
-}
-
-fn small_number(field: &'static str, value: Option<&NullableInt32>) -> Result<Option<u32>, Status> {
-    let Some(NullableInt32 { value }) = value else {
-        return Ok(None);
-    };
-    u32::try_from(*value)
-        .map(Some)
-        .map_err(|_| errors::negative(field, i64::from(*value)))
-}
-
-fn flag(value: Option<&NullableBool>) -> Option<bool> {
-    value.map(|flag| flag.value)
 }

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use strandline_core::InvalidName;
 use strandline_core::metadata::Rejection;
 use strandline_core::subject::InvalidSubject;
+use strandline_proto::convert::{NegativeSetting, UnknownPosition};
 use strandline_proto::wire::{AsyncError, AsyncErrorCode, FrameError};
 
 use crate::bus::BusError;
@@ -88,8 +89,8 @@ pub(super) fn invalid_group(group: &str) -> Status {
     Status::invalid_argument(format!("{rule}: {group:?}"))
 }
 
-pub(super) fn negative(field: &str, value: i64) -> Status {
-    Status::invalid_argument(format!("{field} must not be negative: {value}"))
+pub(super) fn negative_setting(error: &NegativeSetting) -> Status {
+    Status::invalid_argument(error.to_string())
 }
 
 pub(super) fn invalid_durability(key: &str) -> Status {
@@ -229,12 +230,8 @@ pub(super) fn partition_not_found() -> Status {
     Status::not_found("partition not found")
 }
 
-pub(super) fn unknown_start_position(number: i32) -> Status {
-    Status::invalid_argument(format!("Unknown StartPosition {number}"))
-}
-
-pub(super) fn unknown_stop_position(number: i32) -> Status {
-    Status::invalid_argument(format!("Unknown StopPosition {number}"))
+pub(super) fn unknown_position(error: &UnknownPosition) -> Status {
+    Status::invalid_argument(error.to_string())
 }
 
 pub(super) fn consumer_groups(consumer_id: &str) -> Status {
@@ -277,3 +274,6 @@ pub(super) fn read_end(end: &ReadEnd) -> Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

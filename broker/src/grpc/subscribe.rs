@@ -11,14 +11,15 @@ use tonic::body::Body;
 
 use strandline_core::storage::Log;
 use strandline_core::{Offset, Timestamp};
-use strandline_proto::api::{StartPosition, StopPosition, SubscribeRequest};
+use strandline_proto::api::SubscribeRequest;
+use strandline_proto::convert::{StartAt, StopAt, start_at, stop_at};
 use strandline_proto::wire::{FrameReader, MessageFramer};
 
 use super::errors;
 use super::frames::{FrameBody, FrameQueue, response};
 use crate::context::Context;
 use crate::partition::PartitionHandle;
-use crate::reader::{BackwardReader, Bounds, ForwardReader, Plan, ReadEnd, Records, Start, Stop};
+use crate::reader::{BackwardReader, Bounds, ForwardReader, Plan, ReadEnd, Records};
 
 /// Bytes that may wait for a slow subscriber; then it is waited for.
 const QUEUE_MAX_BYTES: usize = 1 << 20;
@@ -58,7 +59,8 @@ async fn start(context: &Context, body: Body) -> Result<Subscription, Status> {
     }
     let partition = context.streams.partition(&request.stream, request.partition);
     let partition = partition.map_err(|error| errors::subscribe_target(&error))?;
-    let (start, stop) = positions(&request)?;
+    let start = start_at(&request).map_err(|error| errors::unknown_position(&error))?;
+    let stop = stop_at(&request).map_err(|error| errors::unknown_position(&error))?;
     let plan = resolve(&partition, start, stop, request.reverse).await?;
     Subscription::new(partition, plan, request.reverse)
 }
@@ -81,29 +83,10 @@ async fn read_request(mut body: Body) -> Result<SubscribeRequest, Status> {
     }
 }
 
-fn positions(request: &SubscribeRequest) -> Result<(Start, Stop), Status> {
-    let start = match StartPosition::try_from(request.start_position) {
-        Ok(StartPosition::NewOnly) => Start::NewOnly,
-        Ok(StartPosition::Offset) => Start::Offset(request.start_offset),
-        Ok(StartPosition::Earliest) => Start::Earliest,
-        Ok(StartPosition::Latest) => Start::Latest,
-        Ok(StartPosition::Timestamp) => Start::Time(Timestamp::from_nanos(request.start_timestamp)),
-        Err(_) => return Err(errors::unknown_start_position(request.start_position)),
-    };
-    let stop = match StopPosition::try_from(request.stop_position) {
-        Ok(StopPosition::StopOnCancel) => Stop::OnCancel,
-        Ok(StopPosition::StopOffset) => Stop::Offset(request.stop_offset),
-        Ok(StopPosition::StopLatest) => Stop::Latest,
-        Ok(StopPosition::StopTimestamp) => Stop::Time(Timestamp::from_nanos(request.stop_timestamp)),
-        Err(_) => return Err(errors::unknown_stop_position(request.stop_position)),
-    };
-    Ok((start, stop))
-}
-
 async fn resolve(
     partition: &Arc<PartitionHandle>,
-    start: Start,
-    stop: Stop,
+    start: StartAt,
+    stop: StopAt,
     reverse: bool,
 ) -> Result<Plan, Status> {
     let partition = Arc::clone(partition);
@@ -121,7 +104,7 @@ async fn resolve(
         }
     };
     // Looking up a time may read the disk.
-    let looks_up = matches!(start, Start::Time(_)) || matches!(stop, Stop::Time(_));
+    let looks_up = matches!(start, StartAt::Time(_)) || matches!(stop, StopAt::Time(_));
     let plan = if looks_up {
         tokio::task::spawn_blocking(look_up)
             .await

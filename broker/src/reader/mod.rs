@@ -6,7 +6,7 @@ mod plan;
 
 pub(crate) use backward::BackwardReader;
 pub(crate) use forward::{ForwardReader, Records};
-pub(crate) use plan::{Bounds, Plan, PlanError, Start, Stop};
+pub(crate) use plan::{Bounds, Plan, PlanError};
 
 use strandline_core::storage::ReadError;
 

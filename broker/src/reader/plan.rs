@@ -2,34 +2,7 @@
 
 use strandline_core::storage::{Log, ReadError};
 use strandline_core::{Offset, Timestamp};
-
-/// Where a subscription starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// After the newest record.
-    NewOnly,
-    /// At this offset; negative counts as 0.
-    Offset(i64),
-    /// At the oldest record.
-    Earliest,
-    /// At the newest record.
-    Latest,
-    /// At the first record that is not older.
-    Time(Timestamp),
-}
-
-/// Where a subscription stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// When the client cancels.
-    OnCancel,
-    /// After this offset.
-    Offset(i64),
-    /// After the record that is the newest now.
-    Latest,
-    /// After the last record that is not newer.
-    Time(Timestamp),
-}
+use strandline_proto::convert::{StartAt, StopAt, inclusive};
 
 /// The ends of a log at the time of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +56,8 @@ impl Plan {
     ///
     /// The positions name nothing, or the log cannot be read.
     pub(crate) fn resolve(
-        start: Start,
-        stop: Stop,
+        start: StartAt,
+        stop: StopAt,
         bounds: Bounds,
         log: &dyn Log,
     ) -> Result<Self, PlanError> {
@@ -110,8 +83,8 @@ impl Plan {
     ///
     /// The positions name nothing, or the log cannot be read.
     pub(crate) fn resolve_reverse(
-        start: Start,
-        stop: Stop,
+        start: StartAt,
+        stop: StopAt,
         bounds: Bounds,
         log: &dyn Log,
     ) -> Result<Self, PlanError> {
@@ -121,7 +94,7 @@ impl Plan {
         let newest = bounds.committed_end.before().unwrap_or(Offset::ZERO);
         let start = resolve_start(start, bounds, log)?.min(newest);
         let stop = match stop {
-            Stop::OnCancel => bounds.start,
+            StopAt::OnCancel => bounds.start,
             other => {
                 let stop = resolve_stop(other, bounds, log)?.unwrap_or(0);
                 Offset::new(u64::try_from(stop).unwrap_or(0)).max(bounds.start)
@@ -138,25 +111,25 @@ impl Plan {
     }
 }
 
-fn resolve_start(start: Start, bounds: Bounds, log: &dyn Log) -> Result<Offset, ReadError> {
+fn resolve_start(start: StartAt, bounds: Bounds, log: &dyn Log) -> Result<Offset, ReadError> {
     let offset = match start {
-        Start::NewOnly => bounds.end,
-        Start::Offset(offset) => Offset::new(u64::try_from(offset).unwrap_or(0)),
-        Start::Earliest => bounds.start,
-        Start::Latest => bounds.end.before().unwrap_or(Offset::ZERO),
-        Start::Time(time) => log.offset_at(time)?,
+        StartAt::NewOnly => bounds.end,
+        StartAt::Offset(offset) => Offset::new(u64::try_from(offset).unwrap_or(0)),
+        StartAt::Earliest => bounds.start,
+        StartAt::Latest => bounds.end.before().unwrap_or(Offset::ZERO),
+        StartAt::Time(time) => log.offset_at(time)?,
     };
     // Beyond the end means "the next record"; below the start means "the oldest".
     Ok(offset.min(bounds.end).max(bounds.start))
 }
 
-fn resolve_stop(stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Option<i64>, PlanError> {
+fn resolve_stop(stop: StopAt, bounds: Bounds, log: &dyn Log) -> Result<Option<i64>, PlanError> {
     match stop {
-        Stop::OnCancel => Ok(None),
-        Stop::Offset(offset) => Ok(Some(offset)),
-        Stop::Latest if bounds.end <= bounds.start => Err(PlanError::Empty),
-        Stop::Latest => Ok(Some(inclusive(bounds.end))),
-        Stop::Time(time) => {
+        StopAt::OnCancel => Ok(None),
+        StopAt::Offset(offset) => Ok(Some(offset)),
+        StopAt::Latest if bounds.end <= bounds.start => Err(PlanError::Empty),
+        StopAt::Latest => Ok(Some(inclusive(bounds.end))),
+        StopAt::Time(time) => {
             let after = log.offset_at(Timestamp::from_nanos(time.nanos().saturating_add(1)))?;
             if after <= bounds.start {
                 return Err(PlanError::NothingBefore { time });
@@ -164,9 +137,4 @@ fn resolve_stop(stop: Stop, bounds: Bounds, log: &dyn Log) -> Result<Option<i64>
             Ok(Some(inclusive(after)))
         }
     }
-}
-
-fn inclusive(end: Offset) -> i64 {
-    end.before()
-        .map_or(-1, |last| i64::try_from(last.get()).unwrap_or(i64::MAX))
 }

@@ -61,6 +61,14 @@ impl Stream {
         &self.partitions
     }
 
+    /// The handle of the partition with this number, if it is open.
+    pub(crate) fn open_partition(&self, number: usize) -> Option<&Arc<PartitionHandle>> {
+        match self.partitions.get(number)? {
+            PartitionState::Open(open) => Some(open.handle()),
+            PartitionState::OutOfService { .. } => None,
+        }
+    }
+
     /// The handles of the partitions that are open.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<PartitionHandle>> {
         self.partitions.iter().filter_map(|state| match state {

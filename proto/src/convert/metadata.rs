@@ -17,12 +17,12 @@ pub struct PartitionProgress {
     pub received: (Timestamp, Timestamp),
 }
 
-/// A broker, with the address that clients are told.
-pub fn broker(broker: &Broker, host: String, port: u16) -> api::Broker {
+/// A broker, with the address that it registered for clients.
+pub fn broker(broker: &Broker) -> api::Broker {
     api::Broker {
         id: broker.id.to_string(),
-        host,
-        port: port.into(),
+        host: broker.host.clone(),
+        port: broker.port.into(),
         partition_count: count(broker.partitions),
         leader_count: count(broker.leaderships),
     }

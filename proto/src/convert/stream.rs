@@ -1,6 +1,6 @@
 //! Definitions of streams.
 
-use strandline_core::stream::{StreamDefinition, StreamSettings};
+use strandline_core::stream::StreamSettings;
 
 use crate::api::{CreateStreamRequest, NullableInt32, NullableInt64};
 
@@ -38,32 +38,6 @@ pub fn stream_settings(request: &CreateStreamRequest) -> Result<StreamSettings, 
     })
 }
 
-/// The request that asks for a stream. Numbers that the wire cannot hold are held at its largest; durability is not
-/// part of it.
-pub fn create_stream_request(definition: &StreamDefinition) -> CreateStreamRequest {
-    let settings = &definition.settings;
-    CreateStreamRequest {
-        subject: definition.subject.to_string(),
-        name: definition.name.to_string(),
-        group: definition.group.clone().unwrap_or_default(),
-        replication_factor: int(definition.replication_factor),
-        partitions: int(definition.partitions),
-        retention_max_bytes: to_long(settings.retention_max_bytes),
-        retention_max_messages: to_long(settings.retention_max_messages),
-        retention_max_age: to_long(settings.retention_max_age_ms),
-        cleaner_interval: to_long(settings.cleaner_interval_ms),
-        segment_max_bytes: to_long(settings.segment_max_bytes),
-        segment_max_age: to_long(settings.segment_max_age_ms),
-        compact_max_goroutines: to_int(settings.compact_max_workers),
-        compact_enabled: settings.compact_enabled.map(Into::into),
-        auto_pause_time: to_long(settings.auto_pause_time_ms),
-        auto_pause_disable_if_subscribers: settings.auto_pause_disable_if_subscribers.map(Into::into),
-        min_isr: to_int(settings.min_isr),
-        optimistic_concurrency_control: settings.optimistic_concurrency_control.map(Into::into),
-        encryption: settings.encryption.map(Into::into),
-    }
-}
-
 fn from_long(field: &'static str, value: Option<NullableInt64>) -> Result<Option<u64>, NegativeSetting> {
     let Some(NullableInt64 { value }) = value else {
         return Ok(None);
@@ -83,40 +57,21 @@ fn from_int(field: &'static str, value: Option<NullableInt32>) -> Result<Option<
     })
 }
 
-fn to_long(value: Option<u64>) -> Option<NullableInt64> {
-    value.map(|value| i64::try_from(value).unwrap_or(i64::MAX).into())
-}
-
-fn to_int(value: Option<u32>) -> Option<NullableInt32> {
-    value.map(|value| int(value).into())
-}
-
-fn int(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
-    use strandline_core::StreamName;
-    use strandline_core::subject::SubjectFilter;
 
     use super::*;
 
-    fn definition(settings: StreamSettings) -> StreamDefinition {
-        StreamDefinition {
-            name: StreamName::new("orders").unwrap(),
-            subject: SubjectFilter::new("orders.>").unwrap(),
-            group: Some("g".to_owned()),
-            partitions: 3,
-            replication_factor: 1,
-            settings,
-        }
-    }
-
     /// Every setting has a value of its own, so that two fields that are mixed up are found out.
-    fn distinct() -> StreamSettings {
-        StreamSettings {
+    #[test]
+    fn every_setting_is_read_from_its_field_of_the_wire() {
+        let bytes: &[u8] = &[
+            0x32, 2, 8, 1, 0x3a, 2, 8, 2, 0x42, 2, 8, 3, 0x4a, 2, 8, 4, 0x52, 2, 8, 5, 0x5a, 2, 8, 6, 0x62,
+            2, 8, 7, 0x6a, 2, 8, 1, 0x72, 2, 8, 8, 0x7a, 0, 0x82, 1, 2, 8, 9, 0x8a, 1, 2, 8, 1, 0x92, 1, 0,
+        ];
+        let request = CreateStreamRequest::decode(bytes).unwrap();
+        let expected = StreamSettings {
             retention_max_bytes: Some(1),
             retention_max_messages: Some(2),
             retention_max_age_ms: Some(3),
@@ -131,27 +86,12 @@ mod tests {
             optimistic_concurrency_control: Some(true),
             encryption: Some(false),
             durability: None,
-        }
-    }
-
-    #[test]
-    fn settings_survive_the_wire() {
-        for settings in [distinct(), StreamSettings::default()] {
-            let bytes = create_stream_request(&definition(settings)).encode_to_vec();
-            let request = CreateStreamRequest::decode(&bytes[..]).unwrap();
-            assert_eq!(stream_settings(&request), Ok(settings));
-        }
-    }
-
-    #[test]
-    fn the_request_has_the_fields_numbers_of_the_wire() {
-        let bytes = create_stream_request(&definition(distinct())).encode_to_vec();
-        let nullables: &[u8] = &[
-            0x32, 2, 8, 1, 0x3a, 2, 8, 2, 0x42, 2, 8, 3, 0x4a, 2, 8, 4, 0x52, 2, 8, 5, 0x5a, 2, 8, 6, 0x62,
-            2, 8, 7, 0x6a, 2, 8, 1, 0x72, 2, 8, 8, 0x7a, 0, 0x82, 1, 2, 8, 9, 0x8a, 1, 2, 8, 1, 0x92, 1, 0,
-        ];
-        let head: &[u8] = b"\x0a\x08orders.>\x12\x06orders\x1a\x01g\x20\x01\x28\x03";
-        assert_eq!(bytes, [head, nullables].concat());
+        };
+        assert_eq!(stream_settings(&request), Ok(expected));
+        assert_eq!(
+            stream_settings(&CreateStreamRequest::default()),
+            Ok(StreamSettings::default())
+        );
     }
 
     #[test]

@@ -2,12 +2,10 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::ack::AckError;
 use super::varint::{
     bytes_field_bytes, number_field_bytes, put_bytes_field, put_frame_prefix, put_number_field, put_varint,
     varint_bytes,
 };
-use crate::text;
 
 /// Codes of `PublishAsyncError`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,50 +38,11 @@ pub struct AsyncError {
 }
 
 impl AsyncError {
-    /// An error with a text of the server's own. Where there is a constructor for the case, use that: clients compare
-    /// some of the texts.
+    /// An error of this kind with this text.
     pub fn new(code: AsyncErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
-        }
-    }
-
-    /// There is no stream of this name.
-    pub fn no_such_stream(name: &str) -> Self {
-        Self::new(AsyncErrorCode::NotFound, text::no_such_stream(name))
-    }
-
-    /// The stream has no partition of this number.
-    pub fn no_such_partition(partition: i32) -> Self {
-        Self::new(AsyncErrorCode::NotFound, text::no_such_partition(partition))
-    }
-
-    /// The partition takes no messages at present.
-    pub fn readonly_partition(partition: i32) -> Self {
-        Self::new(AsyncErrorCode::Readonly, text::readonly_partition(partition))
-    }
-
-    /// The stream has concurrency control, so that the publisher has to listen for the outcome.
-    pub fn policy_missing() -> Self {
-        Self::new(AsyncErrorCode::BadRequest, text::POLICY_MISSING)
-    }
-
-    /// The client may not publish to this stream.
-    pub fn not_authorized(method: &str, resource: &str) -> Self {
-        Self::new(
-            AsyncErrorCode::PermissionDenied,
-            text::not_authorized(method, resource),
-        )
-    }
-
-    /// The message was not stored.
-    pub fn refused(error: AckError) -> Self {
-        match error {
-            AckError::IncorrectOffset => Self::new(AsyncErrorCode::IncorrectOffset, text::INCORRECT_OFFSET),
-            AckError::TooLarge => Self::new(AsyncErrorCode::BadRequest, text::TOO_LARGE),
-            AckError::Encryption => Self::new(AsyncErrorCode::EncryptionFailed, text::ENCRYPTION_FAILED),
-            AckError::Unknown => Self::new(AsyncErrorCode::Unknown, text::UNKNOWN_ERROR),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use strandline_broker::Settings;
+
 use super::super::key::Key;
 use super::super::kind::Kind;
 
@@ -44,7 +46,7 @@ pub(super) const BATCHES: &[Key] = &[
         "clustering.replication.max.bytes",
         Kind::Bytes {
             min: 1,
-            max: 64 << 20,
+            max: Settings::MAX_MESSAGE_BYTES_LIMIT as i64,
         },
         "1048576",
         "largest message that is stored, its headers included",

@@ -194,44 +194,6 @@ fn an_error_carries_no_offset_and_a_too_large_message_no_commit_time() {
 }
 
 #[test]
-fn the_texts_that_clients_compare_are_exact() {
-    let errors = [
-        (
-            AsyncError::policy_missing(),
-            1,
-            "stream with concurrency control must have AckPolicy set",
-        ),
-        (
-            AsyncError::refused(AckError::TooLarge),
-            1,
-            "message exceeds max replication size",
-        ),
-        (AsyncError::no_such_stream("foo"), 2, "no such stream: foo"),
-        (AsyncError::no_such_partition(-3), 2, "no such partition: -3"),
-        (AsyncError::readonly_partition(4), 4, "readonly partition: 4"),
-        (
-            AsyncError::refused(AckError::IncorrectOffset),
-            5,
-            "incorrect expected offset",
-        ),
-        (
-            AsyncError::refused(AckError::Encryption),
-            6,
-            "encryption failed on partition",
-        ),
-        (
-            AsyncError::not_authorized("Publish", "foo"),
-            7,
-            "The client is not authorized to call Publish on resource foo",
-        ),
-        (AsyncError::refused(AckError::Unknown), 0, "unknown error"),
-    ];
-    for (error, code, message) in errors {
-        assert_eq!((error.code as i32, error.message.as_str()), (code, message));
-    }
-}
-
-#[test]
 fn a_batch_gives_the_frames_of_the_wanted_offsets() {
     let mut builder = BatchBuilder::new();
     for (offset, time) in [(7, 100), (8, 100), (11, 250)] {
