@@ -9,7 +9,7 @@ from grpc.aio import AioRpcError, insecure_channel
 from gufo.liftbridge.api_pb2 import Ack, CreateStreamRequest, Message, PublishRequest, SubscribeRequest
 from gufo.liftbridge.api_pb2_grpc import APIStub
 
-EARLIEST, STOP_LATEST = 2, 2
+OFFSET, EARLIEST, STOP_LATEST = 1, 2, 2
 LEADER, ALL, NONE = 0, 1, 2
 LIMIT = 64 << 20
 PATIENCE = 60.0  # seconds; only ends what hangs
@@ -39,12 +39,12 @@ async def publish(api: APIStub, stream: str, value: bytes, *, timeout: float = P
     return (await api.Publish(request, timeout=timeout)).ack
 
 
-async def replay(api: APIStub, stream: str, partition: int = 0) -> List[Message]:
-    """Everything that the partition holds now."""
-    call = api.Subscribe(
-        SubscribeRequest(stream=stream, partition=partition, startPosition=EARLIEST, stopPosition=STOP_LATEST),
-        timeout=PATIENCE,
-    )
+async def replay(api: APIStub, stream: str, partition: int = 0, start: Optional[int] = None) -> List[Message]:
+    """What the partition holds now, all of it or from an offset on."""
+    request = SubscribeRequest(stream=stream, partition=partition, startPosition=EARLIEST, stopPosition=STOP_LATEST)
+    if start is not None:
+        request.startPosition, request.startOffset = OFFSET, start
+    call = api.Subscribe(request, timeout=PATIENCE)
     messages = []
     try:
         await call.read()  # the handshake
