@@ -1,6 +1,8 @@
 """Fixtures of the process suites."""
 
 import itertools
+import os
+import subprocess
 
 import pytest
 
@@ -55,6 +57,19 @@ def brokers(tmp_path):
     yield make
     for one in made:
         one.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 48 MiB."""
+    if os.geteuid() != 0:
+        # Not a skip: without a mount there is no full disk, and the promise stays untested.
+        pytest.fail("mounting a small file system needs root: run tests/run as root, or leave this test out with --filter")
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", mounted], check=True)
+    yield mounted
+    subprocess.run(["umount", "-l", mounted], check=True)
 
 
 @pytest.fixture

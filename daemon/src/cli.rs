@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::bench::BenchArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::demo::DemoArgs;
 use crate::commands::publish::PublishArgs;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     /// Check or show a configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Measure how fast it is here, beside what the machine and other servers do
+    Bench(BenchArgs),
     /// Show the whole job in this terminal: record, replay, kill, restart, replay again
     Demo(DemoArgs),
     /// Print the version

@@ -40,6 +40,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Stream(args)) => commands::run(commands::stream::run(args)),
         Some(Command::Publish(args)) => commands::run(commands::publish::run(args)),
         Some(Command::Subscribe(args)) => commands::run(commands::subscribe::run(args)),
+        Some(Command::Bench(args)) => commands::bench::run(&args),
         Some(Command::Demo(args)) => commands::run(commands::demo::run(args)),
         Some(Command::Version) => commands::version::run(&mut std::io::stdout().lock()),
     }

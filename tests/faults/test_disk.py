@@ -15,19 +15,6 @@ from harness.broker import eventually
 pytestmark = pytest.mark.differs_from_liftbridge("it loses or hangs here")
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 48 MiB."""
-    if os.geteuid() != 0:
-        # Not a skip: without a mount there is no full disk, and the promise stays untested.
-        pytest.fail("mounting a small file system needs root: run tests/run as root, or leave this test out with --filter")
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", mounted], check=True)
-    yield mounted
-    subprocess.run(["umount", "-l", mounted], check=True)
-
-
 async def fill(stub, stream, size):
     """Publishes until a publish is refused; returns how many were acked, and the refusal."""
     acked = 0

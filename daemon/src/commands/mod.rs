@@ -1,5 +1,6 @@
 //! The commands that work with a broker.
 
+pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod publish;

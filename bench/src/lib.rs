@@ -1,0 +1,28 @@
+//! The benchmark behind `strandline bench`.
+//!
+//! [`run`] does each [`Work`] on a broker of its own, and on the peers that [`Options`] names, one after another, and
+//! measures beside them what the machine could do without any of them ([`Limits`]). The load comes from this process: its
+//! clients work on whole DATA frames and read buffers, so that they cost a fraction of what they load, and their CPU
+//! time stands beside the server's.
+
+mod error;
+mod figures;
+mod grpc;
+mod limits;
+mod message;
+mod nats;
+mod options;
+mod publisher;
+mod report;
+mod run;
+mod subscriber;
+mod system;
+mod work;
+
+pub use error::BenchError;
+pub use figures::Latency;
+pub use limits::{DiskLimit, Limits};
+pub use options::{Options, Peer, Target};
+pub use report::{Report, Row};
+pub use run::run;
+pub use work::Work;

@@ -1,0 +1,174 @@
+//! Does the works, one after another.
+
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::BenchError;
+use crate::limits::Limits;
+use crate::message::random_value;
+use crate::options::{Options, Peer};
+use crate::report::{Report, Row};
+use crate::system::System;
+use crate::work::{Task, Work};
+
+const TARGET: &str = "strandline";
+
+/// Measures. What was measured before it ended is in the report, however it ended.
+///
+/// Progress is drawn on the error output if that is a terminal. Servers that it started and streams that it made are gone
+/// when it returns; after `stop` is cancelled it returns within a second or two.
+///
+/// Cancel safety: dropping it leaves streams on a broker that was running before.
+///
+/// # Errors
+///
+/// What made the broker's own figures impossible. A peer that cannot do a work has a row that says why.
+pub async fn run(options: &Options, stop: &CancellationToken, report: &mut Report) -> Result<(), BenchError> {
+    report.value_bytes = options.value_bytes;
+    let directory = tempfile::Builder::new()
+        .prefix("strandline-bench-")
+        .tempdir_in(&options.directory)
+        .map_err(BenchError::io(format!(
+            "make a directory in {}",
+            options.directory.display()
+        )))?;
+    let run = Run {
+        options,
+        stop,
+        directory: directory.path(),
+        value: random_value(options.value_bytes),
+        progress: progress(options),
+    };
+    let outcome = run.all(report).await;
+    run.progress.finish_and_clear();
+    let path = directory.path().display().to_string();
+    let removed = directory
+        .close()
+        .map_err(BenchError::io(format!("remove {path}")));
+    outcome.and(removed)
+}
+
+fn progress(options: &Options) -> ProgressBar {
+    let steps = 1 + options.works.len() * (1 + options.against.len());
+    let bar = ProgressBar::new(steps as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+struct Run<'a> {
+    options: &'a Options,
+    stop: &'a CancellationToken,
+    directory: &'a Path,
+    value: Vec<u8>,
+    progress: ProgressBar,
+}
+
+impl Run<'_> {
+    async fn all(&self, report: &mut Report) -> Result<(), BenchError> {
+        self.progress.set_message("what the machine does");
+        report.limits = Some(
+            self.unless_stopped(Limits::measure(self.directory, &self.value))
+                .await?,
+        );
+        self.progress.inc(1);
+        for (number, &work) in self.options.works.iter().enumerate() {
+            let row = self.on_target(work, number, report.limits.as_ref()).await?;
+            report.rows.push(row);
+            for peer in &self.options.against {
+                if let Some(row) = self.on_peer(work, peer, number, report.limits.as_ref()).await? {
+                    report.rows.push(row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_target(&self, work: Work, number: usize, limits: Option<&Limits>) -> Result<Row, BenchError> {
+        self.progress
+            .set_message(format!("{}: {TARGET}", work.describe()));
+        let directory = self.fresh_directory("target", number)?;
+        let mut system = self
+            .unless_stopped(System::target(self.options, &directory))
+            .await?;
+        let outcome = self.measure(work, &mut system, number).await;
+        let cleaned = system.clean_up().await;
+        self.remove(&directory)?;
+        self.progress.inc(1);
+        let measured = outcome?;
+        cleaned?;
+        Ok(Row::new(work, TARGET, &measured, limits))
+    }
+
+    async fn on_peer(
+        &self,
+        work: Work,
+        peer: &Peer,
+        number: usize,
+        limits: Option<&Limits>,
+    ) -> Result<Option<Row>, BenchError> {
+        let Peer::JetStream { sync_always, .. } = *peer;
+        let name = if sync_always {
+            "jetstream, sync always"
+        } else {
+            "jetstream"
+        };
+        if !work.suits_jetstream() || (sync_always && !work.suits_slow_server()) {
+            self.progress.inc(1);
+            return Ok(None);
+        }
+        self.progress.set_message(format!("{}: {name}", work.describe()));
+        let directory = self.fresh_directory("peer", number)?;
+        let mut system = self.unless_stopped(System::peer(peer, &directory)).await?;
+        let outcome = self.measure(work, &mut system, number).await;
+        system.clean_up().await?;
+        self.remove(&directory)?;
+        self.progress.inc(1);
+        match outcome {
+            Ok(measured) => Ok(Some(Row::new(work, name, &measured, limits))),
+            Err(BenchError::Interrupted) => Err(BenchError::Interrupted),
+            Err(problem) => Ok(Some(Row::failed(work, name, problem.to_string()))),
+        }
+    }
+
+    async fn measure(
+        &self,
+        work: Work,
+        system: &mut System,
+        number: usize,
+    ) -> Result<crate::work::Measured, BenchError> {
+        let mut task = Task {
+            system,
+            options: self.options,
+            value: &self.value,
+            name: format!("strandline-bench-{}-{number}", std::process::id()),
+        };
+        self.unless_stopped(work.run(&mut task)).await
+    }
+
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, BenchError>>,
+    ) -> Result<T, BenchError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(BenchError::Interrupted),
+            outcome = work => outcome,
+        }
+    }
+
+    fn fresh_directory(&self, what: &str, number: usize) -> Result<std::path::PathBuf, BenchError> {
+        let directory = self.directory.join(format!("{what}-{number}"));
+        std::fs::create_dir(&directory).map_err(BenchError::io(format!("make {}", directory.display())))?;
+        Ok(directory)
+    }
+
+    fn remove(&self, directory: &Path) -> Result<(), BenchError> {
+        std::fs::remove_dir_all(directory).map_err(BenchError::io(format!("remove {}", directory.display())))
+    }
+}

@@ -1,0 +1,257 @@
+//! The broker that is measured.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use strandline_client::{Client, Error, ErrorKind, StreamConfig};
+use strandline_core::stream::{AckPolicy, ExpectedOffset};
+use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
+use tokio::task::JoinSet;
+
+use super::Door;
+use super::child::Child;
+use crate::error::BenchError;
+use crate::figures::Process;
+use crate::grpc::{self, GrpcAcks, GrpcValues, publish_template, subscribe_request};
+use crate::message::Template;
+use crate::nats;
+use crate::publisher::{Acks, Publisher};
+use crate::subscriber::{From, Subscriber};
+
+/// Requests for new streams that are under way at a time.
+const CREATORS: usize = 8;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A broker of ours, or somebody's.
+#[derive(Debug)]
+pub(crate) struct Strandline {
+    child: Option<(Child, PathBuf)>,
+    client: Client,
+    grpc: String,
+    nats: Option<String>,
+    process: Option<Process>,
+    /// Streams to delete from a broker that goes on.
+    created: Vec<String>,
+}
+
+/// What the broker says once it serves.
+#[derive(Debug, Deserialize)]
+struct Ready {
+    pid: u32,
+    grpc: String,
+    nats: Option<String>,
+}
+
+impl Strandline {
+    pub(crate) async fn start(program: &Path, directory: &Path) -> Result<Self, BenchError> {
+        let ready = directory.join("ready.json");
+        let text = |path: &Path| path.display().to_string();
+        let arguments = [
+            "serve",
+            "--data-dir",
+            &text(&directory.join("data")),
+            "--listen",
+            "127.0.0.1:0",
+            "--nats-listen",
+            "127.0.0.1:0",
+            "--ready-file",
+            &text(&ready),
+        ];
+        let arguments = arguments.map(str::to_owned).to_vec();
+        let mut child = Child::start("strandline", program, arguments, directory.join("log"))?;
+        let said = wait_until_ready(&mut child, &ready).await?;
+        let client = client(&said.grpc).await?;
+        Ok(Self {
+            process: child.pid().map(Process::new),
+            child: Some((child, ready)),
+            client,
+            grpc: said.grpc,
+            nats: said.nats,
+            created: Vec::new(),
+        })
+    }
+
+    pub(crate) async fn connect(
+        grpc: &str,
+        nats: Option<&str>,
+        pid: Option<u32>,
+    ) -> Result<Self, BenchError> {
+        Ok(Self {
+            child: None,
+            client: client(grpc).await?,
+            grpc: grpc.to_owned(),
+            nats: nats.map(str::to_owned),
+            process: pid.map(Process::new),
+            created: Vec::new(),
+        })
+    }
+
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.process
+    }
+
+    pub(crate) fn nats(&self) -> Result<&str, BenchError> {
+        self.nats.as_deref().ok_or_else(|| BenchError::NotPossible {
+            work: "publishing over NATS",
+            reason: "the address of the broker's NATS server is not known; give it with --nats".to_owned(),
+        })
+    }
+
+    pub(crate) async fn create_stream(&mut self, name: &str, partitions: u32) -> Result<(), BenchError> {
+        let config = StreamConfig::new(name, name).partitions(partitions);
+        self.created.push(name.to_owned());
+        self.client
+            .create_stream(config)
+            .await
+            .map_err(|error| refused("a new stream", &error))
+    }
+
+    pub(crate) async fn create_streams(&mut self, names: &[String]) -> Result<(), BenchError> {
+        self.created.extend_from_slice(names);
+        let mut creators = JoinSet::new();
+        for names in names.chunks(names.len().div_ceil(CREATORS).max(1)) {
+            let (client, names) = (self.client.clone(), names.to_vec());
+            creators.spawn(async move {
+                for name in names {
+                    client
+                        .create_stream(StreamConfig::new(name.as_str(), name.as_str()))
+                        .await?;
+                }
+                Ok::<_, Error>(())
+            });
+        }
+        while let Some(created) = creators.join_next().await {
+            created
+                .map_err(|_| BenchError::Interrupted)?
+                .map_err(|error| refused("a new stream", &error))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn stored(&self, name: &str, partitions: u32) -> Result<u64, BenchError> {
+        let mut stored = 0;
+        for partition in 0..partitions {
+            let info = self.client.partition(name, partition).await;
+            let info = info.map_err(|error| refused("the state of a partition", &error))?;
+            stored += info.end;
+        }
+        Ok(stored)
+    }
+
+    pub(crate) async fn publisher(
+        &self,
+        door: Door,
+        stream: &str,
+        partitions: u32,
+        value: &[u8],
+    ) -> Result<(Publisher, Vec<Template>), BenchError> {
+        if door == Door::Nats {
+            return self.nats_publisher(stream, value).await;
+        }
+        let (sender, responses) = grpc::open(&self.grpc, grpc::PUBLISH).await?;
+        let acks = Acks::Grpc(GrpcAcks::new(responses));
+        let templates = (0..partitions).map(|partition| publish_template(stream, partition, value));
+        Ok((Publisher { sender, acks }, templates.collect()))
+    }
+
+    async fn nats_publisher(
+        &self,
+        stream: &str,
+        value: &[u8],
+    ) -> Result<(Publisher, Vec<Template>), BenchError> {
+        let (sender, mut reader) = nats::connect(self.nats()?).await?;
+        let inbox = nats::unique_inbox();
+        reader.send(format!("SUB {inbox} 1\r\nPING\r\n").into()).await?;
+        reader.wait_for_pong().await?;
+        let template = envelope_template(stream, &inbox, value);
+        let acks = Acks::Envelopes(reader);
+        Ok((Publisher { sender, acks }, vec![template]))
+    }
+
+    pub(crate) async fn subscriber(&self, stream: &str, from: From) -> Result<Subscriber, BenchError> {
+        let responses = grpc::ask(&self.grpc, grpc::SUBSCRIBE, subscribe_request(stream, from)).await?;
+        let mut values = GrpcValues::new(responses);
+        values.begun().await?;
+        Ok(Subscriber::Grpc(values))
+    }
+
+    pub(crate) async fn kill_and_restart(&mut self) -> Result<Instant, BenchError> {
+        let Some((child, ready)) = &mut self.child else {
+            return Err(BenchError::NotPossible {
+                work: "restart",
+                reason: "a broker that runs already is not killed; leave out --servers".to_owned(),
+            });
+        };
+        // A process that was killed leaves the file behind.
+        let _ = std::fs::remove_file(&*ready);
+        let start = child.kill_and_restart().await?;
+        let said = wait_until_ready(child, ready).await?;
+        self.process = Some(Process::new(said.pid));
+        self.client = client(&said.grpc).await?;
+        (self.grpc, self.nats) = (said.grpc, said.nats);
+        Ok(start)
+    }
+
+    /// Ends a broker of ours, or deletes what was made on somebody's.
+    pub(crate) async fn clean_up(&mut self) -> Result<(), BenchError> {
+        if let Some((child, _)) = &mut self.child {
+            return child.kill().await;
+        }
+        for name in std::mem::take(&mut self.created) {
+            match self.client.delete_stream(&name).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(refused(&format!("to delete stream {name}"), &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn wait_until_ready(child: &mut Child, file: &Path) -> Result<Ready, BenchError> {
+    child.ready(file, |text| serde_json::from_str(text).ok()).await
+}
+
+async fn client(grpc: &str) -> Result<Client, BenchError> {
+    let client = Client::builder().server(grpc).timeout(TIMEOUT).connect().await;
+    client.map_err(|error| match error.kind() {
+        ErrorKind::Unavailable => BenchError::Unreachable {
+            address: grpc.to_owned(),
+            reason: error.to_string(),
+        },
+        _ => BenchError::Foreign {
+            address: grpc.to_owned(),
+            reason: error.to_string(),
+        },
+    })
+}
+
+fn refused(what: &str, error: &Error) -> BenchError {
+    BenchError::Refused {
+        what: what.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// A message as Liftbridge's clients publish it on NATS.
+fn envelope_template(subject: &str, inbox: &str, value: &[u8]) -> Template {
+    let mut envelope = bytes::BytesMut::new();
+    let fields = EnvelopeFields {
+        key: b"",
+        value,
+        stream: "",
+        subject,
+        headers: HeadersRef::EMPTY,
+        ack_inbox: inbox,
+        correlation_id: "0123456789",
+        ack_policy: AckPolicy::Leader,
+        expected_offset: ExpectedOffset::Any,
+    };
+    put_publish_envelope(&mut envelope, &fields);
+    let head = format!("PUB {subject} {}\r\n", envelope.len());
+    let bytes = [head.as_bytes(), &envelope, b"\r\n"].concat();
+    let value_at = memchr::memmem::find(&bytes, value).unwrap_or_default();
+    Template { bytes, value_at }
+}

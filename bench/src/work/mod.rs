@@ -1,0 +1,179 @@
+//! What is measured: one file for each kind of work.
+
+mod idle;
+mod ingest;
+mod publish;
+mod replay;
+mod restart;
+mod streams;
+mod tail;
+
+use std::time::Duration;
+
+use crate::error::BenchError;
+use crate::figures::{Latency, Span, Spent};
+use crate::options::Options;
+use crate::system::{Door, System};
+
+/// A kind of work, with the numbers that the project's figures are given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// 4 publishers with 1,000 messages in flight each, over the server's API.
+    Publish,
+    /// One publisher with 1,000 messages in flight.
+    PublishOne,
+    /// 4 publishers with 1,000 messages in flight over NATS, acked on an inbox.
+    NatsAcks,
+    /// 1 M messages over plain NATS without acks, at full speed.
+    Ingest,
+    /// One subscriber reads a stream from its begin.
+    Replay,
+    /// 4 subscribers read a stream from its begin.
+    ReplayFour,
+    /// One publisher that waits for each ack.
+    WindowOne,
+    /// Publish to receipt at 50,000 messages a second.
+    Tail,
+    /// 4 publishers with 1,000 messages in flight, spread over 100 partitions.
+    Spread,
+    /// 1,000 streams are created; then the server idles with them.
+    Streams,
+    /// 10 streams with 1,000 partitions each are created; then the server idles with them.
+    Partitions,
+    /// The server idles with nothing.
+    Idle,
+    /// The server is killed with data stored; until the first ack.
+    Restart,
+}
+
+/// What a work has cost.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    /// Messages, or streams.
+    pub(crate) count: u64,
+    pub(crate) spent: Spent,
+    pub(crate) latency: Latency,
+    /// Share of a core that the idle server used.
+    pub(crate) idle: Option<f64>,
+    /// Time from the start of the killed server's successor to its first ack.
+    pub(crate) first_ack: Option<Duration>,
+}
+
+impl Measured {
+    fn new(count: u64, spent: Spent, latency: Latency) -> Self {
+        Self {
+            count,
+            spent,
+            latency,
+            idle: None,
+            first_ack: None,
+        }
+    }
+}
+
+/// A work with what it needs.
+#[derive(Debug)]
+pub(crate) struct Task<'a> {
+    pub(crate) system: &'a mut System,
+    pub(crate) options: &'a Options,
+    pub(crate) value: &'a [u8],
+    /// Prefix of the names of streams that nobody else uses.
+    pub(crate) name: String,
+}
+
+impl Work {
+    /// All of them, in the order in which they are done and shown.
+    pub const ALL: [Self; 13] = [
+        Self::Publish,
+        Self::PublishOne,
+        Self::NatsAcks,
+        Self::Ingest,
+        Self::Replay,
+        Self::ReplayFour,
+        Self::WindowOne,
+        Self::Tail,
+        Self::Spread,
+        Self::Streams,
+        Self::Partitions,
+        Self::Idle,
+        Self::Restart,
+    ];
+
+    /// Those that give an impression within a minute.
+    pub const QUICK: [Self; 5] = [
+        Self::Publish,
+        Self::NatsAcks,
+        Self::Replay,
+        Self::WindowOne,
+        Self::Tail,
+    ];
+
+    /// The word for it on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::PublishOne => "publish-one",
+            Self::NatsAcks => "nats-acks",
+            Self::Ingest => "ingest",
+            Self::Replay => "replay",
+            Self::ReplayFour => "replay-four",
+            Self::WindowOne => "window-one",
+            Self::Tail => "tail",
+            Self::Spread => "spread",
+            Self::Streams => "streams",
+            Self::Partitions => "partitions",
+            Self::Idle => "idle",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// What is done, in a few words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Publish => "publish, 4 x 1,000 in flight",
+            Self::PublishOne => "publish, 1 x 1,000 in flight",
+            Self::NatsAcks => "nats with acks, 4 x 1,000",
+            Self::Ingest => "plain nats, 1 M without acks",
+            Self::Replay => "replay, 1 subscriber",
+            Self::ReplayFour => "replay, 4 subscribers",
+            Self::WindowOne => "publish, 1 in flight",
+            Self::Tail => "tail at 50,000/s",
+            Self::Spread => "publish, 4 x 1,000 over 100 partitions",
+            Self::Streams => "1,000 streams",
+            Self::Partitions => "10 streams x 1,000 partitions",
+            Self::Idle => "idle",
+            Self::Restart => "first ack after kill -9",
+        }
+    }
+
+    /// Whether a server that syncs each message for itself is worth the time that this takes it.
+    pub(crate) fn suits_slow_server(self) -> bool {
+        !matches!(
+            self,
+            Self::Ingest | Self::Replay | Self::ReplayFour | Self::Restart | Self::Tail | Self::Idle
+        )
+    }
+
+    /// Whether servers without partitions can do it.
+    pub(crate) fn suits_jetstream(self) -> bool {
+        !matches!(self, Self::Spread | Self::Partitions)
+    }
+
+    pub(crate) async fn run(self, task: &mut Task<'_>) -> Result<Measured, BenchError> {
+        match self {
+            Self::Publish => publish::windowed(task, Door::Api, 4, 1000, 1).await,
+            Self::PublishOne => publish::windowed(task, Door::Api, 1, 1000, 1).await,
+            Self::NatsAcks => publish::windowed(task, Door::Nats, 4, 1000, 1).await,
+            Self::Ingest => ingest::run(task).await,
+            Self::Replay => replay::run(task, 1).await,
+            Self::ReplayFour => replay::run(task, 4).await,
+            Self::WindowOne => publish::windowed(task, Door::Api, 1, 1, 1).await,
+            Self::Tail => tail::run(task).await,
+            Self::Spread => publish::windowed(task, Door::Api, 4, 1000, 100).await,
+            Self::Streams => streams::run(task, 1000, 1).await,
+            Self::Partitions => streams::run(task, 10, 1000).await,
+            Self::Idle => idle::run(task, 0, Span::begin(task.system.process()).end()).await,
+            Self::Restart => restart::run(task).await,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Publishers with messages in flight.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::{Measured, Task};
+use crate::error::BenchError;
+use crate::figures::{Latency, Span};
+use crate::message::Burst;
+use crate::publisher::Published;
+use crate::system::Door;
+
+/// Messages that are sent before anything is measured, so that files and buffers are there.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// So many publishers with so many messages in flight each, for the time of the options. Every acked message has to be
+/// stored in the end.
+pub(super) async fn windowed(
+    task: &mut Task<'_>,
+    door: Door,
+    publishers: u32,
+    window: u64,
+    partitions: u32,
+) -> Result<Measured, BenchError> {
+    let stream = task.name.clone();
+    task.system.create_stream(&stream, partitions).await?;
+    let load = Load {
+        door,
+        publishers,
+        window,
+        partitions,
+    };
+    let warm = load.run(task, &stream, WARM_UP).await?;
+    let span = Span::begin(task.system.process());
+    let published = load.run(task, &stream, task.options.time).await?;
+    let spent = span.end();
+    let expected = warm.acked + published.acked;
+    let found = task.system.stored(&stream, partitions).await?;
+    if found != expected {
+        return Err(BenchError::WrongCount {
+            what: "stored",
+            expected,
+            found,
+        });
+    }
+    Ok(Measured::new(published.acked, spent, published.latency))
+}
+
+/// What keeps a server busy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) door: Door,
+    pub(super) publishers: u32,
+    pub(super) window: u64,
+    pub(super) partitions: u32,
+}
+
+impl Load {
+    pub(super) async fn run(
+        self,
+        task: &Task<'_>,
+        stream: &str,
+        time: Duration,
+    ) -> Result<Published, BenchError> {
+        let mut running = JoinSet::new();
+        let mut ready = Vec::new();
+        for _ in 0..self.publishers {
+            let publisher = task
+                .system
+                .publisher(self.door, stream, self.partitions, task.value)
+                .await?;
+            ready.push(publisher);
+        }
+        let until = Instant::now() + time;
+        for (publisher, templates) in ready {
+            let messages = usize::try_from(self.window).unwrap_or(1).max(templates.len());
+            let burst = Burst::new(&templates, messages);
+            running.spawn(publisher.run(burst, self.window, until));
+        }
+        let mut all = Published {
+            acked: 0,
+            latency: Latency::default(),
+        };
+        while let Some(published) = running.join_next().await {
+            let published = published.map_err(|_| BenchError::Interrupted)??;
+            all.acked += published.acked;
+            all.latency.merge(&published.latency);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,218 @@
+//! `strandline bench`: how fast it is here, beside what the machine and other servers do.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use strandline_bench::{BenchError, Options, Peer, Report, Target, Work};
+use tokio_util::sync::CancellationToken;
+
+use super::output_failure;
+use crate::exit::{Exit, Failure};
+
+/// Largest value: a message with it is below every server's limit.
+const MAX_VALUE_BYTES: u64 = 512 << 10;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to do [default: publish nats-acks replay window-one tail]
+    #[arg(value_name = "WORK", value_parser = work, conflicts_with = "all")]
+    works: Vec<Work>,
+    /// Everything there is; takes some minutes
+    #[arg(long)]
+    all: bool,
+    /// The same work on a real nats-server with JetStream, as it syncs by default and syncing always
+    #[arg(long, value_name = "jetstream=PATH", value_parser = peer)]
+    against: Vec<PathBuf>,
+    /// Measure a broker that runs already instead of one started for this: its gRPC address
+    #[arg(long, value_name = "ADDRESS")]
+    servers: Option<String>,
+    /// Where that broker's NATS server listens
+    #[arg(long, value_name = "ADDRESS", requires = "servers")]
+    nats: Option<String>,
+    /// That broker's process, if it runs here: for its CPU time and memory
+    #[arg(long, value_name = "NUMBER", requires = "servers")]
+    pid: Option<u32>,
+    /// Where brokers that are started keep their data: on the disk to be measured
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    directory: PathBuf,
+    /// Bytes of a message's value
+    #[arg(long, value_name = "BYTES", default_value_t = Options::DEFAULT_VALUE_BYTES as u64,
+        value_parser = clap::value_parser!(u64).range(Options::MIN_VALUE_BYTES as u64..=MAX_VALUE_BYTES))]
+    size: u64,
+    /// Seconds that works without an end of their own take
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// MiB that the work `restart` stores before it kills the broker
+    #[arg(long, value_name = "NUMBER", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    restart_mib: u64,
+    /// How often to do everything
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// One JSON object for each run instead of tables; times in seconds
+    #[arg(long)]
+    json: bool,
+}
+
+fn work(name: &str) -> Result<Work, String> {
+    let found = Work::ALL.into_iter().find(|work| work.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = Work::ALL.iter().map(|work| work.name()).collect();
+        format!("there are {}", names.join(", "))
+    })
+}
+
+fn peer(text: &str) -> Result<PathBuf, String> {
+    let path = text.strip_prefix("jetstream=").filter(|path| !path.is_empty());
+    let path = path.ok_or("say jetstream=PATH, with the path of a nats-server")?;
+    // The server is started in another directory.
+    std::path::absolute(path).map_err(|error| error.to_string())
+}
+
+/// Measures and prints.
+pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
+    let options = options(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // The clients shall not take more of the machine than they need.
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the benchmark: {error}")))?;
+    let stop = CancellationToken::new();
+    let interrupted = stop.clone();
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.cancel();
+        }
+    });
+    for _ in 0..args.runs {
+        let mut report = Report::default();
+        // On a worker: the thread that blocks would be another one to wake.
+        let outcome = runtime.block_on(measure(options.clone(), stop.clone(), &mut report));
+        print(args, &report)?;
+        outcome.map_err(|error| failure(&error))?;
+    }
+    runtime.shutdown_background();
+    Ok(Exit::Success)
+}
+
+async fn measure(options: Options, stop: CancellationToken, report: &mut Report) -> Result<(), BenchError> {
+    let run = async move {
+        let mut report = Report::default();
+        let outcome = strandline_bench::run(&options, &stop, &mut report).await;
+        (outcome, report)
+    };
+    match tokio::spawn(run).await {
+        Ok((outcome, measured)) => {
+            *report = measured;
+            outcome
+        }
+        Err(_) => Err(BenchError::Interrupted),
+    }
+}
+
+fn options(args: &BenchArgs) -> Result<Options, Failure> {
+    let works = match (&args.works[..], args.all) {
+        (_, true) => Work::ALL.to_vec(),
+        ([], false) => Work::QUICK.to_vec(),
+        (works, false) => works.to_vec(),
+    };
+    let target = match &args.servers {
+        Some(grpc) => Target::Running {
+            grpc: grpc.clone(),
+            nats: args.nats.clone(),
+            pid: args.pid,
+        },
+        None => Target::Own {
+            program: std::env::current_exe()
+                .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?,
+        },
+    };
+    let directory = std::path::absolute(&args.directory)
+        .map_err(|error| Failure::new(format!("{}: {error}", args.directory.display())))?;
+    let both = |program: &PathBuf| {
+        [false, true].map(|sync_always| Peer::JetStream {
+            program: program.clone(),
+            sync_always,
+        })
+    };
+    Ok(Options {
+        works,
+        target,
+        against: args.against.iter().flat_map(both).collect(),
+        directory,
+        value_bytes: usize::try_from(args.size).unwrap_or(Options::DEFAULT_VALUE_BYTES),
+        time: Duration::from_secs(args.seconds),
+        restart_bytes: args.restart_mib << 20,
+    })
+}
+
+fn print(args: &BenchArgs, report: &Report) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    let written = if args.json {
+        serde_json::to_writer(&mut output, report)
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(output))
+    } else {
+        write!(output, "{report}")
+    };
+    written
+        .and_then(|()| output.flush())
+        .map_err(|error| output_failure(&error))
+}
+
+fn failure(error: &BenchError) -> Failure {
+    let exit = match error {
+        BenchError::Unreachable { .. } => Exit::Unreachable,
+        BenchError::Interrupted => Exit::Interrupted,
+        _ => Exit::Failed,
+    };
+    Failure::with(exit, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    fn parse(line: &str) -> Result<Options, String> {
+        let line = Line::try_parse_from(std::iter::once("bench").chain(line.split_whitespace()));
+        let line = line.map_err(|error| error.to_string())?;
+        options(&line.args).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn works_are_chosen_by_name_and_nonsense_is_answered_with_the_names() {
+        assert_eq!(parse("").unwrap().works, Work::QUICK);
+        assert_eq!(parse("--all").unwrap().works, Work::ALL);
+        assert_eq!(parse("tail publish").unwrap().works, [Work::Tail, Work::Publish]);
+        assert!(parse("publsh").unwrap_err().contains("publish, publish-one"));
+        assert!(parse("tail --all").is_err());
+        assert!(parse("--size 7").is_err() && parse("--seconds 0").is_err());
+        assert!(parse("--nats 127.0.0.1:4222").is_err());
+    }
+
+    #[test]
+    fn a_peer_is_measured_both_ways_of_syncing() {
+        let against = parse("--against jetstream=/bin/nats-server").unwrap().against;
+        let both = [false, true].map(|sync_always| Peer::JetStream {
+            program: "/bin/nats-server".into(),
+            sync_always,
+        });
+        assert_eq!(against, both);
+        assert!(
+            parse("--against /bin/nats-server")
+                .unwrap_err()
+                .contains("jetstream=PATH")
+        );
+    }
+}

@@ -1,0 +1,144 @@
+"""`strandline bench` as its users run it. Figures are not judged, only that they are there."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import api, settings
+
+PATIENCE = 300
+
+
+@pytest.fixture
+def own_directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture
+def bench(own_directory):
+    """Runs the command in a directory of its own, in which it may leave nothing."""
+
+    def run(*arguments) -> subprocess.CompletedProcess:
+        done = subprocess.run(command(*arguments), cwd=own_directory, capture_output=True, text=True, timeout=PATIENCE)
+        assert list(own_directory.iterdir()) == []
+        return done
+
+    return run
+
+
+def command(*arguments) -> list:
+    return [settings.broker_binary(), "bench", *map(str, arguments)]
+
+
+def logs(broker) -> list:
+    """The directories of the broker's partitions."""
+    return [path for path in Path(broker.data_dir, "streams").iterdir() if path.is_dir()]
+
+
+def jetstream() -> str:
+    return f"jetstream={settings.nats_server_binary()}"
+
+
+def test_every_kind_of_work_has_figures_and_so_have_the_peers(bench):
+    works = ["publish", "publish-one", "nats-acks", "ingest", "replay", "replay-four", "window-one", "tail", "spread", "idle"]
+    done = bench(*works, "--seconds", 1, "--json", "--against", jetstream())
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["limits"]["bidirectional"] > 0 and report["limits"]["server_stream"] > 0
+    assert [append["bytes"] for append in report["limits"]["appends"]] == [4096, 65536, 1048576]
+    ours = [row for row in report["rows"] if row["server"] == "strandline"]
+    assert [row["work"] for row in ours] == works
+    for row in report["rows"]:
+        assert row["problem"] is None, row
+        if row["work"] not in ("tail", "idle"):
+            assert row["count"] > 0 and row["per_second"] > 0 and row["server_cpu"] > 0 and row["client_cpu"] > 0, row
+        if row["work"] in ("publish", "window-one", "tail"):
+            assert 0 < row["p50"] <= row["p99"] <= row["p999"], row
+    assert next(row for row in ours if row["work"] == "ingest")["count"] == 1_000_000
+    peers = {(row["work"], row["server"]) for row in report["rows"] if row["server"] != "strandline"}
+    assert {("publish", "jetstream"), ("publish", "jetstream, sync always"), ("replay", "jetstream")} <= peers
+
+
+def test_the_time_to_the_first_ack_after_a_kill_is_measured_on_all_servers(bench):
+    done = bench("restart", "--restart-mib", 16, "--json", "--against", jetstream())
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["server"] for row in rows] == ["strandline", "jetstream"]
+    assert all(row["first_ack"] > 0 and row["count"] * 256 >= 16 << 20 for row in rows)
+
+
+def test_the_table_is_readable(bench):
+    done = bench("window-one", "--seconds", 1)
+    assert done.returncode == 0, done.stderr
+    assert "bare tonic stream both ways" in done.stdout
+    line = next(line for line in done.stdout.splitlines() if line.startswith("publish, 1 in flight"))
+    assert "strandline" in line and "x p99 of a bare 4 KiB append + fdatasync" in line
+
+
+async def test_a_broker_that_runs_already_is_measured_and_left_as_it_was(own_broker, bench, unique):
+    async with api.connected(own_broker) as stub:
+        await api.create(stub, unique)
+        await api.publish(stub, unique, b"mine", ackPolicy=api.LEADER)
+        arguments = ["publish", "nats-acks", "--seconds", 1, "--servers", own_broker.grpc, "--nats", own_broker.nats, "--json"]
+        done = await asyncio.to_thread(bench, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert all(row["count"] > 0 and row["server_cpu"] is None for row in json.loads(done.stdout)["rows"])
+        assert [message.value for message in await api.replay(stub, unique)] == [b"mine"]
+        assert len(logs(own_broker)) == 1
+
+
+async def test_an_interrupt_prints_what_there_is_and_cleans_up(own_broker, own_directory):
+    arguments = ["window-one", "publish", "--seconds", 60, "--servers", own_broker.grpc]
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments), cwd=own_directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while not logs(own_broker):
+        await asyncio.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, error = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 130 and b"interrupted" in error
+    assert b"bare tonic" in output
+    assert logs(own_broker) == [] and list(own_directory.iterdir()) == []
+
+
+def test_a_dead_server_is_named(bench):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % free.getsockname()[1]
+    done = bench("publish", "--servers", address)
+    assert done.returncode == 5 and address in done.stderr
+
+
+def test_a_server_of_another_kind_is_named(bench, broker):
+    done = bench("publish", "--servers", broker.nats)
+    assert done.returncode in (1, 5) and str(broker.nats) in done.stderr
+
+
+def test_a_peer_that_cannot_be_started_is_named(bench):
+    done = bench("idle", "--against", "jetstream=/no/such/nats-server", "--seconds", 1)
+    assert done.returncode == 1 and "/no/such/nats-server" in done.stderr
+    # What was measured before is not lost.
+    assert "bare tonic" in done.stdout and "idle" in done.stdout
+
+
+def test_nonsense_is_answered_with_what_there_is(bench):
+    for arguments, says in [
+        (["publsh"], "publish-one"),
+        (["--size", "1"], "8"),
+        (["--against", "nats"], "jetstream=PATH"),
+        (["--directory", "/no/such/directory"], "/no/such/directory"),
+    ]:
+        done = bench(*arguments)
+        assert done.returncode in (1, 2) and says in done.stderr, done.stderr
+
+
+def test_a_full_disk_is_told_as_such(small_disk):
+    done = subprocess.run(
+        command("publish", "--seconds", 20, "--directory", small_disk), capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 1 and ("disk" in done.stderr or "space" in done.stderr), done.stderr
