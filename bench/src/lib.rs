@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod subscriber;
 mod system;
+mod warm;
 mod work;
 
 pub use error::BenchError;

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::error::BenchError;
 use crate::limits::Limits;
 use crate::message::random_value;
-use crate::options::{Options, Peer};
+use crate::options::{Options, Peer, Target};
 use crate::report::{Report, Row};
 use crate::system::System;
+use crate::warm;
 use crate::work::{Task, Work};
 
 const TARGET: &str = "strandline";
@@ -49,6 +50,14 @@ pub async fn run(options: &Options, stop: &CancellationToken, report: &mut Repor
         .close()
         .map_err(BenchError::io(format!("remove {path}")));
     outcome.and(removed)
+}
+
+/// Short where nobody else has streams: the name is the subject too, and stands in every message.
+fn stream_name(target: &Target, number: usize) -> String {
+    match target {
+        Target::Own { .. } => "bench".to_owned(),
+        Target::Running { .. } => format!("strandline-bench-{}-{number}", std::process::id()),
+    }
 }
 
 fn progress(options: &Options) -> ProgressBar {
@@ -92,7 +101,7 @@ impl Run<'_> {
     async fn on_target(&self, work: Work, number: usize, limits: Option<&Limits>) -> Result<Row, BenchError> {
         self.progress
             .set_message(format!("{}: {TARGET}", work.describe()));
-        let directory = self.fresh_directory("target", number)?;
+        let directory = self.fresh_directory(work, "target", number)?;
         let mut system = self
             .unless_stopped(System::target(self.options, &directory))
             .await?;
@@ -123,7 +132,7 @@ impl Run<'_> {
             return Ok(None);
         }
         self.progress.set_message(format!("{}: {name}", work.describe()));
-        let directory = self.fresh_directory("peer", number)?;
+        let directory = self.fresh_directory(work, "peer", number)?;
         let mut system = self.unless_stopped(System::peer(peer, &directory)).await?;
         let outcome = self.measure(work, &mut system, number).await;
         system.clean_up().await?;
@@ -146,7 +155,7 @@ impl Run<'_> {
             system,
             options: self.options,
             value: &self.value,
-            name: format!("strandline-bench-{}-{number}", std::process::id()),
+            name: stream_name(&self.options.target, number),
         };
         self.unless_stopped(work.run(&mut task)).await
     }
@@ -162,9 +171,18 @@ impl Run<'_> {
         }
     }
 
-    fn fresh_directory(&self, what: &str, number: usize) -> Result<std::path::PathBuf, BenchError> {
+    fn fresh_directory(
+        &self,
+        work: Work,
+        what: &str,
+        number: usize,
+    ) -> Result<std::path::PathBuf, BenchError> {
         let directory = self.directory.join(format!("{what}-{number}"));
         std::fs::create_dir(&directory).map_err(BenchError::io(format!("make {}", directory.display())))?;
+        if work.is_heavy() {
+            warm::page_cache(&directory)
+                .map_err(BenchError::io(format!("write to {}", directory.display())))?;
+        }
         Ok(directory)
     }
 

@@ -10,7 +10,7 @@ use strandline_core::{Clock, LogId};
 use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
 
 use crate::bus::{BusError, BusPublisher, Reach};
-use crate::partition::{Answer, Chunk, Delivery, Origin, PartitionHandle, Reject};
+use crate::partition::{Answer, Chunk, ChunkRoom, Delivery, Origin, PartitionHandle, Reject};
 
 /// A message of a gRPC client.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,7 @@ pub(crate) struct Door {
     chunks: Vec<(Arc<PartitionHandle>, Chunk)>,
     by_log: HashMap<LogId, usize>,
     last: Option<(LogId, usize)>,
+    room: ChunkRoom,
     /// Partitions that the present subject reaches, if every message on it reaches the same.
     fixed: Option<Vec<Arc<PartitionHandle>>>,
     fixed_for: String,
@@ -44,6 +45,7 @@ impl Door {
             chunks: Vec::new(),
             by_log: HashMap::new(),
             last: None,
+            room: ChunkRoom::default(),
             fixed: None,
             fixed_for: String::new(),
             envelope: BytesMut::new(),
@@ -82,6 +84,7 @@ impl Door {
         (self.fixed, self.last) = (None, None);
         self.by_log.clear();
         for (partition, chunk) in self.chunks.drain(..) {
+            self.room.note(&chunk);
             chunk.announce();
             if let Err(chunk) = partition.try_push(chunk) {
                 partition.push(chunk).await;
@@ -182,9 +185,15 @@ impl Door {
         };
         let known = known.filter(|&index| self.chunks[index].1.has_origin(origin));
         let index = known.unwrap_or_else(|| {
+            // Only the first is likely to be as large as those before: messages may be spread over many partitions.
+            let room = if self.chunks.is_empty() {
+                self.room
+            } else {
+                ChunkRoom::default()
+            };
             self.chunks.push((
                 Arc::clone(partition),
-                Chunk::new(origin.clone(), self.clock.now()),
+                partition.new_chunk(origin.clone(), self.clock.now(), room),
             ));
             self.by_log.insert(log, self.chunks.len() - 1);
             self.chunks.len() - 1

@@ -154,6 +154,14 @@ impl Work {
         )
     }
 
+    /// Whether it writes so much that it matters whether the memory for it is there.
+    pub(crate) fn is_heavy(self) -> bool {
+        !matches!(
+            self,
+            Self::WindowOne | Self::Tail | Self::Streams | Self::Partitions | Self::Idle
+        )
+    }
+
     /// Whether servers without partitions can do it.
     pub(crate) fn suits_jetstream(self) -> bool {
         !matches!(self, Self::Spread | Self::Partitions)

@@ -8,7 +8,7 @@ use strandline_nats::{Flush, LocalBatch, LocalPublisher, LocalSink, LocalSubscri
 
 use super::ingest::{Enveloped, Incoming, ingest};
 use super::{AckPublisher, Bus, BusError, BusFuture, BusPublisher, Reach, Subscription};
-use crate::partition::{Chunk, Origin, PartitionHandle};
+use crate::partition::{Chunk, ChunkRoom, Origin, PartitionHandle};
 
 /// The bus of a broker with a NATS server of its own.
 #[derive(Debug)]
@@ -81,6 +81,7 @@ impl LocalSink for PartitionSink {
             partition,
             clock,
             chunk: None,
+            room: ChunkRoom::default(),
         })
     }
 
@@ -94,6 +95,7 @@ struct PartitionBatch {
     partition: Arc<PartitionHandle>,
     clock: Arc<dyn Clock>,
     chunk: Option<Chunk>,
+    room: ChunkRoom,
 }
 
 impl LocalBatch for PartitionBatch {
@@ -101,10 +103,10 @@ impl LocalBatch for PartitionBatch {
         let Ok(subject) = str::from_utf8(message.subject) else {
             return;
         };
-        let clock = &self.clock;
+        let (partition, now, room) = (&self.partition, || self.clock.now(), self.room);
         let chunk = self
             .chunk
-            .get_or_insert_with(|| Chunk::new(Origin::Bus, clock.now()));
+            .get_or_insert_with(|| partition.new_chunk(Origin::Bus, now(), room));
         let incoming = Incoming {
             subject,
             reply: message.reply.and_then(|reply| str::from_utf8(reply).ok()),
@@ -123,6 +125,7 @@ impl LocalBatch for PartitionBatch {
         let Some(chunk) = self.chunk.take().filter(|chunk| !chunk.is_empty()) else {
             return Flush::Done;
         };
+        self.room.note(&chunk);
         match self.partition.try_push(chunk) {
             Ok(()) => Flush::Done,
             Err(chunk) => {

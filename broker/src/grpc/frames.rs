@@ -43,6 +43,17 @@ impl FrameQueue {
         wake(state);
     }
 
+    /// Queues a frame once no more than so many bytes wait before it; false when the client has gone.
+    ///
+    /// Cancel safety: the frame may be lost.
+    pub(super) async fn push_when_room(&self, frame: Bytes, bytes: usize) -> bool {
+        let is_there = self.room(bytes).await;
+        if is_there {
+            self.push(frame);
+        }
+        is_there
+    }
+
     /// Ends the body with this status once everything queued is sent. The first end stays.
     pub(super) fn end(&self, status: Status) {
         let mut state = self.state.lock();

@@ -7,6 +7,7 @@
 mod api;
 mod create;
 mod errors;
+mod frame_buffers;
 mod frames;
 mod hot_path;
 mod incoming;

@@ -9,13 +9,15 @@ use prost::Message as _;
 use tonic::Status;
 use tonic::body::Body;
 
+use strandline_core::OffsetRange;
+use strandline_core::record::Batch;
 use strandline_core::storage::Log;
-use strandline_core::{Offset, Timestamp};
 use strandline_proto::api::SubscribeRequest;
 use strandline_proto::convert::{StartAt, StopAt, start_at, stop_at};
 use strandline_proto::wire::{FrameReader, MessageFramer};
 
 use super::errors;
+use super::frame_buffers::{FRAMES_MAX_BYTES, FrameBuffers};
 use super::frames::{FrameBody, FrameQueue, response};
 use crate::context::Context;
 use crate::partition::PartitionHandle;
@@ -62,7 +64,7 @@ async fn start(context: &Context, body: Body) -> Result<Subscription, Status> {
     let start = start_at(&request).map_err(|error| errors::unknown_position(&error))?;
     let stop = stop_at(&request).map_err(|error| errors::unknown_position(&error))?;
     let plan = resolve(&partition, start, stop, request.reverse).await?;
-    Subscription::new(partition, plan, request.reverse)
+    Ok(Subscription::new(partition, plan, request.reverse))
 }
 
 async fn read_request(mut body: Body) -> Result<SubscribeRequest, Status> {
@@ -118,6 +120,7 @@ async fn resolve(
 struct Subscription {
     reader: Reader,
     framer: MessageFramer,
+    buffers: FrameBuffers,
 }
 
 enum Reader {
@@ -126,7 +129,7 @@ enum Reader {
 }
 
 impl Subscription {
-    fn new(partition: Arc<PartitionHandle>, plan: Plan, reverse: bool) -> Result<Self, Status> {
+    fn new(partition: Arc<PartitionHandle>, plan: Plan, reverse: bool) -> Self {
         let info = partition.info();
         let framer = MessageFramer::new(info.stream.as_str(), info.partition);
         let reader = if reverse {
@@ -134,72 +137,81 @@ impl Subscription {
         } else {
             Reader::Forward(ForwardReader::new(partition, plan))
         };
-        Ok(Self { reader, framer })
+        Self {
+            reader,
+            framer,
+            buffers: FrameBuffers::default(),
+        }
     }
 
     /// Fills the queue until the subscription is over, and says how it ended.
     async fn run(mut self, queue: &FrameQueue) -> Status {
         loop {
-            if !queue.room(QUEUE_MAX_BYTES).await {
-                return Status::cancelled("the client has gone");
-            }
-            match self.next_frames().await {
-                Ok(frames) => queue.push(frames),
+            let is_there = match self.next_step(queue).await {
+                Ok(is_there) => is_there,
                 Err(end) => return errors::read_end(&end),
+            };
+            if !is_there {
+                return Status::cancelled("the client has gone");
             }
         }
     }
 
-    async fn next_frames(&mut self) -> Result<Bytes, ReadEnd> {
-        match &mut self.reader {
+    /// Reads on and queues what was read; false when the client has gone.
+    async fn next_step(&mut self, queue: &FrameQueue) -> Result<bool, ReadEnd> {
+        let Self {
+            reader,
+            framer,
+            buffers,
+        } = self;
+        match reader {
             Reader::Forward(reader) => {
                 let records = reader.next().await?;
-                Ok(forward_frames(&self.framer, &records))
+                Ok(forward(framer, buffers, &records, queue).await)
             }
             Reader::Backward(reader) => {
                 let (batch, before, stop) = reader.next().await?;
-                let mut frames: Vec<_> = batch.records().collect();
-                frames.reverse();
-                let mut out = BytesMut::with_capacity(batch.bytes().len() + batch.bytes().len() / 4);
-                for record in frames {
-                    let offset = batch.header().base.plus(u64::from(record.offset_delta()));
-                    if stop <= offset && offset < before {
-                        put_frame(&self.framer, &mut out, &batch, offset, &record);
-                    }
-                }
-                Ok(out.freeze())
+                let frames = backward(framer, &batch, OffsetRange::new(stop, before));
+                Ok(queue.push_when_room(frames, QUEUE_MAX_BYTES).await)
             }
         }
     }
 }
 
-/// The frames of all records of a run that are to be delivered, in one buffer.
-fn forward_frames(framer: &MessageFramer, records: &Records) -> Bytes {
-    let bytes = records.run.bytes.len();
-    let mut out = BytesMut::with_capacity(bytes + bytes / 4);
+/// Queues the frames of all records of a run that are to be delivered; false when the client has gone.
+async fn forward(
+    framer: &MessageFramer,
+    buffers: &mut FrameBuffers,
+    records: &Records,
+    queue: &FrameQueue,
+) -> bool {
+    let wanted = OffsetRange::new(records.from, records.end);
+    let expected = records.run.bytes.len() + records.run.bytes.len() / 4;
+    let mut out = buffers.take(expected);
     // The log has checked the run; an error can only mean that it is over.
     for batch in records.run.batches().map_while(Result::ok) {
-        for record in batch.records() {
-            let offset = batch.header().base.plus(u64::from(record.offset_delta()));
-            if records.from <= offset && offset < records.end {
-                put_frame(framer, &mut out, &batch, offset, &record);
+        let mut frames = framer.batch(&batch, wanted);
+        while !frames.put(&mut out, FRAMES_MAX_BYTES) {
+            if !queue.push_when_room(buffers.seal(out), QUEUE_MAX_BYTES).await {
+                return false;
             }
+            out = buffers.take(expected);
+        }
+    }
+    queue.push_when_room(buffers.seal(out), QUEUE_MAX_BYTES).await
+}
+
+/// The frames of the wanted records of a batch, newest first.
+fn backward(framer: &MessageFramer, batch: &Batch, wanted: OffsetRange) -> Bytes {
+    let header = batch.header();
+    let mut records: Vec<_> = batch.records().collect();
+    records.reverse();
+    let mut out = BytesMut::with_capacity(batch.bytes().len() + batch.bytes().len() / 4);
+    for record in records {
+        let offset = header.base.plus(u64::from(record.offset_delta()));
+        if wanted.contains(offset) {
+            framer.frame(&mut out, offset, header.time(&record), record.body());
         }
     }
     out.freeze()
-}
-
-fn put_frame(
-    framer: &MessageFramer,
-    out: &mut BytesMut,
-    batch: &strandline_core::record::Batch,
-    offset: Offset,
-    record: &strandline_core::record::RecordView<'_>,
-) {
-    let time = batch
-        .header()
-        .first_time
-        .nanos()
-        .saturating_add(i64::from(record.time_delta()));
-    framer.frame(out, offset, Timestamp::from_nanos(time), record.body());
 }

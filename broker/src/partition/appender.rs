@@ -18,6 +18,7 @@ use super::answer::Answerer;
 use super::chunk::Chunk;
 use super::handle::PartitionHandle;
 use super::owner::{BatchLimits, Owner, Turn};
+use super::record_buffers::RecordBuffers;
 use super::watch::ReadState;
 
 /// Bytes that a partition may append before the next partition has its turn.
@@ -46,6 +47,7 @@ pub(crate) struct Appender {
 struct Shared {
     events: Mutex<Events>,
     wake: Condvar,
+    buffers: RecordBuffers,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +110,11 @@ impl AppenderHandle {
         let (done, removed) = oneshot::channel();
         self.tell(|events| events.control.push(Control::Remove { log, state, done }));
         let _ = removed.await;
+    }
+
+    /// Buffers for the records of the next chunks.
+    pub(super) fn buffers(&self) -> &RecordBuffers {
+        &self.shared.buffers
     }
 
     fn tell(&self, change: impl FnOnce(&mut Events)) {

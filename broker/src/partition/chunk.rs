@@ -17,7 +17,7 @@ use super::ack::Origin;
 pub(crate) struct Chunk {
     pub(super) records: BytesMut,
     pub(super) entries: Vec<Entry>,
-    texts: Vec<u8>,
+    texts: String,
     /// Where answers go.
     pub(super) origin: Origin,
     /// When the first message of the chunk came in.
@@ -39,6 +39,25 @@ pub(crate) struct Entry {
     correlation_bytes: u32,
     inbox_bytes: u32,
     subject_bytes: u32,
+}
+
+/// How large the chunks of one publisher tend to be, so that the next one is made as large at once instead of growing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ChunkRoom {
+    pub(super) record_bytes: usize,
+    text_bytes: usize,
+    entries: usize,
+}
+
+impl ChunkRoom {
+    /// Expects the next chunk to be as this one.
+    pub(crate) fn note(&mut self, chunk: &Chunk) {
+        *self = Self {
+            record_bytes: chunk.records.len(),
+            text_bytes: chunk.texts.len(),
+            entries: chunk.entries.len(),
+        };
+    }
 }
 
 /// How a publisher is told.
@@ -96,12 +115,12 @@ pub(super) struct Texts<'a> {
 }
 
 impl Chunk {
-    /// An empty chunk.
-    pub(crate) fn new(origin: Origin, received: Timestamp) -> Self {
+    /// An empty chunk, whose records go into this buffer.
+    pub(super) fn new(origin: Origin, received: Timestamp, room: ChunkRoom, records: BytesMut) -> Self {
         Self {
-            records: BytesMut::new(),
-            entries: Vec::new(),
-            texts: Vec::new(),
+            records,
+            entries: Vec::with_capacity(room.entries),
+            texts: String::with_capacity(room.text_bytes),
             origin,
             received,
             first_offset: Offset::ZERO,
@@ -159,15 +178,21 @@ impl Chunk {
         }
     }
 
+    /// Lets go of the records, which are appended. Only for partitions with one subject: the answers of others repeat that
+    /// of each record.
+    pub(super) fn take_records(&mut self) -> BytesMut {
+        std::mem::take(&mut self.records)
+    }
+
     /// The entries with their texts, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Entry, Texts<'_>)> {
-        let mut rest = self.texts.as_slice();
+        let mut rest = self.texts.as_str();
         self.entries.iter().map(move |entry| {
             let mut take = |bytes: u32| {
+                // Only whole texts go in.
                 let (text, after) = rest.split_at_checked(bytes as usize).unwrap_or_default();
                 rest = after;
-                // Only whole texts go in.
-                std::str::from_utf8(text).unwrap_or_default()
+                text
             };
             let texts = Texts {
                 correlation_id: take(entry.correlation_bytes),
@@ -186,7 +211,7 @@ impl Chunk {
             delivery.inbox
         };
         for text in [delivery.correlation_id, inbox, subject] {
-            self.texts.extend_from_slice(text.as_bytes());
+            self.texts.push_str(text);
         }
         self.entries.push(Entry {
             refusal,
@@ -208,7 +233,12 @@ mod tests {
 
     #[test]
     fn texts_come_back_with_their_entries() {
-        let mut chunk = Chunk::new(Origin::Bus, Timestamp::ZERO);
+        let mut chunk = Chunk::new(
+            Origin::Bus,
+            Timestamp::ZERO,
+            ChunkRoom::default(),
+            BytesMut::new(),
+        );
         let fields = Fields {
             key: None,
             value: b"v",
@@ -240,7 +270,12 @@ mod tests {
 
     #[test]
     fn a_refused_message_that_nobody_asks_after_is_left_out() {
-        let mut chunk = Chunk::new(Origin::Bus, Timestamp::ZERO);
+        let mut chunk = Chunk::new(
+            Origin::Bus,
+            Timestamp::ZERO,
+            ChunkRoom::default(),
+            BytesMut::new(),
+        );
         chunk.push_refused(Reject::TooLarge, "s", &Delivery::default());
         assert!(chunk.is_empty());
     }

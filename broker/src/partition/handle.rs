@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use bytes::BytesMut;
 use tokio::sync::watch;
 
 use strandline_core::storage::Log;
 use strandline_core::subject::SubjectFilter;
 use strandline_core::{LogId, Offset, PartitionId, StreamName, Timestamp};
 
+use super::ack::Origin;
 use super::appender::AppenderHandle;
-use super::chunk::{Chunk, Reject};
+use super::chunk::{Chunk, ChunkRoom, Reject};
 use super::inbox::{Inbox, Refused};
 use super::watch::{ReadState, Readable, Watch};
 use strandline_storage_backends::TailCache;
@@ -105,6 +107,17 @@ impl PartitionHandle {
     /// End of the log: first offset that no record has.
     pub(crate) fn end(&self) -> Offset {
         self.log.end()
+    }
+
+    /// An empty chunk for this partition.
+    pub(crate) fn new_chunk(&self, origin: Origin, received: Timestamp, room: ChunkRoom) -> Chunk {
+        let records = self.appender.buffers().take(room.record_bytes);
+        Chunk::new(origin, received, room, records)
+    }
+
+    /// Takes back the buffer of a chunk whose records are appended.
+    pub(super) fn give_back(&self, records: BytesMut) {
+        self.appender.buffers().give_back(records);
     }
 
     /// Hands messages to the partition's owner if there is room now; they come back otherwise.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::chunk::{Chunk, Reject};
 
 /// Memory that may wait in one inbox. One chunk is taken whatever its size.
-pub(crate) const INBOX_MAX_BYTES: usize = 16 << 20;
+pub(crate) const INBOX_MAX_BYTES: usize = 8 << 20;
 /// How long a publisher is held back before its messages are rejected.
 pub(crate) const INBOX_MAX_WAIT: Duration = Duration::from_secs(5);
 

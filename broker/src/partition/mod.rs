@@ -12,6 +12,7 @@ mod chunk;
 mod handle;
 mod inbox;
 mod owner;
+mod record_buffers;
 mod watch;
 
 #[cfg(test)]
@@ -20,7 +21,7 @@ mod tests;
 pub(crate) use ack::{Ack, AckSink, Answers, CallAck, Origin, OwnedAck};
 pub(crate) use answer::Answerer;
 pub(crate) use appender::{Appender, AppenderHandle};
-pub(crate) use chunk::{Answer, Chunk, Delivery, Reject};
+pub(crate) use chunk::{Answer, Chunk, ChunkRoom, Delivery, Reject};
 pub(crate) use handle::{PartitionHandle, PartitionInfo};
 pub(crate) use owner::BatchLimits;
 pub(crate) use watch::{ReadState, Readable};

@@ -1,5 +1,7 @@
 //! A partition from its inbox to its answers, on a real log.
 
+use bytes::BytesMut;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +105,12 @@ async fn bench(concurrency_control: bool) -> Bench {
 }
 
 fn chunk(origin: &Origin, messages: &[(&str, Delivery<'_>)]) -> Chunk {
-    let mut chunk = Chunk::new(origin.clone(), Timestamp::from_nanos(1));
+    let mut chunk = Chunk::new(
+        origin.clone(),
+        Timestamp::from_nanos(1),
+        ChunkRoom::default(),
+        BytesMut::new(),
+    );
     for (value, delivery) in messages {
         let fields = Fields {
             key: None,

@@ -1,5 +1,6 @@
 //! The header of a batch.
 
+use super::RecordView;
 use crate::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
 /// Length of an encoded header in bytes.
@@ -47,6 +48,12 @@ impl BatchHeader {
     /// The first offset after the batch.
     pub fn end(&self) -> Offset {
         self.last.plus(1)
+    }
+
+    /// When a record of the batch was accepted.
+    pub fn time(&self, record: &RecordView<'_>) -> Timestamp {
+        let delta = i64::from(record.time_delta());
+        Timestamp::from_nanos(self.first_time.nanos().saturating_add(delta))
     }
 
     /// The encoded header with a CRC field of 0; the batch's own checksum goes over it.

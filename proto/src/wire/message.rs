@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use strandline_core::record::Batch;
+use strandline_core::record::{Batch, BatchHeader, RecordIter};
 use strandline_core::{Offset, OffsetRange, PartitionId, Timestamp};
 
 use super::frame_reader::FRAME_PREFIX_BYTES;
@@ -13,9 +13,6 @@ const OFFSET: u8 = 1;
 const TIMESTAMP: u8 = 4;
 const STREAM: u8 = 5;
 const PARTITION: u8 = 6;
-
-/// Most bytes of offset and timestamp with their keys.
-const NUMBERS_MAX_BYTES: usize = 2 * 11;
 
 /// Puts offset, timestamp, stream and partition before a stored record's body and frames it for gRPC.
 #[derive(Clone, Debug)]
@@ -45,21 +42,39 @@ impl MessageFramer {
         out.put_slice(body);
     }
 
-    /// Appends the frames of those records of a batch whose offsets lie in `wanted`, in order.
-    pub fn frames(&self, out: &mut BytesMut, batch: &Batch, wanted: OffsetRange) {
-        let header = batch.header();
-        let records = header.records as usize;
-        // A frame's prefix is shorter than a stored record's, so this is enough: one growth of the buffer per batch.
-        out.reserve(batch.bytes().len() + records * (self.fixed.len() + NUMBERS_MAX_BYTES));
-        for record in batch.records() {
-            let offset = header.base.plus(u64::from(record.offset_delta()));
-            if wanted.contains(offset) {
-                let nanos = header
-                    .first_time
-                    .nanos()
-                    .saturating_add(i64::from(record.time_delta()));
-                self.frame(out, offset, Timestamp::from_nanos(nanos), record.body());
+    /// The frames of those records of a batch whose offsets lie in `wanted`, in order.
+    pub fn batch<'a>(&'a self, batch: &'a Batch, wanted: OffsetRange) -> BatchFrames<'a> {
+        BatchFrames {
+            framer: self,
+            header: batch.header(),
+            records: batch.records(),
+            wanted,
+        }
+    }
+}
+
+/// Frames of one batch, made a piece at a time.
+#[derive(Debug)]
+pub struct BatchFrames<'a> {
+    framer: &'a MessageFramer,
+    header: &'a BatchHeader,
+    records: RecordIter<'a>,
+    wanted: OffsetRange,
+}
+
+impl BatchFrames<'_> {
+    /// Appends frames until the buffer holds so many bytes, or a little more; true when that were the last.
+    pub fn put(&mut self, out: &mut BytesMut, max_bytes: usize) -> bool {
+        while out.len() < max_bytes {
+            let Some(record) = self.records.next() else {
+                return true;
+            };
+            let offset = self.header.base.plus(u64::from(record.offset_delta()));
+            if self.wanted.contains(offset) {
+                self.framer
+                    .frame(out, offset, self.header.time(&record), record.body());
             }
         }
+        false
     }
 }

@@ -11,7 +11,7 @@ use strandline_proto::wire::PublishedMessageRef;
 
 use super::AckInboxes;
 use crate::bus::ingest::{Enveloped, Incoming, ingest};
-use crate::partition::{Answer, Chunk, Origin, PartitionHandle};
+use crate::partition::{Answer, Chunk, ChunkRoom, Origin, PartitionHandle};
 
 /// Bytes that one chunk collects while messages are there.
 const COLLECT_MAX_BYTES: usize = 256 << 10;
@@ -40,7 +40,7 @@ impl Sink {
     /// counted by the connection's events.
     pub(super) async fn run(self, mut messages: Subscriber) {
         while let Some(message) = messages.next().await {
-            let mut chunk = Chunk::new(Origin::Bus, self.clock.now());
+            let mut chunk = self.new_chunk(Origin::Bus);
             self.take(&mut chunk, &message).await;
             while chunk.bytes() < COLLECT_MAX_BYTES
                 && let Some(Some(message)) = messages.next().now_or_never()
@@ -49,6 +49,11 @@ impl Sink {
             }
             self.hand_over(chunk).await;
         }
+    }
+
+    fn new_chunk(&self, origin: Origin) -> Chunk {
+        self.partition
+            .new_chunk(origin, self.clock.now(), ChunkRoom::default())
     }
 
     async fn take(&self, chunk: &mut Chunk, message: &Message) {
@@ -64,7 +69,7 @@ impl Sink {
         let local = enveloped.as_ref().and_then(|message| self.local_origin(message));
         let (origin, answer) = local.unwrap_or((Origin::Bus, None));
         if !chunk.has_origin(&origin) {
-            let next = Chunk::new(origin, self.clock.now());
+            let next = self.new_chunk(origin);
             self.hand_over(std::mem::replace(chunk, next)).await;
         }
         ingest(

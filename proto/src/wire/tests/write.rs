@@ -219,11 +219,16 @@ fn a_batch_gives_the_frames_of_the_wanted_offsets() {
         );
     }
     let batch = builder.finish().unwrap();
-    let mut out = BytesMut::new();
     let wanted = OffsetRange::new(Offset::new(8), Offset::new(12));
-    MessageFramer::new("s", PartitionId::new(2)).frames(&mut out, &batch, wanted);
+    let framer = MessageFramer::new("s", PartitionId::new(2));
+    let mut frames = framer.batch(&batch, wanted);
     let mut reader = FrameReader::new(1000);
-    reader.push(out.freeze());
+    // A piece is full with its first frame; the end shows when there is no other.
+    for is_done in [false, false, true] {
+        let mut out = BytesMut::new();
+        assert_eq!(frames.put(&mut out, 1), is_done);
+        reader.push(out.freeze());
+    }
     let mut seen = Vec::new();
     while let Some(message) = reader.next_message().unwrap() {
         let message = api::Message::decode(message).unwrap();
