@@ -3,4 +3,5 @@
 mod changes;
 mod crash_points;
 mod damage;
+mod faults;
 mod support;

@@ -45,10 +45,15 @@ pub(super) fn open_store(disk: &SimDisk) -> Result<Arc<dyn Store>, StorageError>
 
 /// `count` records from `base` on; each value tells its offset.
 pub(super) fn batch(base: u64, count: u64, epoch: u64) -> Batch {
+    padded_batch(base, count, epoch, 0)
+}
+
+/// A batch whose records are so many bytes larger than they need be.
+pub(super) fn padded_batch(base: u64, count: u64, epoch: u64, padding: usize) -> Batch {
     let mut builder = BatchBuilder::new();
     for offset in base..base + count {
         let mut bytes = BytesMut::new();
-        let value = format!("value of {offset}");
+        let value = format!("value of {offset}{}", " ".repeat(padding));
         let fields = Fields {
             key: None,
             value: value.as_bytes(),
@@ -81,7 +86,10 @@ pub(super) fn offsets(log: &dyn Log) -> Vec<u64> {
             let batch = batch.unwrap();
             for record in batch.records() {
                 let offset = batch.header().base.get() + u64::from(record.offset_delta());
-                assert_eq!(record.value(), format!("value of {offset}").as_bytes());
+                assert_eq!(
+                    record.value().trim_ascii_end(),
+                    format!("value of {offset}").as_bytes()
+                );
                 found.push(offset);
             }
         }

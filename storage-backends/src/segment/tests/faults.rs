@@ -1,0 +1,213 @@
+//! A disk that fails at any one operation: the caller is told, nothing acked is lost, and the store works after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use strandline_core::storage::{Log, StorageError, Store, SyncBy};
+use strandline_core::{LogId, Offset};
+
+use super::support::*;
+use crate::sim::{Fault, Image, SimDisk};
+
+/// What callers were told.
+#[derive(Debug, Default)]
+struct Told {
+    /// Logs whose creation was acked and whose deletion was not asked for, with the ends that were acked.
+    kept: BTreeMap<LogId, Acked>,
+    /// Logs whose deletion was acked.
+    deleted: BTreeSet<LogId>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Acked {
+    /// Everything below, from `start` on, is durable.
+    end: u64,
+    /// Where the log may start at the most.
+    start: u64,
+}
+
+/// Does what stores do all day, whatever fails.
+fn work(disk: &SimDisk, told: &mut Told) {
+    let Ok(store) = open_store(disk) else { return };
+    for id in [LOG, LogId::new(8), LogId::new(9)] {
+        if let Ok(log) = store.create(id, &tiny()) {
+            told.kept.insert(id, Acked::default());
+            use_log(store.as_ref(), log.as_ref(), id, told);
+        }
+    }
+    // From here on it may be gone.
+    let gone = LogId::new(8);
+    told.kept.remove(&gone);
+    if store.delete(gone).is_ok() {
+        told.deleted.insert(gone);
+    }
+}
+
+fn use_log(store: &dyn Store, log: &dyn Log, id: LogId, told: &mut Told) {
+    for count in [2, 3, 1, 3, 2] {
+        append(store, log, id, count, told);
+    }
+    // Whether a change was made or not, what was acked before it has to stay.
+    let _ = log.roll();
+    let acked = told.kept.entry(id).or_default();
+    if let Some(first) = log.segments().first().filter(|first| first.sealed) {
+        acked.start = first.range.end.get();
+        let _ = log.remove_before(first.range.end);
+    }
+    append(store, log, id, 2, told);
+    // What is cut is not promised any more.
+    let acked = told.kept.entry(id).or_default();
+    let cut = acked.end.saturating_sub(1).max(acked.start);
+    acked.end = acked.end.min(cut);
+    let _ = log.truncate(Offset::new(cut));
+    append(store, log, id, 1, told);
+}
+
+fn append(store: &dyn Store, log: &dyn Log, id: LogId, count: u64, told: &mut Told) {
+    let base = log.end().get();
+    let Ok(commit) = log.append(&[batch(base, count, 1)]) else {
+        return;
+    };
+    store.sync(SyncBy::Caller);
+    if commit.wait().is_ok() {
+        told.kept.entry(id).or_default().end = base + count;
+    }
+}
+
+/// What was acked is there, and the store takes more.
+fn check(disk: &SimDisk, told: &Told, what: &str) {
+    let store = open_store(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let listed = store.list().unwrap();
+    for id in &told.deleted {
+        assert!(!listed.contains(id), "{what}: log {id} has come back");
+    }
+    for (id, acked) in &told.kept {
+        let log = store
+            .open(*id, &tiny())
+            .unwrap_or_else(|error| panic!("{what}: log {id}: {error}"));
+        let (start, end) = (log.start().get(), log.end().get());
+        assert!(
+            start <= acked.start && end >= acked.end,
+            "{what}: log {id} is {start}..{end}, {acked:?}"
+        );
+        let found = offsets(log.as_ref());
+        assert_eq!(found, (start..end).collect::<Vec<_>>(), "{what}: log {id}");
+        let commit = log.append(&[batch(end, 1, 2)]).unwrap();
+        store.sync(SyncBy::Caller);
+        commit
+            .wait()
+            .unwrap_or_else(|error| panic!("{what}: log {id}: {error}"));
+    }
+    // What is left of a creation or deletion that failed is no obstacle: either it opens, or it can be removed.
+    for id in listed.into_iter().filter(|id| !told.kept.contains_key(id)) {
+        match store.open(id, &tiny()) {
+            Ok(_) | Err(StorageError::NotFound { .. } | StorageError::Damaged(_)) => {}
+            Err(error) => panic!("{what}: log {id}: {error}"),
+        }
+        store.delete(id).unwrap();
+        assert!(!store.list().unwrap().contains(&id), "{what}: log {id} stays");
+    }
+}
+
+/// Runs the work with a fault at each of its operations in turn.
+fn at_each_operation(fault: Fault, examine: impl Fn(&SimDisk, &Image, &Told, usize)) {
+    let (disk, _) = empty_disk();
+    work(&disk, &mut Told::default());
+    let operations = disk.moment();
+    assert!(operations > 40, "{operations} operations");
+    for nth in 0..operations {
+        let (disk, start) = empty_disk();
+        disk.fail_once_after(nth, fault);
+        let mut told = Told::default();
+        work(&disk, &mut told);
+        assert!(disk.has_failed(), "operation {nth}");
+        examine(&disk, &start, &told, nth);
+    }
+}
+
+#[test]
+fn an_operation_that_fails_costs_nothing_that_was_acked() {
+    for fault in [Fault::Whole, Fault::Half] {
+        at_each_operation(fault, |disk, _, told, nth| {
+            let restarted = SimDisk::of(disk.now());
+            check(&restarted, told, &format!("{fault:?} fault at operation {nth}"));
+        });
+    }
+}
+
+#[test]
+fn a_power_loss_after_an_operation_that_failed_costs_nothing_that_was_acked() {
+    at_each_operation(Fault::Half, |disk, start, told, nth| {
+        for image in disk.crash_images(start, disk.moment()) {
+            check(
+                &SimDisk::of(image),
+                told,
+                &format!("power loss after a fault at operation {nth}"),
+            );
+        }
+    });
+}
+
+#[test]
+fn logs_are_created_and_deleted_as_a_whole_whatever_moment_the_power_goes() {
+    let (disk, start) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let ids = [LOG, LogId::new(8), LogId::new(9)];
+    // What holds from a moment on; between two of them either may.
+    let mut told = vec![(disk.moment(), Told::default())];
+    let mut kept = BTreeMap::new();
+    for id in ids {
+        let log = store.create(id, &tiny()).unwrap();
+        kept.insert(id, Acked::default());
+        told.push((
+            disk.moment(),
+            Told {
+                kept: kept.clone(),
+                ..Told::default()
+            },
+        ));
+        append(store.as_ref(), log.as_ref(), id, 2, &mut Told::default());
+        kept.insert(id, Acked { end: 2, start: 0 });
+        told.push((
+            disk.moment(),
+            Told {
+                kept: kept.clone(),
+                ..Told::default()
+            },
+        ));
+    }
+    kept.remove(&ids[1]);
+    // The deletion has begun, and nothing is promised about the log until it is done.
+    told.push((
+        disk.moment(),
+        Told {
+            kept: kept.clone(),
+            ..Told::default()
+        },
+    ));
+    store.delete(ids[1]).unwrap();
+    let deleted = BTreeSet::from([ids[1]]);
+    told.push((disk.moment(), Told { kept, deleted }));
+    drop(store);
+    let first = told[0].0;
+    for moment in first..=disk.moment() {
+        let (_, told) = told.iter().rev().find(|(from, _)| *from <= moment).unwrap();
+        for image in disk.crash_images(&start, moment) {
+            check(&SimDisk::of(image), told, &format!("moment {moment}"));
+        }
+    }
+}
+
+#[test]
+fn a_log_whose_sync_failed_takes_nothing_more_until_it_is_opened_again() {
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log: Arc<dyn Log> = store.create(LOG, &tiny()).unwrap();
+    let commit = log.append(&[batch(0, 2, 1)]).unwrap();
+    disk.fail_once_after(0, Fault::Whole);
+    store.sync(SyncBy::Caller);
+    assert!(commit.wait().is_err());
+    // The next sync would succeed, and say nothing of what the failed one has dropped.
+    assert!(log.append(&[batch(2, 1, 1)]).is_err());
+    assert_eq!(log.durable_end(), Offset::ZERO);
+}
