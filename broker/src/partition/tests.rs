@@ -16,6 +16,7 @@ use strandline_storage_backends::{SegmentFactory, SystemDisk, TailCache};
 use super::*;
 use crate::bus::AckPublisher;
 use crate::clock::SystemClock;
+use crate::metrics::Metrics;
 
 /// Subjects and payloads.
 type Messages = Vec<(String, Vec<u8>)>;
@@ -73,8 +74,9 @@ async fn bench(concurrency_control: bool) -> Bench {
         max_records: 10,
         max_bytes: 1 << 20,
     };
-    let appender =
-        Appender::start(store, limits, Arc::new(SystemClock), Answerer::new(Box::new(bus))).unwrap();
+    let metrics = Metrics::new();
+    let answerer = Answerer::new(Box::new(bus), Arc::clone(&metrics));
+    let appender = Appender::start(store, limits, Arc::new(SystemClock), answerer, metrics).unwrap();
     let info = PartitionInfo {
         log: LogId::new(1),
         stream: StreamName::new("orders").unwrap(),
