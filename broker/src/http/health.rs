@@ -14,6 +14,8 @@ use crate::context::Context;
 const APPENDER_MAX_SILENCE: Duration = Duration::from_secs(60);
 /// How long one request waits for the appender.
 const APPENDER_WAIT: Duration = Duration::from_millis(250);
+/// How often it looks for the answer.
+const APPENDER_LOOK: Duration = Duration::from_millis(2);
 
 /// How far the broker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ fn unready_while_serving(leader_known: bool, connected: bool) -> Vec<Reason> {
     reasons
 }
 
-/// What only a restart cures, partitions and the metadata considered.
+/// Partitions that only a restart cures, if there are any.
 pub(super) fn failures(context: &Context) -> Vec<Reason> {
     let streams = context.streams.all();
     let failed = streams
@@ -134,7 +136,7 @@ impl AppenderProbe {
             if begun.elapsed() >= APPENDER_WAIT {
                 return None;
             }
-            tokio::time::sleep(APPENDER_WAIT / 10).await;
+            tokio::time::sleep(APPENDER_LOOK).await;
         }
     }
 

@@ -25,8 +25,8 @@ macro_rules! metrics {
 metrics! {
     BUILD_INFO: Gauge "strandline_build_info"
         "1, with the version as a label";
-    START_TIME: Gauge "strandline_start_time_seconds"
-        "when this broker was started, in Unix time";
+    START_TIME: Gauge "process_start_time_seconds"
+        "when the broker was started, in Unix time";
     READY: Gauge "strandline_ready"
         "1 when /readyz answers 200";
 
