@@ -19,9 +19,11 @@ use crate::cleaner;
 use crate::clock::SystemClock;
 use crate::context::Context;
 use crate::grpc::{GrpcServer, GrpcServerError};
+use crate::http::{HttpServer, Site};
 use crate::metadata::{ChangeError, MetadataHandle, OpenError, ServerIdentity};
+use crate::metrics::{CountedDisk, FileNumbers, Metrics};
 use crate::partition::{Answerer, Appender, BatchLimits};
-use crate::settings::{NatsMode, Settings};
+use crate::settings::{Address, NatsMode, Settings};
 use crate::streams::{Expect, Opener, Streams};
 
 /// A broker that serves clients. Dropping it without [`Broker::shutdown`] ends it like a crash.
@@ -29,6 +31,7 @@ use crate::streams::{Expect, Opener, Streams};
 pub struct Broker {
     context: Arc<Context>,
     grpc: GrpcServer,
+    http: Option<HttpServer>,
     nats: Option<Server>,
     appender: Appender,
     cleaner: tokio::task::JoinHandle<()>,
@@ -39,12 +42,16 @@ pub struct Broker {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} for {what}: {source}; is another process using it?")]
+    #[error(
+        "cannot listen on {address} for {what}: {source}; is another process using it? choose another with {setting}"
+    )]
     Listen {
         /// What was to listen.
         what: &'static str,
         /// The address.
         address: String,
+        /// The flags that choose another.
+        setting: &'static str,
         /// What the operating system said.
         #[source]
         source: std::io::Error,
@@ -107,7 +114,9 @@ impl Broker {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let listener = bind(&settings).await?;
+        let metrics = Metrics::new();
+        let http = start_http(&settings, &metrics).await?;
+        let listener = bind("grpc", "--listen or --port", &settings.listen.to_string()).await?;
         let grpc_address = listener.local_addr().map_err(StartError::Thread)?;
         let lock = lock_data_directory(&disk, &settings.data_dir).await?;
         let identity = ServerIdentity {
@@ -116,19 +125,34 @@ impl Broker {
             port: settings.advertised_port(grpc_address.port()),
         };
         let metadata_dir = settings.data_dir.join("metadata");
-        let metadata =
-            MetadataHandle::open(Arc::clone(&disk), &metadata_dir, identity, Arc::clone(&clock)).await?;
+        let metadata = MetadataHandle::open(
+            counted(&disk, &metrics.metadata_files),
+            &metadata_dir,
+            identity,
+            Arc::clone(&clock),
+        )
+        .await?;
         metadata.elect_local_leader().await?;
-        let store = open_store(&disk, settings.data_dir.join("streams")).await?;
+        let store = open_store(
+            counted(&disk, &metrics.stream_files),
+            settings.data_dir.join("streams"),
+        )
+        .await?;
         let inboxes = AckInboxes::new(&settings.namespace, &nonce());
         let (bus, nats) = start_bus(&settings, &metadata, &clock, &inboxes).await?;
         let limits = BatchLimits {
             max_records: settings.batch_max_messages,
             max_bytes: settings.batch_max_bytes,
         };
-        let answerer = Answerer::new(bus.ack_publisher());
-        let appender = Appender::start(Arc::clone(&store), limits, Arc::clone(&clock), answerer)
-            .map_err(StartError::Thread)?;
+        let answerer = Answerer::new(bus.ack_publisher(), Arc::clone(&metrics));
+        let appender = Appender::start(
+            Arc::clone(&store),
+            limits,
+            Arc::clone(&clock),
+            answerer,
+            Arc::clone(&metrics),
+        )
+        .map_err(StartError::Thread)?;
         let streams = Arc::new(Streams::default());
         let opener = Opener {
             streams: Arc::clone(&streams),
@@ -150,6 +174,7 @@ impl Broker {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             max_message_bytes: settings.max_message_bytes,
+            metrics,
         });
         open_streams(&context).await;
         let cleaner = tokio::spawn(cleaner::run(Arc::clone(&context), settings.retention));
@@ -157,9 +182,13 @@ impl Broker {
         if let Some(nats) = &nats {
             nats.accept();
         }
+        if let Some(http) = &http {
+            http.serving(Arc::clone(&context));
+        }
         Ok(Self {
             context,
             grpc,
+            http,
             nats,
             appender,
             cleaner,
@@ -177,6 +206,11 @@ impl Broker {
         self.nats.as_ref().map(Server::client_addr)
     }
 
+    /// The address where numbers and health are answered over HTTP, if they are.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(HttpServer::address)
+    }
+
     /// The broker's identity in the cluster.
     pub fn server_id(&self) -> String {
         self.context.metadata.broker().to_string()
@@ -192,11 +226,15 @@ impl Broker {
         let Self {
             context,
             grpc,
+            http,
             nats,
             appender,
             cleaner,
             _lock,
         } = self;
+        if let Some(http) = &http {
+            http.stopping();
+        }
         grpc.announce_stop().await;
         cleaner.abort();
         context.stopping.cancel();
@@ -211,18 +249,40 @@ impl Broker {
         context.tasks.wait().await;
         close_logs(&context).await;
         context.metadata.shutdown().await;
+        if let Some(http) = http {
+            http.stop().await;
+        }
     }
 }
 
-async fn bind(settings: &Settings) -> Result<TcpListener, StartError> {
-    let address = settings.listen.to_string();
-    TcpListener::bind(&address)
+async fn bind(what: &'static str, setting: &'static str, address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
         .await
         .map_err(|source| StartError::Listen {
-            what: "grpc",
-            address,
+            what,
+            address: address.to_owned(),
+            setting,
             source,
         })
+}
+
+/// Answers over HTTP, if that is wanted, before anything that takes its time.
+async fn start_http(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Option<HttpServer>, StartError> {
+    let Some(listen) = &settings.http_listen else {
+        return Ok(None);
+    };
+    let address = Address {
+        host: Some(listen.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned())),
+        port: listen.port,
+    };
+    let listener = bind("http", "--http-listen", &address.to_string()).await?;
+    let site = Site::new(Arc::clone(metrics), settings.metrics_per_partition);
+    let server = HttpServer::start(listener, site).map_err(StartError::Thread)?;
+    Ok(Some(server))
+}
+
+fn counted(disk: &Arc<dyn Disk>, numbers: &Arc<FileNumbers>) -> Arc<dyn Disk> {
+    Arc::new(CountedDisk::new(Arc::clone(disk), Arc::clone(numbers)))
 }
 
 async fn lock_data_directory(
@@ -249,8 +309,7 @@ async fn lock_data_directory(
     blocking(lock).await
 }
 
-async fn open_store(disk: &Arc<dyn Disk>, directory: PathBuf) -> Result<Arc<dyn Store>, StartError> {
-    let disk = Arc::clone(disk);
+async fn open_store(disk: Arc<dyn Disk>, directory: PathBuf) -> Result<Arc<dyn Store>, StartError> {
     blocking(move || Ok(SegmentFactory::new().open(disk, &directory)?)).await
 }
 

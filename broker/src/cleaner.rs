@@ -75,12 +75,20 @@ fn clean(handle: &PartitionHandle, limits: &RetentionLimits, now: Timestamp) -> 
     if limits.is_unlimited() {
         return Ok(());
     }
-    let Some(before) = limits.removable_before(&log.segments(), now) else {
+    let segments = log.segments();
+    let Some(before) = limits.removable_before(&segments, now) else {
         return Ok(());
     };
     // What is not committed is never removed.
     let before = before.min(handle.readable().end);
     tracing::info!(stream = %handle.info().stream, partition = %handle.info().partition, %before,
         "retention removes old segments");
-    log.remove_before(before)
+    let removed = log.remove_before(before);
+    let gone = segments.iter().filter(|segment| segment.range.end <= log.start());
+    let retention = &handle.metrics().retention;
+    for segment in gone.filter(|segment| segment.sealed) {
+        retention.segments.add(1);
+        retention.records.add(segment.records);
+    }
+    removed
 }

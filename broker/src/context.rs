@@ -9,6 +9,7 @@ use strandline_core::Clock;
 
 use crate::bus::{AckInboxes, Bus};
 use crate::metadata::MetadataHandle;
+use crate::metrics::Metrics;
 use crate::streams::{Opener, Streams};
 
 /// Room in a request beyond its message: names, ids, headers of the wire.
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     /// Every task that serves a client.
     pub(crate) tasks: TaskTracker,
     pub(crate) max_message_bytes: usize,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Context {

@@ -10,6 +10,7 @@ use strandline_core::{Clock, LogId};
 use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
 
 use crate::bus::{BusError, BusPublisher, Reach};
+use crate::metrics::Door as Arrival;
 use crate::partition::{Answer, Chunk, ChunkRoom, Delivery, Origin, PartitionHandle, Reject};
 
 /// A message of a gRPC client.
@@ -25,6 +26,7 @@ pub(crate) struct Outgoing<'a> {
 
 /// Collects the messages of one session by partition and hands them over a batch at a time.
 pub(crate) struct Door {
+    arrival: Arrival,
     bus: Box<dyn BusPublisher>,
     clock: Arc<dyn Clock>,
     chunks: Vec<(Arc<PartitionHandle>, Chunk)>,
@@ -38,8 +40,9 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(bus: Box<dyn BusPublisher>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(arrival: Arrival, bus: Box<dyn BusPublisher>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            arrival,
             bus,
             clock,
             chunks: Vec::new(),
@@ -193,7 +196,9 @@ impl Door {
             };
             self.chunks.push((
                 Arc::clone(partition),
-                partition.new_chunk(origin.clone(), self.clock.now(), room),
+                partition
+                    .new_chunk(origin.clone(), self.clock.now(), room)
+                    .through(self.arrival),
             ));
             self.by_log.insert(log, self.chunks.len() - 1);
             self.chunks.len() - 1

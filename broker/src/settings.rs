@@ -46,6 +46,11 @@ pub struct Settings {
     pub grpc_tls: Option<GrpcTls>,
     /// Where messages come from.
     pub nats: NatsMode,
+    /// Where numbers and health are answered over HTTP; none = nowhere. An address without a host means this machine
+    /// only, since whoever reaches the port is answered.
+    pub http_listen: Option<Address>,
+    /// Whether each partition has numbers of its own.
+    pub metrics_per_partition: bool,
     /// Most records of one appended batch; at least 1.
     pub batch_max_messages: u32,
     /// Most bytes of one appended batch; a single record may be larger.
@@ -126,6 +131,8 @@ impl Settings {
             server_id: None,
             grpc_tls: None,
             nats: NatsMode::Embedded(Box::default()),
+            http_listen: None,
+            metrics_per_partition: false,
             batch_max_messages: Self::DEFAULT_BATCH_MAX_MESSAGES,
             batch_max_bytes: Self::DEFAULT_BATCH_MAX_BYTES,
             max_message_bytes: Self::DEFAULT_MAX_MESSAGE_BYTES,

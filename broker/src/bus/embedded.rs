@@ -7,7 +7,7 @@ use strandline_core::Clock;
 use strandline_nats::{Flush, LocalBatch, LocalPublisher, LocalSink, LocalSubscription, Message, Server};
 
 use super::ingest::{Enveloped, Incoming, ingest};
-use super::{AckPublisher, Bus, BusError, BusFuture, BusPublisher, Reach, Subscription};
+use super::{AckPublisher, Bus, BusError, BusFuture, BusNumbers, BusPublisher, Reach, Subscription};
 use crate::partition::{Chunk, ChunkRoom, Origin, PartitionHandle};
 
 /// The bus of a broker with a NATS server of its own.
@@ -55,6 +55,14 @@ impl Bus for EmbeddedBus {
         Box::new(EmbeddedAckPublisher {
             publisher: self.server.publisher(),
         })
+    }
+
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    fn numbers(&self) -> BusNumbers {
+        BusNumbers::Embedded(self.server.stats())
     }
 
     fn shutdown(&self) -> BusFuture<'_, ()> {

@@ -40,8 +40,32 @@ pub(crate) trait Bus: fmt::Debug + Send + Sync {
     /// A publisher of acks for one appender.
     fn ack_publisher(&self) -> Box<dyn AckPublisher>;
 
+    /// Whether messages come and go now.
+    fn is_connected(&self) -> bool;
+
+    /// What was counted.
+    fn numbers(&self) -> BusNumbers;
+
     /// Ends deliveries; what was delivered before stays delivered.
     fn shutdown(&self) -> BusFuture<'_, ()>;
+}
+
+/// What a bus counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BusNumbers {
+    /// The server in this process.
+    Embedded(strandline_nats::Stats),
+    /// The connection to a server elsewhere.
+    External(ExternalNumbers),
+}
+
+/// What is counted about a connection to a NATS elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExternalNumbers {
+    pub(crate) connected: bool,
+    pub(crate) connections_lost: u64,
+    pub(crate) slow_consumer_events: u64,
+    pub(crate) acks_dropped: u64,
 }
 
 /// A subscription; dropping it ends the deliveries.

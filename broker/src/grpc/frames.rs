@@ -12,14 +12,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tonic::Status;
 
+use crate::metrics::QueueNumbers;
+
 /// Frames between those who make them and the connection that sends them.
 ///
 /// Bounded by its users: a subscription waits for [`FrameQueue::room`] before it reads on, and a publisher's session before
 /// it reads the next requests, so that answers stop coming.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FrameQueue {
     state: Mutex<State>,
     drained: Notify,
+    numbers: QueueNumbers,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +35,14 @@ struct State {
 }
 
 impl FrameQueue {
+    pub(super) fn new(numbers: QueueNumbers) -> Self {
+        Self {
+            state: Mutex::default(),
+            drained: Notify::new(),
+            numbers,
+        }
+    }
+
     /// Queues a frame; nothing happens after the end.
     pub(super) fn push(&self, frame: Bytes) {
         let mut state = self.state.lock();
@@ -39,6 +50,7 @@ impl FrameQueue {
             return;
         }
         state.bytes += frame.len();
+        self.numbers.bytes.add(frame.len() as i64);
         state.frames.push_back(frame);
         wake(state);
     }
@@ -70,6 +82,7 @@ impl FrameQueue {
     ///
     /// Cancel safety: safe.
     pub(super) async fn room(&self, bytes: usize) -> bool {
+        let mut waited = false;
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
@@ -79,6 +92,9 @@ impl FrameQueue {
                 if state.abandoned || state.bytes <= bytes {
                     return !state.abandoned;
                 }
+            }
+            if !std::mem::replace(&mut waited, true) {
+                self.numbers.waits.add(1);
             }
             drained.await;
         }
@@ -134,6 +150,7 @@ impl Body for FrameBody {
         if let Some(frame) = state.frames.pop_front() {
             state.bytes -= frame.len();
             drop(state);
+            self.queue.numbers.bytes.add(-(frame.len() as i64));
             self.queue.drained.notify_waiters();
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
@@ -156,8 +173,9 @@ impl Drop for FrameBody {
         let mut state = self.queue.state.lock();
         state.abandoned = true;
         state.frames.clear();
-        state.bytes = 0;
+        let forgotten = std::mem::take(&mut state.bytes);
         drop(state);
+        self.queue.numbers.bytes.add(-(forgotten as i64));
         self.queue.drained.notify_waiters();
     }
 }

@@ -16,6 +16,7 @@ use super::publish_async::PublishAsync;
 use super::session::Session;
 use super::subscribe;
 use crate::context::Context as BrokerContext;
+use crate::metrics::Door as Arrival;
 use crate::publish::Door;
 
 const PUBLISH_ASYNC: &str = "/proto.API/PublishAsync";
@@ -55,15 +56,21 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.context.metrics.grpc.request(request.uri().path());
         match request.uri().path() {
             PUBLISH_ASYNC => ready(publish_async(&self.context, request.into_body())),
             SUBSCRIBE => {
                 let call = subscribe::call(Arc::clone(&self.context), request.into_body());
-                Box::pin(async move { Ok(call.await) })
+                let context = Arc::clone(&self.context);
+                Box::pin(async move { Ok(counted(&context, call.await)) })
             }
             _ => {
                 let call = self.inner.call(request);
-                Box::pin(async move { call.await.map(name_oversize) })
+                let context = Arc::clone(&self.context);
+                Box::pin(async move {
+                    let answered = call.await.map(name_oversize);
+                    answered.map(|response| counted(&context, response))
+                })
             }
         }
     }
@@ -71,6 +78,14 @@ where
 
 fn ready(response: Response<Body>) -> BoxFuture<'static, Result<Response<Body>, Infallible>> {
     Box::pin(std::future::ready(Ok(response)))
+}
+
+/// Counts an answer that is an error and nothing else: its status stands in the headers.
+fn counted(context: &BrokerContext, response: Response<Body>) -> Response<Body> {
+    if let Some(status) = response.headers().get("grpc-status") {
+        context.metrics.grpc.failure(status.as_bytes());
+    }
+    response
 }
 
 /// tonic answers a request over the size limit with OutOfRange; gRPC's other servers, and what clients expect, say
@@ -88,16 +103,25 @@ fn publish_async(context: &Arc<BrokerContext>, body: Body) -> Response<Body> {
     if context.stopping.is_cancelled() {
         return errors::stopping().into_http();
     }
-    let queue = Arc::new(FrameQueue::default());
-    let session = Session::new(context.inboxes.open(), Arc::clone(&queue));
+    let queue = Arc::new(FrameQueue::new(context.metrics.grpc.answers.clone()));
+    let metrics = Arc::clone(&context.metrics);
+    let open = metrics.grpc.sessions.hold();
+    let session = Session::new(context.inboxes.open(), Arc::clone(&queue), metrics);
     let call = PublishAsync {
         streams: Arc::clone(&context.streams),
-        door: Door::new(context.bus.publisher(), Arc::clone(&context.clock)),
+        door: Door::new(
+            Arrival::GrpcSession,
+            context.bus.publisher(),
+            Arc::clone(&context.clock),
+        ),
         session,
         queue: Arc::clone(&queue),
         max_message_bytes: context.max_request_bytes(),
         stopping: context.stopping.clone(),
     };
-    context.tasks.spawn(call.run(body));
+    context.tasks.spawn(async move {
+        call.run(body).await;
+        drop(open);
+    });
     response(FrameBody::new(queue))
 }

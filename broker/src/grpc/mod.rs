@@ -18,4 +18,6 @@ mod server;
 mod session;
 mod subscribe;
 
+pub(crate) use publish_async::ANSWERS_MAX_BYTES;
 pub(crate) use server::{GrpcServer, GrpcServerError};
+pub(crate) use subscribe::QUEUE_MAX_BYTES;

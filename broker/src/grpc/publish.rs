@@ -15,6 +15,7 @@ use strandline_proto::wire::HeadersRef;
 
 use super::errors;
 use crate::context::Context;
+use crate::metrics::Door as Arrival;
 use crate::partition::{Answer, CallAck, Delivery, Origin, OwnedAck};
 use crate::publish::{Door, Outgoing};
 use crate::reply;
@@ -144,7 +145,11 @@ impl Call<'_> {
             delivery,
             stream: content.stream,
         };
-        let mut door = Door::new(self.context.bus.publisher(), self.context.clock.clone());
+        let mut door = Door::new(
+            Arrival::GrpcCall,
+            self.context.bus.publisher(),
+            self.context.clock.clone(),
+        );
         publish(&mut door, &origin, &message);
         drop(origin);
         door.flush().await.map_err(|error| errors::bus(&error))?;

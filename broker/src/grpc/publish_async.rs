@@ -14,6 +14,7 @@ use strandline_proto::wire::{FrameReader, PublishRequestRef};
 use super::errors;
 use super::frames::FrameQueue;
 use super::session::Session;
+use crate::metrics::Refusal;
 use crate::partition::{AckSink, Answer, Delivery, Origin, PartitionHandle, Reject};
 use crate::publish::{Door, Outgoing};
 use crate::streams::{NoTarget, Streams};
@@ -21,7 +22,7 @@ use crate::streams::{NoTarget, Streams};
 /// How long a client that has half-closed waits for outstanding answers.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Bytes of answers that may wait for a client before its requests are no longer read.
-const ANSWERS_MAX_BYTES: usize = 4 << 20;
+pub(crate) const ANSWERS_MAX_BYTES: usize = 4 << 20;
 /// Bytes of requests that are collected before they are handed over, if they keep coming.
 const COLLECT_MAX_BYTES: usize = 256 << 10;
 
@@ -121,7 +122,10 @@ impl PublishAsync {
             let request = PublishRequestRef::scan(message).map_err(|error| errors::malformed(&error))?;
             match last.find(streams, &request) {
                 Ok(partition) => publish(door, session, &origin, partition, &request),
-                Err(error) => session.refuse(request.correlation_id, &errors::async_target(&error)),
+                Err(error) => {
+                    let reply = errors::async_target(&error);
+                    session.refuse(request.correlation_id, &reply, Refusal::NoTarget);
+                }
             }
         }
         Ok(())
@@ -139,6 +143,7 @@ fn publish(
         return session.refuse(
             request.correlation_id,
             &errors::async_error(Reject::PolicyMissing),
+            Refusal::Partition(Reject::PolicyMissing),
         );
     }
     let delivery = Delivery {

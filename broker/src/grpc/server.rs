@@ -93,9 +93,9 @@ impl GrpcServer {
             .add_service(HotPath::new(Arc::clone(&context), ordinary))
             .add_service(health_service)
             .add_service(reflection);
-        let stopping = context.stopping.clone();
+        let (stopping, open) = (context.stopping.clone(), context.metrics.grpc.connections.clone());
         let task = tokio::spawn(async move {
-            let incoming = Incoming::new(listener);
+            let incoming = Incoming::new(listener, open);
             let served = router
                 .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())
                 .await;

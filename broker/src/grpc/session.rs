@@ -13,6 +13,7 @@ use strandline_proto::wire::{AckFields, AckTemplate, AsyncError, put_async_error
 use super::errors;
 use super::frames::FrameQueue;
 use crate::bus::AckInbox;
+use crate::metrics::{Metrics, Refusal};
 use crate::partition::{Ack, AckSink, Answers, PartitionInfo};
 
 /// Turns outcomes into response frames and queues them. Shared by the session's reader and the appenders.
@@ -24,10 +25,11 @@ pub(super) struct Session {
     scratch: Mutex<BytesMut>,
     pending: AtomicU64,
     settled: Notify,
+    metrics: Arc<Metrics>,
 }
 
 impl Session {
-    pub(super) fn new(inbox: AckInbox, queue: Arc<FrameQueue>) -> Arc<Self> {
+    pub(super) fn new(inbox: AckInbox, queue: Arc<FrameQueue>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new_cyclic(|session: &Weak<Self>| {
             inbox.listen_for_session(session.clone());
             let scratch = Mutex::new(BytesMut::new());
@@ -37,6 +39,7 @@ impl Session {
                 scratch,
                 pending: AtomicU64::new(0),
                 settled: Notify::new(),
+                metrics,
             }
         })
     }
@@ -46,7 +49,8 @@ impl Session {
     }
 
     /// Queues the answer to a request that never got to a partition.
-    pub(super) fn refuse(&self, correlation_id: &str, error: &AsyncError) {
+    pub(super) fn refuse(&self, correlation_id: &str, error: &AsyncError, reason: Refusal) {
+        self.metrics.refused(reason, 1);
         let mut scratch = self.scratch.lock();
         put_async_error(&mut scratch, correlation_id, error);
         self.queue.push(scratch.split().freeze());
@@ -82,6 +86,7 @@ impl Session {
 impl AckSink for Session {
     fn expect(&self, messages: usize) {
         self.pending.fetch_add(messages as u64, Ordering::AcqRel);
+        self.metrics.grpc.unanswered.add(messages as i64);
     }
 
     fn answer(&self, answers: &Answers<'_>) {
@@ -93,9 +98,18 @@ impl AckSink for Session {
         self.queue.push(scratch.split().freeze());
         drop(scratch);
         let messages = answers.len() as u64;
+        self.metrics.grpc.unanswered.add(-(messages as i64));
         if self.pending.fetch_sub(messages, Ordering::AcqRel) <= messages {
             self.settled.notify_waiters();
         }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Answers that went missing with an external NATS are not waited for any more.
+        let missing = *self.pending.get_mut();
+        self.metrics.grpc.unanswered.add(-(missing as i64));
     }
 }
 

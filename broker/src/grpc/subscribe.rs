@@ -24,7 +24,7 @@ use crate::partition::PartitionHandle;
 use crate::reader::{BackwardReader, Bounds, ForwardReader, Plan, ReadEnd, Records};
 
 /// Bytes that may wait for a slow subscriber; then it is waited for.
-const QUEUE_MAX_BYTES: usize = 1 << 20;
+pub(crate) const QUEUE_MAX_BYTES: usize = 1 << 20;
 /// Largest request; names and numbers only.
 const REQUEST_MAX_BYTES: usize = 64 << 10;
 /// The first message of every subscription: an empty one, which clients drop.
@@ -34,7 +34,9 @@ const HANDSHAKE: [u8; 5] = [0; 5];
 pub(super) async fn call(context: Arc<Context>, body: Body) -> Response<Body> {
     match start(&context, body).await {
         Ok(subscription) => {
-            let queue = Arc::new(FrameQueue::default());
+            let queue = Arc::new(FrameQueue::new(context.metrics.grpc.messages.clone()));
+            let open = context.metrics.readers.subscriptions.hold();
+            context.metrics.readers.subscribed.add(1);
             queue.push(Bytes::from_static(&HANDSHAKE));
             let stopping = context.stopping.clone();
             let writer = Arc::clone(&queue);
@@ -45,6 +47,7 @@ pub(super) async fn call(context: Arc<Context>, body: Body) -> Response<Body> {
                     () = writer.abandoned() => {}
                     status = subscription.run(&writer) => writer.end(status),
                 }
+                drop(open);
             });
             response(FrameBody::new(queue))
         }

@@ -146,7 +146,6 @@ impl MetadataHandle {
     }
 
     /// Whether somebody is known to lead the metadata.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for health reports of a cluster"))]
     pub(crate) fn is_leader_known(&self) -> bool {
         self.inner.consensus.is_leader_known()
     }

@@ -12,6 +12,7 @@ use strandline_core::{Offset, Timestamp};
 
 use super::chunk::{Answer, Chunk, Reject};
 use super::handle::PartitionInfo;
+use crate::metrics::Door;
 
 /// Where the answers of a chunk go.
 #[derive(Clone, Debug)]
@@ -29,6 +30,15 @@ impl Origin {
     pub(crate) fn expect(&self, messages: usize) {
         if let Self::Session(session) = self {
             session.expect(messages);
+        }
+    }
+
+    /// The door that messages with such answers come in by, unless it is known better.
+    pub(super) fn door(&self) -> Door {
+        match self {
+            Self::Bus => Door::Nats,
+            Self::Session(_) => Door::GrpcSession,
+            Self::Call(_) => Door::GrpcCall,
         }
     }
 

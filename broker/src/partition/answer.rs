@@ -1,5 +1,7 @@
 //! Sends answers to where their publishers listen.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 
 use strandline_core::stream::AckPolicy;
@@ -10,20 +12,23 @@ use super::ack::{Ack, Answers, Origin};
 use super::chunk::{Answer, Chunk};
 use super::handle::PartitionInfo;
 use crate::bus::AckPublisher;
+use crate::metrics::{Metrics, Refusal};
 use crate::reply;
 
 /// Turns the outcomes of chunks into answers. Used by one appender.
 pub(crate) struct Answerer {
     bus: Box<dyn AckPublisher>,
+    metrics: Arc<Metrics>,
     scratch: BytesMut,
     /// The template of the last envelope: acks come in runs of one partition and policy.
     template: Option<(LogId, AckPolicy, AckTemplate)>,
 }
 
 impl Answerer {
-    pub(crate) fn new(bus: Box<dyn AckPublisher>) -> Self {
+    pub(crate) fn new(bus: Box<dyn AckPublisher>, metrics: Arc<Metrics>) -> Self {
         Self {
             bus,
+            metrics,
             scratch: BytesMut::new(),
             template: None,
         }
@@ -42,7 +47,16 @@ impl Answerer {
                 Origin::Call(call) => call.answer(&answers),
                 Origin::Bus => self.answer_over_bus(&answers),
             }
+            self.count(chunk, now);
         }
+    }
+
+    fn count(&self, chunk: &Chunk, now: Timestamp) {
+        let append = &self.metrics.append;
+        append
+            .acks
+            .add(chunk.tally(|reject| self.metrics.refused(Refusal::Partition(reject), 1)));
+        append.publish_time.observe_time(now.since(chunk.received));
     }
 
     /// Sends what was published since the last call.

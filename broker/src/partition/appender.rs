@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
@@ -20,6 +21,7 @@ use super::handle::PartitionHandle;
 use super::owner::{BatchLimits, Owner, Turn};
 use super::record_buffers::RecordBuffers;
 use super::watch::ReadState;
+use crate::metrics::Metrics;
 
 /// Bytes that a partition may append before the next partition has its turn.
 const TURN_MAX_BYTES: usize = 4 << 20;
@@ -43,11 +45,12 @@ pub(crate) struct Appender {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     events: Mutex<Events>,
     wake: Condvar,
     buffers: RecordBuffers,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,8 @@ struct Synced {
     end: Offset,
     bytes: usize,
     outcome: Result<(), SyncFailure>,
+    accepted_at: Instant,
+    synced_at: Instant,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,10 @@ enum Control {
     Remove {
         log: LogId,
         state: ReadState,
+        done: oneshot::Sender<()>,
+    },
+    /// Answered at once, which shows that the thread works.
+    Ping {
         done: oneshot::Sender<()>,
     },
     Stop,
@@ -117,6 +126,18 @@ impl AppenderHandle {
         &self.shared.buffers
     }
 
+    /// Asks for a sign of life.
+    pub(crate) fn ping(&self) -> oneshot::Receiver<()> {
+        let (done, answered) = oneshot::channel();
+        self.tell(|events| events.control.push(Control::Ping { done }));
+        answered
+    }
+
+    /// What the appender and its partitions count into.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Events)) {
         let mut events = self.shared.events.lock();
         change(&mut events);
@@ -139,9 +160,15 @@ impl Appender {
         limits: BatchLimits,
         clock: Arc<dyn Clock>,
         answerer: Answerer,
+        metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let handle = AppenderHandle {
-            shared: Arc::default(),
+            shared: Arc::new(Shared {
+                buffers: RecordBuffers::default(),
+                events: Mutex::default(),
+                wake: Condvar::new(),
+                metrics,
+            }),
         };
         let appender = Loop {
             handle: handle.clone(),
@@ -239,6 +266,7 @@ impl Loop {
     }
 
     fn append_ready(&mut self, ready: &mut Vec<LogId>) {
+        let before = self.handle.shared.metrics.append.records.get();
         let mut appended = 0;
         let mut again = Vec::new();
         for log in ready.drain(..) {
@@ -250,6 +278,8 @@ impl Loop {
         }
         if appended > 0 {
             self.unsynced_bytes += appended;
+            let append = &self.handle.shared.metrics.append;
+            append.sync_records.observe(append.records.get() - before);
             let lone = again.is_empty() && appended <= OWN_SYNC_MAX_BYTES;
             self.store.sync(if lone { SyncBy::Caller } else { SyncBy::Store });
         }
@@ -269,16 +299,24 @@ impl Loop {
             return (0, more);
         }
         let now = self.clock.now();
+        if let Some(oldest) = chunks.first() {
+            let append = &self.handle.shared.metrics.append;
+            append.inbox_time.observe_time(now.since(oldest.received));
+        }
         match owner.append(chunks, now) {
             Turn::Accepted { commit, end, bytes } => {
                 let handle = self.handle.clone();
+                let accepted_at = Instant::now();
                 commit.on_done(move |outcome| {
+                    let synced_at = Instant::now();
                     handle.tell(|events| {
                         events.synced.push(Synced {
                             log,
                             end,
                             bytes,
                             outcome,
+                            accepted_at,
+                            synced_at,
                         });
                     });
                 });
@@ -293,6 +331,9 @@ impl Loop {
 
     fn synced(&mut self, synced: Synced) {
         self.unsynced_bytes = self.unsynced_bytes.saturating_sub(synced.bytes);
+        let append = &self.handle.shared.metrics.append;
+        let waited = synced.synced_at.saturating_duration_since(synced.accepted_at);
+        append.commit_time.observe_time(waited);
         let now = self.clock.now();
         let Some(owner) = self.owners.get_mut(&synced.log) else {
             return;
@@ -311,6 +352,8 @@ impl Loop {
                 self.answerer.answer(owner.handle.info(), &chunks, now);
             }
         }
+        let append = &self.handle.shared.metrics.append;
+        append.answer_time.observe_time(synced.synced_at.elapsed());
     }
 
     fn control(&mut self, control: Control) -> bool {
@@ -327,6 +370,10 @@ impl Loop {
                     self.answerer
                         .answer(owner.handle.info(), &chunks, self.clock.now());
                 }
+                let _ = done.send(());
+                false
+            }
+            Control::Ping { done } => {
                 let _ = done.send(());
                 false
             }

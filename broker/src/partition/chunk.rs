@@ -7,6 +7,7 @@ use strandline_core::stream::{AckPolicy, ExpectedOffset};
 use strandline_core::{Offset, Timestamp};
 
 use super::ack::Origin;
+use crate::metrics::Door;
 
 /// What an inbox takes: records that are encoded already, and beside each what its publisher wants to hear.
 ///
@@ -24,6 +25,11 @@ pub(crate) struct Chunk {
     pub(super) received: Timestamp,
     /// Offset of the first admitted record; set by the appender.
     pub(super) first_offset: Offset,
+    door: Door,
+    /// Messages whose publisher wants to hear an offset.
+    listeners: u32,
+    /// Whether any message is refused.
+    pub(super) has_refusals: bool,
 }
 
 /// One message of a chunk.
@@ -114,6 +120,12 @@ pub(super) struct Texts<'a> {
     pub(super) subject: &'a str,
 }
 
+impl Entry {
+    fn wants_offset(&self) -> bool {
+        self.answer != Answer::Nothing && self.policy != AckPolicy::None
+    }
+}
+
 impl Chunk {
     /// An empty chunk, whose records go into this buffer.
     pub(super) fn new(origin: Origin, received: Timestamp, room: ChunkRoom, records: BytesMut) -> Self {
@@ -121,10 +133,34 @@ impl Chunk {
             records,
             entries: Vec::with_capacity(room.entries),
             texts: String::with_capacity(room.text_bytes),
+            door: origin.door(),
             origin,
             received,
             first_offset: Offset::ZERO,
+            listeners: 0,
+            has_refusals: false,
         }
+    }
+
+    /// Where the messages came in.
+    pub(crate) fn door(&self) -> Door {
+        self.door
+    }
+
+    /// Offsets that publishers are told, and messages that are refused, by reason. Looks at single messages only where some
+    /// are refused.
+    pub(super) fn tally(&self, mut refused: impl FnMut(Reject)) -> u64 {
+        if !self.has_refusals {
+            return u64::from(self.listeners);
+        }
+        let mut acks = 0;
+        for entry in &self.entries {
+            match entry.refusal {
+                Some(reject) => refused(reject),
+                None => acks += u64::from(entry.wants_offset()),
+            }
+        }
+        acks
     }
 
     /// Adds a message. A message that cannot be encoded is added as refused, so that its publisher hears of it in turn.
@@ -152,6 +188,16 @@ impl Chunk {
         self.records.len() + self.texts.len() + self.entries.len() * size_of::<Entry>()
     }
 
+    /// Bytes of the records alone.
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The door by which the messages came in, where that does not follow from where answers go.
+    pub(crate) fn through(self, door: Door) -> Self {
+        Self { door, ..self }
+    }
+
     /// Whether answers go there.
     pub(crate) fn has_origin(&self, origin: &Origin) -> bool {
         self.origin.same(origin)
@@ -173,6 +219,7 @@ impl Chunk {
 
     /// Refuses every message that is not refused already.
     pub(crate) fn refuse_all(&mut self, reject: Reject) {
+        self.has_refusals = true;
         for entry in &mut self.entries {
             entry.refusal.get_or_insert(reject);
         }
@@ -213,7 +260,7 @@ impl Chunk {
         for text in [delivery.correlation_id, inbox, subject] {
             self.texts.push_str(text);
         }
-        self.entries.push(Entry {
+        let entry = Entry {
             refusal,
             has_record: refusal.is_none(),
             policy: delivery.policy,
@@ -223,7 +270,10 @@ impl Chunk {
             correlation_bytes: delivery.correlation_id.len() as u32,
             inbox_bytes: inbox.len() as u32,
             subject_bytes: subject.len() as u32,
-        });
+        };
+        self.has_refusals |= refusal.is_some();
+        self.listeners += u32::from(entry.wants_offset());
+        self.entries.push(entry);
     }
 }
 
@@ -266,6 +316,41 @@ mod tests {
             .map(|(_, t)| (t.correlation_id, t.inbox, t.subject))
             .collect();
         assert_eq!(texts, [("c1", "in", ""), ("", "", ""), ("c2", "in", "far")]);
+    }
+
+    #[test]
+    fn a_tally_tells_offsets_that_somebody_waits_for_from_refusals() {
+        let mut chunk = Chunk::new(
+            Origin::Bus,
+            Timestamp::ZERO,
+            ChunkRoom::default(),
+            BytesMut::new(),
+        );
+        let fields = Fields {
+            key: None,
+            value: b"v",
+            subject: "s",
+            reply: "",
+        };
+        let heard = Delivery {
+            answer: Answer::Inbox,
+            inbox: "in",
+            ..Delivery::default()
+        };
+        let unacked = Delivery {
+            policy: AckPolicy::None,
+            ..heard
+        };
+        for delivery in [&heard, &unacked, &Delivery::default(), &heard] {
+            chunk.push(&fields, [], delivery);
+        }
+        let mut refused = Vec::new();
+        assert_eq!(chunk.tally(|reject| refused.push(reject)), 2);
+        chunk.push_refused(Reject::TooLarge, "s", &heard);
+        assert_eq!(chunk.tally(|reject| refused.push(reject)), 2);
+        assert_eq!(refused, [Reject::TooLarge]);
+        chunk.refuse_all(Reject::Closed);
+        assert_eq!(chunk.tally(drop), 0);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A led partition as the doors and the readers see it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use super::appender::AppenderHandle;
 use super::chunk::{Chunk, ChunkRoom, Reject};
 use super::inbox::{Inbox, Refused};
 use super::watch::{ReadState, Readable, Watch};
+use crate::metrics::Metrics;
 use strandline_storage_backends::TailCache;
 
 /// What never changes about a partition.
@@ -48,6 +50,7 @@ pub(crate) struct PartitionHandle {
     pub(super) inbox: Inbox,
     pub(super) watch: Watch,
     pub(super) received: ReceivedTimes,
+    failed: AtomicBool,
     appender: AppenderHandle,
 }
 
@@ -76,6 +79,7 @@ impl PartitionHandle {
             inbox: Inbox::new(),
             watch: Watch::new(committed),
             received: ReceivedTimes::default(),
+            failed: AtomicBool::new(false),
             appender,
         })
     }
@@ -120,15 +124,41 @@ impl PartitionHandle {
         self.appender.buffers().give_back(records);
     }
 
+    /// Bytes that wait for the partition's owner.
+    pub(crate) fn inbox_bytes(&self) -> usize {
+        self.inbox.shown_bytes()
+    }
+
+    /// Whether the log takes no more writes until the broker is started again.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the partition's numbers go.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.appender.metrics()
+    }
+
     /// Hands messages to the partition's owner if there is room now; they come back otherwise.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it comes back whole, once per chunk and only from a full inbox"
+    )]
     pub(crate) fn try_push(self: &Arc<Self>, chunk: Chunk) -> Result<(), Chunk> {
+        let (door, messages, bytes) = (chunk.door(), chunk.len(), chunk.record_bytes());
         match self.inbox.try_push(chunk) {
             Ok(schedule) => {
+                self.metrics().arrived(door, messages, bytes);
                 self.schedule(schedule);
                 Ok(())
             }
             Err(Refused::Full(chunk)) => Err(chunk),
             Err(Refused::Closed(chunk)) => {
+                self.metrics().arrived(door, messages, bytes);
                 self.reject(chunk, Reject::Closed);
                 Ok(())
             }
@@ -140,7 +170,13 @@ impl PartitionHandle {
     ///
     /// Cancel safety: a cancelled call loses the chunk without an answer.
     pub(crate) async fn push(self: &Arc<Self>, chunk: Chunk) {
-        match self.inbox.push(chunk).await {
+        let Err(chunk) = self.try_push(chunk) else { return };
+        let (door, messages, bytes) = (chunk.door(), chunk.len(), chunk.record_bytes());
+        let begun = Instant::now();
+        let pushed = self.inbox.push(chunk).await;
+        self.metrics().publisher_wait.observe_time(begun.elapsed());
+        self.metrics().arrived(door, messages, bytes);
+        match pushed {
             Ok(schedule) => self.schedule(schedule),
             Err(chunk) => self.reject(chunk, Reject::Overloaded),
         }

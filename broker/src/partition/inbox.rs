@@ -1,6 +1,7 @@
 //! The bounded queue in front of a partition.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ pub(crate) const INBOX_MAX_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Inbox {
     state: Mutex<State>,
     room: Notify,
+    /// What waits, for who only wants to know: kept beside the lock so that nobody has to take it.
+    shown_bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -42,10 +45,15 @@ impl Inbox {
         Self {
             state: Mutex::default(),
             room: Notify::new(),
+            shown_bytes: AtomicUsize::new(0),
         }
     }
 
     /// Takes a chunk if there is room. `Ok(true)` asks the caller to tell the owner.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it comes back whole, once per chunk and only from a full inbox"
+    )]
     pub(super) fn try_push(&self, chunk: Chunk) -> Result<bool, Refused> {
         let mut state = self.state.lock();
         if state.closed {
@@ -56,6 +64,7 @@ impl Inbox {
             return Err(Refused::Full(chunk));
         }
         state.bytes += bytes;
+        self.shown_bytes.store(state.bytes, Ordering::Relaxed);
         state.chunks.push_back(chunk);
         Ok(!std::mem::replace(&mut state.scheduled, true))
     }
@@ -92,6 +101,7 @@ impl Inbox {
             out.push(chunk);
         }
         state.bytes = state.bytes.saturating_sub(taken);
+        self.shown_bytes.store(state.bytes, Ordering::Relaxed);
         let more = !state.chunks.is_empty();
         state.scheduled = more;
         drop(state);
@@ -106,10 +116,16 @@ impl Inbox {
         let mut state = self.state.lock();
         state.closed = true;
         state.bytes = 0;
+        self.shown_bytes.store(0, Ordering::Relaxed);
         let chunks = std::mem::take(&mut state.chunks).into();
         drop(state);
         self.room.notify_waiters();
         chunks
+    }
+
+    /// Bytes that waited a moment ago.
+    pub(super) fn shown_bytes(&self) -> usize {
+        self.shown_bytes.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait.

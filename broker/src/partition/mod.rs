@@ -23,5 +23,6 @@ pub(crate) use answer::Answerer;
 pub(crate) use appender::{Appender, AppenderHandle};
 pub(crate) use chunk::{Answer, Chunk, ChunkRoom, Delivery, Reject};
 pub(crate) use handle::{PartitionHandle, PartitionInfo};
+pub(crate) use inbox::INBOX_MAX_BYTES;
 pub(crate) use owner::BatchLimits;
 pub(crate) use watch::{ReadState, Readable};

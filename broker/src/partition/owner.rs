@@ -1,6 +1,7 @@
 //! The owner of one partition: turns chunks into batches and durable batches into answers.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use strandline_core::partition::{AckQueue, Partition, Refusal};
 use strandline_core::record::{Batch, BatchBuilder, RecordIter};
@@ -72,7 +73,11 @@ impl Owner {
         }
         self.handle.received.note(time);
         let bytes = self.batches.iter().map(|batch| batch.bytes().len()).sum();
+        let begun = Instant::now();
         let result = self.handle.log().append(&self.batches);
+        if result.is_ok() {
+            self.count(begun.elapsed());
+        }
         self.batches.clear();
         if self.handle.info().literal_subject.is_some() {
             // What waits for the sync is then small, however much is not synced.
@@ -101,6 +106,7 @@ impl Owner {
 
     /// Takes note that what waits will never be durable, and hands it out as refused.
     pub(super) fn sync_failed(&mut self) -> Vec<Chunk> {
+        self.handle.fail();
         self.refuse_waiting(Reject::LogFailed)
     }
 
@@ -121,6 +127,18 @@ impl Owner {
     /// Whether appends wait for a sync.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    fn count(&self, time: Duration) {
+        let append = &self.handle.metrics().append;
+        append.append_time.observe_time(time);
+        for batch in &self.batches {
+            let (records, bytes) = (u64::from(batch.header().records), batch.bytes().len() as u64);
+            append.records.add(records);
+            append.bytes.add(bytes);
+            append.batch_records.observe(records);
+            append.batch_bytes.observe(bytes);
+        }
     }
 
     fn admit(&mut self, chunk: &mut Chunk, time: Timestamp) {
@@ -145,7 +163,10 @@ impl Owner {
                     }
                     self.builder.push(&record, self.state.epoch(), offset, time);
                 }
-                Err(reject) => entry.refusal = Some(reject),
+                Err(reject) => {
+                    entry.refusal = Some(reject);
+                    chunk.has_refusals = true;
+                }
             }
         }
         chunk.first_offset = first.unwrap_or(self.state.next());
@@ -185,6 +206,9 @@ impl Owner {
         let info = self.handle.info();
         tracing::warn!(stream = %info.stream, partition = %info.partition, records = end.since(start), %error,
             "append refused");
+        if matches!(error, AppendError::Poisoned { .. }) {
+            self.handle.fail();
+        }
         let reject = match error {
             AppendError::Full { .. } => Reject::DiskFull,
             AppendError::Poisoned { .. } | AppendError::OutOfOrder { .. } => Reject::LogFailed,

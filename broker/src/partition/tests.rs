@@ -1,10 +1,11 @@
 //! A partition from its inbox to its answers, on a real log.
 
-use bytes::BytesMut;
-
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -18,6 +19,7 @@ use strandline_storage_backends::{SegmentFactory, SystemDisk, TailCache};
 use super::*;
 use crate::bus::AckPublisher;
 use crate::clock::SystemClock;
+use crate::metrics::Metrics;
 
 /// Subjects and payloads.
 type Messages = Vec<(String, Vec<u8>)>;
@@ -75,8 +77,9 @@ async fn bench(concurrency_control: bool) -> Bench {
         max_records: 10,
         max_bytes: 1 << 20,
     };
-    let appender =
-        Appender::start(store, limits, Arc::new(SystemClock), Answerer::new(Box::new(bus))).unwrap();
+    let metrics = Metrics::new();
+    let answerer = Answerer::new(Box::new(bus), Arc::clone(&metrics));
+    let appender = Appender::start(store, limits, Arc::new(SystemClock), answerer, metrics).unwrap();
     let info = PartitionInfo {
         log: LogId::new(1),
         stream: StreamName::new("orders").unwrap(),
@@ -218,6 +221,49 @@ async fn answers_go_to_the_ack_inbox_or_the_reply_subject_that_a_message_names()
         (published[1].0.as_str(), json.as_str()),
         ("_INBOX.1", r#"{"stream":"orders","partition":0,"offset":2}"#)
     );
+}
+
+/// Keeps the appender waiting in an answer until the other end is dropped.
+#[derive(Debug)]
+struct Gate {
+    entered: AtomicBool,
+    closed: Mutex<mpsc::Receiver<()>>,
+}
+
+impl AckSink for Gate {
+    fn expect(&self, _: usize) {}
+
+    fn answer(&self, _: &Answers<'_>) {
+        self.entered.store(true, Ordering::Release);
+        let _ = self.closed.lock().recv();
+    }
+}
+
+#[tokio::test]
+async fn a_publisher_that_is_held_back_is_counted_with_its_time() {
+    let bench = bench(false).await;
+    let (open, closed) = mpsc::channel();
+    let gate = Arc::new(Gate {
+        entered: AtomicBool::new(false),
+        closed: Mutex::new(closed),
+    });
+    let first = chunk(&Origin::Session(gate.clone()), &[("v", answered("x"))]);
+    bench.handle.push(first).await;
+    wait_for(|| gate.entered.load(Ordering::Acquire).then_some(())).await;
+    let large = "v".repeat(INBOX_MAX_BYTES);
+    let message = [(large.as_str(), Delivery::default())];
+    bench.handle.push(chunk(&Origin::Bus, &message)).await;
+    assert!(bench.handle.inbox_bytes() > INBOX_MAX_BYTES);
+    let metrics = bench.handle.metrics();
+    assert_eq!(metrics.publisher_wait.snapshot().count, 0);
+    let mut second = Box::pin(bench.handle.push(chunk(&Origin::Bus, &message)));
+    assert!(second.as_mut().now_or_never().is_none(), "there is no room");
+    drop(open);
+    second.await;
+    assert_eq!(metrics.publisher_wait.snapshot().count, 1);
+    let end = || (bench.handle.end() == Offset::new(3)).then_some(());
+    wait_for(end).await;
+    assert_eq!(metrics.append.records.get(), 3);
 }
 
 #[tokio::test]

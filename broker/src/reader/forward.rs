@@ -91,6 +91,9 @@ impl ForwardReader {
             }
             Ok(run) => {
                 let from = std::mem::replace(&mut self.next, run.next.min(end));
+                let readers = &self.partition.metrics().readers;
+                readers.records.add(self.next.since(from));
+                readers.bytes.add(run.bytes.len() as u64);
                 Ok(Some(Records { run, from, end }))
             }
             Err(ReadError::Trimmed { start }) if start > self.next => {
@@ -104,9 +107,12 @@ impl ForwardReader {
 
     /// Reads from memory where a tailing reader finds its records, else on a thread that may wait for the disk.
     async fn read_run(&self, limit: ReadLimit) -> Result<Run, ReadError> {
+        let readers = &self.partition.metrics().readers;
         if let Some(run) = self.partition.log().read_cached(self.next, limit) {
+            readers.cache_hits.add(1);
             return Ok(run);
         }
+        readers.cache_misses.add(1);
         let (log, from) = (Arc::clone(self.partition.log()), self.next);
         let read = tokio::task::spawn_blocking(move || log.read(from, limit));
         read.await.unwrap_or(Err(ReadError::Closed))

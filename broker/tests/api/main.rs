@@ -8,6 +8,7 @@
 )]
 
 mod harness;
+mod monitoring;
 mod publishing;
 mod streams;
 mod subscribing;

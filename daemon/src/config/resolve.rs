@@ -76,6 +76,8 @@ pub(crate) fn resolve(
         server_id: server_id(&values, &mut problems),
         grpc_tls,
         nats,
+        http_listen: values.address("http.listen").cloned(),
+        metrics_per_partition: values.bool("metrics.per.partition").unwrap_or_default(),
         batch_max_messages: whole(&values, "batch.max.messages")
             .unwrap_or(Settings::DEFAULT_BATCH_MAX_MESSAGES),
         batch_max_bytes: whole(&values, "batch.max.bytes").unwrap_or(Settings::DEFAULT_BATCH_MAX_BYTES),

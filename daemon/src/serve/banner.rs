@@ -14,6 +14,8 @@ pub(super) struct Banner<'a> {
     pub(super) advertised: &'a str,
     /// Where NATS is.
     pub(super) nats: &'a str,
+    /// Where numbers and health are answered over HTTP, if they are.
+    pub(super) http: Option<&'a str>,
     /// Where state is.
     pub(super) data_dir: &'a Path,
     /// Streams that are served.
@@ -27,16 +29,24 @@ impl Banner<'_> {
     pub(super) fn text(&self) -> String {
         let security = if self.tls { " (tls)" } else { "" };
         let mut text = format!(
-            "strandline {} is running\n\n  grpc api  {}{security}, clients are told {}\n  nats      {}\n  data      {}\n  streams   {}\n",
+            "strandline {} is running\n\n  grpc api  {}{security}, clients are told {}\n  nats      {}\n  http      {}\n  data      {}\n  streams   {}\n",
             env!("CARGO_PKG_VERSION"),
             self.grpc,
             self.advertised,
             self.nats,
+            self.monitoring(),
             self.data_dir.display(),
             self.streams,
         );
         text.push_str(&self.next());
         text
+    }
+
+    fn monitoring(&self) -> String {
+        match self.http {
+            Some(address) => format!("http://{address}/metrics, /healthz, /readyz"),
+            None => "off, --http-listen 8292 serves /metrics, /healthz, /readyz".to_owned(),
+        }
     }
 
     fn next(&self) -> String {
@@ -80,6 +90,7 @@ mod tests {
             grpc: grpc.parse().unwrap(),
             advertised: "localhost:9292",
             nats: "127.0.0.1:4222",
+            http: Some("127.0.0.1:8292"),
             data_dir: Path::new("/d"),
             streams: 2,
             tls,
@@ -93,6 +104,7 @@ mod tests {
         for part in [
             "0.0.0.0:9292",
             "127.0.0.1:4222",
+            "http://127.0.0.1:8292/metrics",
             "/d",
             "target/release/strandline publish orders 'hello, world'\n",
         ] {

@@ -94,6 +94,7 @@ fn ready(broker: &Broker, config: &Config) -> Ready {
         pid: std::process::id(),
         grpc: broker.grpc_addr().to_string(),
         nats: broker.nats_addr().map(|address| address.to_string()),
+        http: broker.http_addr().map(|address| address.to_string()),
         server_id: broker.server_id(),
         data_dir: config.settings.data_dir.clone(),
     }
@@ -113,6 +114,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
         grpc = %ready.grpc,
         %advertised,
         %nats,
+        http = ready.http.as_deref().unwrap_or("off"),
         server_id = %ready.server_id,
         streams = broker.stream_count(),
         "serving"
@@ -125,6 +127,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
         grpc: broker.grpc_addr(),
         advertised: &advertised,
         nats: &nats,
+        http: ready.http.as_deref(),
         data_dir: &settings.data_dir,
         streams: broker.stream_count(),
         tls: settings.grpc_tls.is_some(),

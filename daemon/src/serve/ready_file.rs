@@ -15,6 +15,8 @@ pub(crate) struct Ready {
     pub(crate) grpc: String,
     /// Where the embedded NATS server listens; none if NATS is elsewhere.
     pub(crate) nats: Option<String>,
+    /// Where numbers and health are answered over HTTP; none if they are not.
+    pub(crate) http: Option<String>,
     /// The identity of the broker.
     pub(crate) server_id: String,
     /// The data directory.
@@ -62,6 +64,7 @@ mod tests {
             pid: 1,
             grpc: "127.0.0.1:1".to_owned(),
             nats: None,
+            http: None,
             server_id: "a".to_owned(),
             data_dir: "/d".into(),
         };

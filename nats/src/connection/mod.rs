@@ -209,6 +209,11 @@ impl Connection {
         self.outbound.relieved().await;
     }
 
+    /// Bytes that wait to be written.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.outbound.pending()
+    }
+
     pub(crate) fn must_stall(&self) -> bool {
         !self.shared.limits.no_fast_producer_stall && self.outbound.must_stall()
     }

@@ -165,10 +165,23 @@ impl Server {
 
     /// What was counted so far.
     pub fn stats(&self) -> Stats {
-        let connections = self.shared.connections.lock().len();
-        self.shared
-            .counters
-            .snapshot(connections, self.shared.router.count())
+        let (mut connections, mut pending, mut largest) = (0, 0_u64, 0);
+        for connection in self.shared.connections.lock().values() {
+            let bytes = connection.pending_bytes() as u64;
+            (connections, pending, largest) =
+                (connections + 1, pending.saturating_add(bytes), bytes.max(largest));
+        }
+        let limits = &self.shared.limits;
+        Stats {
+            max_connections: limits.max_connections.map(|max| max as u64),
+            pending_bytes: pending,
+            largest_pending_bytes: largest,
+            max_pending_bytes: limits.max_pending as u64,
+            ..self
+                .shared
+                .counters
+                .snapshot(connections, self.shared.router.count())
+        }
     }
 }
 

@@ -26,6 +26,14 @@ pub struct Stats {
     pub refused_credentials: u64,
     /// Clients turned away because of the connection limit.
     pub turned_away: u64,
+    /// Most clients at a time; none = no limit.
+    pub max_connections: Option<u64>,
+    /// Bytes that wait for all clients.
+    pub pending_bytes: u64,
+    /// Bytes that wait for the client for which most wait.
+    pub largest_pending_bytes: u64,
+    /// Bytes at which a client is cut off.
+    pub max_pending_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +72,7 @@ impl Counters {
             slow_consumers: get(&self.slow_consumers),
             refused_credentials: get(&self.refused_credentials),
             turned_away: get(&self.turned_away),
+            ..Stats::default()
         }
     }
 }

@@ -19,6 +19,8 @@ const SUBSCRIPTION_MAX_MESSAGES: usize = 65_536;
 pub(crate) static CONNECTIONS_LOST: AtomicU64 = AtomicU64::new(0);
 /// Times that a partition did not keep up and the client library dropped messages.
 pub(crate) static SLOW_CONSUMER_EVENTS: AtomicU64 = AtomicU64::new(0);
+/// Acks that the connection did not take fast enough.
+pub(crate) static ACKS_DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// Why there is no connection at start.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ mod connect;
 mod sink;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -16,7 +17,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use strandline_core::Clock;
 
 use super::inboxes::AckInboxes;
-use super::{AckPublisher, Bus, BusError, BusFuture, BusPublisher, Reach, Subscription};
+use super::{
+    AckPublisher, Bus, BusError, BusFuture, BusNumbers, BusPublisher, ExternalNumbers, Reach, Subscription,
+};
 use crate::partition::PartitionHandle;
 
 pub(crate) use connect::ConnectError;
@@ -128,6 +131,19 @@ impl Bus for ExternalBus {
         })
     }
 
+    fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    fn numbers(&self) -> BusNumbers {
+        BusNumbers::External(ExternalNumbers {
+            connected: self.is_connected(),
+            connections_lost: connect::CONNECTIONS_LOST.load(Ordering::Relaxed),
+            slow_consumer_events: connect::SLOW_CONSUMER_EVENTS.load(Ordering::Relaxed),
+            acks_dropped: connect::ACKS_DROPPED.load(Ordering::Relaxed),
+        })
+    }
+
     fn shutdown(&self) -> BusFuture<'_, ()> {
         Box::pin(async move {
             self.tasks.close();
@@ -218,6 +234,7 @@ impl AckPublisher for ExternalAckPublisher {
         let turn = std::mem::take(&mut self.turn);
         if let Err(error) = self.acks.try_send(turn) {
             let acks = error.into_inner().len();
+            connect::ACKS_DROPPED.fetch_add(acks as u64, Ordering::Relaxed);
             tracing::warn!(acks, "acks dropped: nats does not take them fast enough");
         }
     }

@@ -34,6 +34,27 @@ pub(super) const ADDRESSES: &[Key] = &[
     .default_note("`~/.local/share/strandline`; `/var/lib/strandline` as root"),
 ];
 
+pub(super) const HTTP_ABOUT: &str = "The port for monitoring: `/metrics`, `/healthz` and `/readyz`, in plain HTTP, for \
+    everybody who reaches it. Off unless it is set, so that any number of brokers run on one machine. Without a host \
+    (`http.listen: 8292`) it listens on 127.0.0.1 only; port 0 takes any free one. \
+    [Operations](operations.md#monitoring) says what it answers.";
+
+pub(super) const HTTP: &[Key] = &[
+    Key::new(
+        "http.listen",
+        Kind::Address,
+        "",
+        "where numbers and health are answered over HTTP",
+    )
+    .flag("http-listen"),
+    Key::new(
+        "metrics.per.partition",
+        Kind::Bool,
+        "false",
+        "give each partition numbers of its own, four a partition; some monitoring systems suffer from many",
+    ),
+];
+
 pub(super) const TLS_ABOUT: &str = "With `tls.cert` and `tls.key` the API is served over TLS only. Files are PEM and are \
     read at start. One of the two without the other is an error, and so are client settings without them.";
 

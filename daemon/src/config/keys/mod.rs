@@ -35,6 +35,11 @@ pub(crate) const GROUPS: &[Group] = &[
         keys: broker::TLS,
     },
     Group {
+        title: "Monitoring",
+        about: broker::HTTP_ABOUT,
+        keys: broker::HTTP,
+    },
+    Group {
         title: "Logging and process",
         about: broker::PROCESS_ABOUT,
         keys: broker::PROCESS,

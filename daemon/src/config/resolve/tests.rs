@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use strandline_broker::settings::Address;
+
 use super::super::sources::{Sources, read_with};
 use super::*;
 
@@ -57,6 +59,8 @@ fn every_setting_of_the_broker_arrives() {
         ("streams.concurrency.control", "true"),
         ("runtime.workers", "12"),
         ("ready.file", "/r"),
+        ("http.listen", "13"),
+        ("metrics.per.partition", "true"),
     ])
     .unwrap();
     let settings = &config.settings;
@@ -99,6 +103,11 @@ fn every_setting_of_the_broker_arrives() {
     assert_eq!(
         (settings.stream_defaults, settings.concurrency_control),
         (streams, true)
+    );
+    let here = Address { host: None, port: 13 };
+    assert_eq!(
+        (&settings.http_listen, settings.metrics_per_partition),
+        (&Some(here), true)
     );
     assert_eq!((config.workers, config.ready_file), (12, Some("/r".into())));
 }

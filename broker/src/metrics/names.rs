@@ -1,0 +1,253 @@
+//! Every metric: its name, its kind and its meaning. `docs/operations.md` says what to do about them; a test compares.
+//!
+//! Names are Prometheus' way: the product first, base units, and `_total` behind counters, which the text adds. Those of the
+//! process are the ones that all programs share.
+
+use super::text::{Kind, Metric};
+
+macro_rules! metrics {
+    ($($(#[$attribute:meta])* $constant:ident: $kind:ident $name:literal $help:literal;)*) => {
+        $(
+            $(#[$attribute])*
+            pub(super) const $constant: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                help: $help,
+            };
+        )*
+
+        /// All of them.
+        #[cfg(test)]
+        pub(super) const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO: Gauge "strandline_build_info"
+        "1, with the version as a label";
+    START_TIME: Gauge "process_start_time_seconds"
+        "when the broker was started, in Unix time";
+    READY: Gauge "strandline_ready"
+        "1 when /readyz answers 200";
+
+    DOOR_MESSAGES: Counter "strandline_door_messages"
+        "messages that came in, counted once per partition that records them";
+    DOOR_BYTES: Counter "strandline_door_bytes"
+        "bytes of these messages as records";
+    REFUSALS: Counter "strandline_refused_messages"
+        "messages that were not recorded, by reason";
+    PUBLISHER_WAIT: Histogram "strandline_publisher_wait_seconds"
+        "time for which publishers were held back because a partition's inbox was full";
+
+    INBOX_BYTES: Gauge "strandline_inbox_bytes"
+        "bytes that wait in the inboxes of all partitions";
+    INBOX_MAX: Gauge "strandline_inbox_largest_bytes"
+        "bytes that wait in the fullest inbox";
+    INBOX_LIMIT: Gauge "strandline_inbox_limit_bytes"
+        "bytes that one inbox takes before publishers wait";
+    INBOX_TIME: Histogram "strandline_inbox_seconds"
+        "per turn of a partition, time from its oldest message at the door to the appender";
+    APPENDED_RECORDS: Counter "strandline_appended_records"
+        "records that logs accepted";
+    APPENDED_BYTES: Counter "strandline_appended_bytes"
+        "bytes of these records as stored";
+    BATCH_RECORDS: Histogram "strandline_batch_records"
+        "records of a batch";
+    BATCH_BYTES: Histogram "strandline_batch_bytes"
+        "bytes of a batch";
+    APPEND_TIME: Histogram "strandline_append_seconds"
+        "per turn of a partition, time to hand its batches to the operating system";
+    SYNC_RECORDS: Histogram "strandline_sync_records"
+        "records for which one sync was asked";
+    COMMIT_TIME: Histogram "strandline_commit_seconds"
+        "per turn of a partition, time from written to durable";
+    ANSWER_TIME: Histogram "strandline_answer_seconds"
+        "per turn of a partition, time from durable to answered";
+    PUBLISH_TIME: Histogram "strandline_publish_seconds"
+        "per chunk of messages, time from the first of them at the door to their answers";
+    ACKS: Counter "strandline_acks"
+        "acks that told a publisher an offset";
+
+    FILE_SYNC: Histogram "strandline_file_sync_seconds"
+        "time of syncs of files (fdatasync)";
+    FILE_WRITTEN: Counter "strandline_file_written_bytes"
+        "bytes written to files";
+    FILE_READ: Counter "strandline_file_read_bytes"
+        "bytes read from files";
+    FILE_ERRORS: Counter "strandline_file_errors"
+        "operations that the operating system failed";
+    FILE_CUTS: Counter "strandline_file_cuts"
+        "files that were shortened: torn ends at start, appends that a full disk cut short";
+    FILE_CUT_BYTES: Counter "strandline_file_cut_bytes"
+        "bytes that were cut off files";
+    FILES_OPEN: Gauge "strandline_files_open"
+        "open files";
+
+    STREAMS: Gauge "strandline_streams"
+        "streams that are served";
+    PARTITIONS_LED: Gauge "strandline_partitions_led"
+        "partitions that take messages and readers";
+    PARTITIONS_OUT: Gauge "strandline_partitions_out_of_service"
+        "partitions that could not be opened";
+    PARTITIONS_FAILED: Gauge "strandline_partitions_failed"
+        "partitions that take no more writes since their log failed";
+    STORED_SEGMENTS: Gauge "strandline_stored_segments"
+        "segments of all partitions, at most ten seconds old";
+    STORED_RECORDS: Gauge "strandline_stored_records"
+        "records in them";
+    STORED_BYTES: Gauge "strandline_stored_bytes"
+        "bytes of batches in them";
+    REMOVED_SEGMENTS: Counter "strandline_retention_removed_segments"
+        "segments that retention removed";
+    REMOVED_RECORDS: Counter "strandline_retention_removed_records"
+        "records that retention removed";
+
+    READ_RECORDS: Counter "strandline_read_records"
+        "records read for subscribers";
+    READ_BYTES: Counter "strandline_read_bytes"
+        "bytes of batches read for subscribers";
+    CACHE_HITS: Counter "strandline_tail_cache_hits"
+        "reads for subscribers that memory answered";
+    CACHE_MISSES: Counter "strandline_tail_cache_misses"
+        "reads for subscribers that went to a segment";
+    SUBSCRIPTIONS: Gauge "strandline_subscriptions"
+        "gRPC subscriptions that are open";
+    SUBSCRIBED: Counter "strandline_subscribed"
+        "gRPC subscriptions that were ever opened";
+
+    GRPC_CONNECTIONS: Gauge "strandline_grpc_connections"
+        "connections to the gRPC API";
+    GRPC_REQUESTS: Counter "strandline_grpc_requests"
+        "calls, by method";
+    GRPC_FAILURES: Counter "strandline_grpc_failures"
+        "calls that were answered by an error alone, by code";
+    GRPC_SESSIONS: Gauge "strandline_grpc_sessions"
+        "PublishAsync calls that are open";
+    GRPC_UNANSWERED: Gauge "strandline_grpc_unanswered_messages"
+        "messages of PublishAsync calls on their way to an answer";
+    GRPC_QUEUE: Gauge "strandline_grpc_queue_bytes"
+        "bytes that wait for gRPC clients: answers to publishers, messages for subscribers";
+    GRPC_QUEUE_LIMIT: Gauge "strandline_grpc_queue_limit_bytes"
+        "bytes per call at which the broker waits for the client";
+    GRPC_QUEUE_WAITS: Counter "strandline_grpc_queue_waits"
+        "times that the broker waited for a client to read";
+
+    NATS_CONNECTIONS: Gauge "strandline_nats_connections"
+        "clients of the embedded NATS server";
+    NATS_CONNECTIONS_LIMIT: Gauge "strandline_nats_connections_limit"
+        "most clients of the embedded NATS server; left out without a limit";
+    NATS_CONNECTED: Counter "strandline_nats_accepted"
+        "clients that ever connected to the embedded NATS server";
+    NATS_TURNED_AWAY: Counter "strandline_nats_turned_away"
+        "clients turned away because of the limit";
+    NATS_REFUSED: Counter "strandline_nats_refused_credentials"
+        "clients whose credentials were refused";
+    NATS_SUBSCRIPTIONS: Gauge "strandline_nats_subscriptions"
+        "subscriptions of the embedded NATS server, those of the streams included";
+    NATS_MESSAGES: Counter "strandline_nats_messages"
+        "messages of the embedded NATS server: in from clients, out to clients and streams";
+    NATS_BYTES: Counter "strandline_nats_bytes"
+        "bytes of headers and payloads of these messages";
+    NATS_SLOW: Counter "strandline_nats_slow_consumers"
+        "NATS clients cut off because they read too slowly";
+    NATS_PENDING: Gauge "strandline_nats_pending_bytes"
+        "bytes that wait for NATS clients";
+    NATS_PENDING_MAX: Gauge "strandline_nats_largest_pending_bytes"
+        "bytes that wait for the slowest NATS client";
+    NATS_PENDING_LIMIT: Gauge "strandline_nats_pending_limit_bytes"
+        "bytes at which a NATS client is cut off";
+
+    EXTERNAL_UP: Gauge "strandline_nats_external_connected"
+        "1 while the external NATS is connected";
+    EXTERNAL_LOST: Counter "strandline_nats_external_connections_lost"
+        "connections to the external NATS that were lost; each is a gap in what plain publishers could have recorded";
+    EXTERNAL_SLOW: Counter "strandline_nats_external_slow_consumers"
+        "times that a partition did not keep up with the external NATS and messages were dropped";
+    EXTERNAL_ACKS_DROPPED: Counter "strandline_nats_external_acks_dropped"
+        "acks that the external NATS did not take fast enough";
+
+    METADATA_LEADER: Gauge "strandline_metadata_leader_known"
+        "1 while somebody is known to lead the metadata";
+    METADATA_REVISION: Gauge "strandline_metadata_revision"
+        "index in the metadata log of the last change that is in force";
+    METADATA_STREAMS: Gauge "strandline_metadata_streams"
+        "streams that the metadata knows";
+    METADATA_PARTITIONS: Gauge "strandline_metadata_partitions"
+        "partitions that the metadata knows";
+
+    HTTP_CONNECTIONS: Gauge "strandline_http_connections"
+        "connections to the HTTP port";
+    HTTP_CONNECTIONS_LIMIT: Gauge "strandline_http_connections_limit"
+        "most of them";
+    HTTP_TURNED_AWAY: Counter "strandline_http_turned_away"
+        "connections to the HTTP port that were over the limit";
+
+    PROCESS_CPU: Counter "process_cpu_seconds"
+        "user and system time of the process";
+    PROCESS_RESIDENT: Gauge "process_resident_memory_bytes"
+        "memory that the process has in use";
+    PROCESS_VIRTUAL: Gauge "process_virtual_memory_bytes"
+        "addresses that the process has reserved";
+    PROCESS_THREADS: Gauge "process_threads"
+        "threads of the process";
+    PROCESS_FDS: Gauge "process_open_fds"
+        "open files and sockets of the process";
+    PROCESS_MAX_FDS: Gauge "process_max_fds"
+        "most open files and sockets; left out without a limit";
+
+    PARTITION_START: Gauge "strandline_partition_start_offset"
+        "first offset that can be read; only with metrics.per.partition";
+    PARTITION_COMMITTED: Gauge "strandline_partition_committed_offset"
+        "first offset that is not committed; only with metrics.per.partition";
+    PARTITION_END: Gauge "strandline_partition_end_offset"
+        "first offset that no record has; only with metrics.per.partition";
+    PARTITION_INBOX: Gauge "strandline_partition_inbox_bytes"
+        "bytes that wait in the partition's inbox; only with metrics.per.partition";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_prometheus_and_stand_once() {
+        let mut seen = BTreeSet::new();
+        for metric in ALL {
+            assert!(seen.insert(metric.name), "{}", metric.name);
+            let allowed = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(metric.name.chars().all(allowed), "{}", metric.name);
+            assert!(metric.name.starts_with("strandline_") || metric.name.starts_with("process_"));
+            // Endings that the formats give a meaning of their own.
+            for ending in ["_total", "_bucket", "_count", "_sum", "_created"] {
+                assert!(!metric.name.ends_with(ending), "{}", metric.name);
+            }
+            assert!(
+                !metric.help.is_empty() && !metric.help.ends_with('.'),
+                "{}",
+                metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_operations_page_explains_exactly_these() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows = page.lines().filter(|line| line.starts_with('|'));
+        let quoted = rows.flat_map(|line| line.split('`').skip(1).step_by(2));
+        let named = |word: &&str| word.starts_with("strandline_") || word.starts_with("process_");
+        let explained: BTreeSet<String> = quoted
+            .filter(named)
+            .map(|word| word.split('{').next().unwrap_or(word).to_owned())
+            .collect();
+        let all: BTreeSet<String> = ALL.iter().map(Metric::sample_name).collect();
+        let missing: Vec<_> = all.difference(&explained).collect();
+        let unknown: Vec<_> = explained.difference(&all).collect();
+        assert!(
+            missing.is_empty() && unknown.is_empty(),
+            "missing: {missing:?}, unknown: {unknown:?}"
+        );
+    }
+}

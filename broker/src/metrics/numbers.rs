@@ -1,0 +1,314 @@
+//! What the stages of a message's way count.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::disk::FileNumbers;
+use super::value::{Counter, Gauge, Histogram, RECORDS, SIZES, TIMES};
+use crate::partition::Reject;
+
+/// Where a message came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// A PublishAsync call.
+    GrpcSession,
+    /// A Publish or PublishToSubject call.
+    GrpcCall,
+    /// NATS.
+    Nats,
+}
+
+impl Door {
+    pub(super) const ALL: [(Self, &'static str); 3] = [
+        (Self::GrpcSession, "grpc_session"),
+        (Self::GrpcCall, "grpc_call"),
+        (Self::Nats, "nats"),
+    ];
+}
+
+/// Why a message was not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A partition refused it.
+    Partition(Reject),
+    /// There is no such stream or partition, or it is out of service.
+    NoTarget,
+}
+
+impl Refusal {
+    pub(super) const ALL: [(Self, &'static str); 9] = [
+        (Self::Partition(Reject::IncorrectOffset), "incorrect_offset"),
+        (Self::Partition(Reject::TooLarge), "too_large"),
+        (Self::Partition(Reject::Malformed), "malformed"),
+        (Self::Partition(Reject::PolicyMissing), "policy_missing"),
+        (Self::Partition(Reject::DiskFull), "disk_full"),
+        (Self::Partition(Reject::LogFailed), "log_failed"),
+        (Self::Partition(Reject::Overloaded), "overloaded"),
+        (Self::Partition(Reject::Closed), "closed"),
+        (Self::NoTarget, "no_target"),
+    ];
+}
+
+/// Messages that came in at one door.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct DoorNumbers {
+    pub(super) messages: Counter,
+    pub(super) bytes: Counter,
+}
+
+/// From the inbox to the answer. Counted by the appender alone.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct AppendNumbers {
+    pub(crate) records: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) batch_records: Histogram,
+    pub(crate) batch_bytes: Histogram,
+    /// From a chunk's first message at the door to its turn.
+    pub(crate) inbox_time: Histogram,
+    /// The log's `append`.
+    pub(crate) append_time: Histogram,
+    /// From the end of `append` to durable.
+    pub(crate) commit_time: Histogram,
+    /// Records for which one sync was asked.
+    pub(crate) sync_records: Histogram,
+    /// From durable to answered.
+    pub(crate) answer_time: Histogram,
+    /// From a chunk's first message at the door to its answers.
+    pub(crate) publish_time: Histogram,
+    pub(crate) acks: Counter,
+}
+
+/// Reading for subscribers.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct ReaderNumbers {
+    pub(crate) records: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) subscribed: Counter,
+}
+
+/// Frames that wait for gRPC clients.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QueueNumbers {
+    /// Bytes queued now, of all calls.
+    pub(crate) bytes: Gauge,
+    /// Times that whoever fills a queue had to wait for its client.
+    pub(crate) waits: Arc<Counter>,
+}
+
+/// The gRPC API.
+#[derive(Debug, Default)]
+pub(crate) struct GrpcNumbers {
+    pub(crate) connections: Gauge,
+    pub(crate) sessions: Gauge,
+    pub(crate) unanswered: Gauge,
+    pub(crate) answers: QueueNumbers,
+    pub(crate) messages: QueueNumbers,
+    requests: [Counter; METHODS.len()],
+    failures: [Counter; CODES.len()],
+}
+
+/// The calls of the API; the last name stands for all others.
+pub(super) const METHODS: [&str; 9] = [
+    "PublishAsync",
+    "Publish",
+    "PublishToSubject",
+    "Subscribe",
+    "CreateStream",
+    "DeleteStream",
+    "FetchMetadata",
+    "FetchPartitionMetadata",
+    "other",
+];
+
+/// gRPC's codes, by number.
+pub(super) const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+impl GrpcNumbers {
+    /// Counts a call, by the path of its request.
+    pub(crate) fn request(&self, path: &str) {
+        let method = path.strip_prefix("/proto.API/").unwrap_or_default();
+        let known = METHODS.iter().position(|known| *known == method);
+        if let Some(counter) = self.requests.get(known.unwrap_or(METHODS.len() - 1)) {
+            counter.add(1);
+        }
+    }
+
+    /// Counts a call that was answered by an error and nothing else, by its `grpc-status`.
+    pub(crate) fn failure(&self, status: &[u8]) {
+        let code = str::from_utf8(status).ok().and_then(|text| text.parse().ok());
+        if let Some(counter) = self.failures.get(code.unwrap_or(2_usize))
+            && code != Some(0)
+        {
+            counter.add(1);
+        }
+    }
+
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        METHODS
+            .into_iter()
+            .zip(&self.requests)
+            .map(|(name, count)| (name, count.get()))
+    }
+
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = CODES.into_iter().zip(&self.failures).skip(1);
+        counts.map(|(name, count)| (name, count.get()))
+    }
+}
+
+/// What retention removed.
+#[derive(Debug, Default)]
+pub(crate) struct RetentionNumbers {
+    pub(crate) segments: Counter,
+    pub(crate) records: Counter,
+}
+
+/// The HTTP port itself.
+#[derive(Debug, Default)]
+pub(crate) struct HttpNumbers {
+    pub(crate) connections: Gauge,
+    pub(crate) turned_away: Counter,
+}
+
+/// Everything that is counted in one broker.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// When the broker was started.
+    pub(crate) started: SystemTime,
+    doors: [DoorNumbers; Door::ALL.len()],
+    refusals: [Counter; Refusal::ALL.len()],
+    pub(crate) append: AppendNumbers,
+    /// Waits of publishers for room in an inbox.
+    pub(crate) publisher_wait: Histogram,
+    pub(crate) readers: ReaderNumbers,
+    pub(crate) grpc: GrpcNumbers,
+    pub(crate) retention: RetentionNumbers,
+    pub(crate) http: HttpNumbers,
+    /// Files of the streams.
+    pub(crate) stream_files: Arc<FileNumbers>,
+    /// Files of the metadata log.
+    pub(crate) metadata_files: Arc<FileNumbers>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Arc<Self> {
+        let time = || Histogram::new(&TIMES);
+        Arc::new(Self {
+            started: SystemTime::now(),
+            doors: Default::default(),
+            refusals: Default::default(),
+            append: AppendNumbers {
+                records: Counter::default(),
+                bytes: Counter::default(),
+                batch_records: Histogram::new(&RECORDS),
+                batch_bytes: Histogram::new(&SIZES),
+                inbox_time: time(),
+                append_time: time(),
+                commit_time: time(),
+                sync_records: Histogram::new(&RECORDS),
+                answer_time: time(),
+                publish_time: time(),
+                acks: Counter::default(),
+            },
+            publisher_wait: time(),
+            readers: ReaderNumbers::default(),
+            grpc: GrpcNumbers::default(),
+            retention: RetentionNumbers::default(),
+            http: HttpNumbers::default(),
+            stream_files: Arc::default(),
+            metadata_files: Arc::default(),
+        })
+    }
+
+    /// Counts messages that a door hands to a partition.
+    pub(crate) fn arrived(&self, door: Door, messages: usize, bytes: usize) {
+        let place = Door::ALL.iter().position(|(known, _)| *known == door);
+        if let Some(numbers) = place.and_then(|place| self.doors.get(place)) {
+            numbers.messages.add(messages as u64);
+            numbers.bytes.add(bytes as u64);
+        }
+    }
+
+    /// Counts messages that are not recorded.
+    pub(crate) fn refused(&self, refusal: Refusal, messages: u64) {
+        let place = Refusal::ALL.iter().position(|(known, _)| *known == refusal);
+        if let Some(counter) = place.and_then(|place| self.refusals.get(place)) {
+            counter.add(messages);
+        }
+    }
+
+    pub(super) fn doors(&self) -> impl Iterator<Item = (&'static str, &DoorNumbers)> {
+        Door::ALL
+            .iter()
+            .zip(&self.doors)
+            .map(|((_, name), numbers)| (*name, numbers))
+    }
+
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refusal::ALL
+            .iter()
+            .zip(&self.refusals)
+            .map(|((_, name), counter)| (*name, counter.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_name_and_failures_by_code() {
+        let grpc = GrpcNumbers::default();
+        for path in [
+            "/proto.API/Subscribe",
+            "/proto.API/Nonsense",
+            "/grpc.health.v1.Health/Check",
+            "",
+        ] {
+            grpc.request(path);
+        }
+        for status in [b"5".as_slice(), b"0", b"99", b"x"] {
+            grpc.failure(status);
+        }
+        let found =
+            |counts: Vec<(&str, u64)>, name: &str| counts.iter().find(|(n, _)| *n == name).map(|(_, c)| *c);
+        assert_eq!(found(grpc.requests().collect(), "Subscribe"), Some(1));
+        assert_eq!(found(grpc.requests().collect(), "other"), Some(3));
+        assert_eq!(found(grpc.failures().collect(), "NOT_FOUND"), Some(1));
+        assert_eq!(found(grpc.failures().collect(), "UNKNOWN"), Some(1));
+        assert_eq!(grpc.failures().map(|(_, count)| count).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn refusals_are_counted_by_reason() {
+        let metrics = Metrics::new();
+        metrics.refused(Refusal::Partition(Reject::DiskFull), 3);
+        metrics.refused(Refusal::NoTarget, 1);
+        let found: Vec<_> = metrics.refusals().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(found, [("disk_full", 3), ("no_target", 1)]);
+    }
+}
