@@ -166,13 +166,15 @@ impl Opener {
     }
 }
 
-/// An error with its causes on one line.
+/// An error with its causes on one line. A cause whose text stands in the error already is left out.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
         source = cause.source();
     }
     text

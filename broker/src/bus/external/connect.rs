@@ -1,10 +1,10 @@
 //! Connecting to an external NATS, and what happens to the connection later.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 
 use crate::settings::{ExternalNats, NatsCredentials};
 
@@ -25,14 +25,36 @@ pub(crate) static ACKS_DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Why there is no connection at start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// A credentials file cannot be read.
-    #[error("cannot read the nats credentials file {file}", file = file.display())]
+    /// A file with credentials cannot be read, or holds something else.
+    #[error("cannot use {file} as {setting}", file = file.display())]
     Credentials {
+        /// The setting that names it.
+        setting: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the operating system said.
+        /// What is wrong with it.
         #[source]
         source: std::io::Error,
+    },
+    /// A server answers and does not let the broker in.
+    #[error(
+        "nats at {servers} does not let the broker in: {reason}; check nats.user, nats.password, nats.token, nats.nkey.file or nats.credentials.file"
+    )]
+    Unauthorized {
+        /// The servers that were tried.
+        servers: String,
+        /// What the last one said.
+        reason: String,
+    },
+    /// A server answers and TLS with it fails.
+    #[error(
+        "cannot talk tls to nats at {servers}: {reason}; check nats.tls.ca, nats.tls.cert and nats.tls.key"
+    )]
+    Tls {
+        /// The servers that were tried.
+        servers: String,
+        /// What is wrong.
+        reason: String,
     },
     /// No server takes the connection.
     #[error(
@@ -57,22 +79,37 @@ pub(super) async fn connect(settings: &ExternalNats, name: &str) -> Result<Clien
         .reconnect_delay_callback(|_| RECONNECT_PAUSE)
         .event_callback(|event| async move { note(&event) });
     let servers = settings.servers.join(",");
-    options
-        .connect(&servers)
-        .await
-        .map_err(|error| ConnectError::Unreachable {
-            servers,
-            reason: crate::streams::describe(&error),
-        })
+    options.connect(&servers).await.map_err(|error| {
+        let reason = crate::streams::describe(&error);
+        match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                ConnectError::Unauthorized { servers, reason }
+            }
+            ConnectErrorKind::Tls => ConnectError::Tls { servers, reason },
+            _ if is_tls(&error) => ConnectError::Tls { servers, reason },
+            _ => ConnectError::Unreachable { servers, reason },
+        }
+    })
+}
+
+/// Whether TLS is behind an error that is told as one of the socket.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut inner = causes.filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref());
+    inner.any(|error| error.is::<rustls::Error>())
 }
 
 async fn with_credentials(
     options: ConnectOptions,
     settings: &ExternalNats,
 ) -> Result<ConnectOptions, ConnectError> {
-    let credentials = |file: &PathBuf, source| ConnectError::Credentials {
-        file: file.clone(),
-        source,
+    let unusable = |setting: &'static str, file: &PathBuf| {
+        let file = file.clone();
+        move |source| ConnectError::Credentials {
+            setting,
+            file,
+            source,
+        }
     };
     Ok(match &settings.credentials {
         NatsCredentials::None => options,
@@ -81,16 +118,25 @@ async fn with_credentials(
         }
         NatsCredentials::Token(token) => options.token(token.expose().to_owned()),
         NatsCredentials::NkeySeedFile(file) => {
-            let seed = tokio::fs::read_to_string(file)
-                .await
-                .map_err(|source| credentials(file, source))?;
-            options.nkey(seed.trim().to_owned())
+            options.nkey(read_seed(file).await.map_err(unusable("nats.nkey.file", file))?)
         }
         NatsCredentials::CredsFile(file) => options
             .credentials_file(file)
             .await
-            .map_err(|source| credentials(file, source))?,
+            .map_err(unusable("nats.credentials.file", file))?,
     })
+}
+
+/// The seed of a user, checked: the client library would find out only when it has to sign.
+async fn read_seed(file: &Path) -> std::io::Result<String> {
+    let text = tokio::fs::read_to_string(file).await?;
+    let seed = text.trim();
+    match nkeys::KeyPair::from_seed(seed) {
+        Ok(pair) if pair.public_key().starts_with('U') => Ok(seed.to_owned()),
+        _ => Err(std::io::Error::other(
+            "it has to hold the nkey seed of a user, SU...",
+        )),
+    }
 }
 
 fn with_tls(options: ConnectOptions, settings: &ExternalNats) -> ConnectOptions {
