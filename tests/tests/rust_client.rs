@@ -99,7 +99,8 @@ async fn a_window_of_messages_survives_a_kill() {
     assert_eq!(values(&records), numbered(3000));
 }
 
-#[tokio::test]
+/// On threads of its own: a client that does not answer holds up a stopping broker until its patience is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_and_a_client_carry_on_over_stops_and_kills() {
     let mut broker = BrokerProcess::start().unwrap();
     let client = connect(&broker).await;
