@@ -11,12 +11,12 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use crate::channels::Channels;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Ack, AckPolicy, Message};
-use crate::metadata::{Metadata, PartitionInfo};
+use crate::metadata::{Metadata, PartitionInfo, StreamInfo};
 use crate::publisher::PublisherBuilder;
 use crate::stream::StreamConfig;
 use crate::subscription::SubscribeBuilder;
 
-/// Tries of a call that finds no server.
+/// Tries of a call that finds no server, unless another number is set.
 const TRIES: u32 = 5;
 /// Pause before the first try again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -32,6 +32,7 @@ struct Inner {
     servers: Vec<String>,
     channels: Channels,
     timeout: Duration,
+    tries: u32,
 }
 
 /// Settings of a client.
@@ -44,6 +45,7 @@ pub struct Builder {
     timeout: Duration,
     connect_timeout: Duration,
     max_message_bytes: usize,
+    tries: u32,
 }
 
 impl Builder {
@@ -89,6 +91,13 @@ impl Builder {
         self
     }
 
+    /// How often a call goes over all servers, with growing pauses, before it fails because none answers; 5 unless set.
+    #[must_use]
+    pub fn tries(mut self, tries: u32) -> Self {
+        self.tries = tries.max(1);
+        self
+    }
+
     /// Largest message that is sent or taken, in bytes; 64 MiB unless set.
     #[must_use]
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
@@ -122,6 +131,7 @@ impl Builder {
                 servers,
                 channels,
                 timeout: self.timeout,
+                tries: self.tries,
             }),
         };
         client.metadata().await?;
@@ -140,6 +150,7 @@ impl Client {
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             max_message_bytes: 64 << 20,
+            tries: TRIES,
         }
     }
 
@@ -158,6 +169,33 @@ impl Client {
         self.on_any(fetch).await.map(Into::into)
     }
 
+    /// A stream, each partition as its leader knows it; none if there is no such stream.
+    ///
+    /// Cancel safety: safe.
+    ///
+    /// # Errors
+    ///
+    /// No server answers, or the leader of a partition does not.
+    pub async fn stream(&self, name: &str) -> Result<Option<StreamInfo>, Error> {
+        let request = api::FetchMetadataRequest {
+            streams: vec![name.to_owned()],
+            groups: Vec::new(),
+        };
+        let fetch = |mut api: ApiClient<Channel>| {
+            let request = self.request(request.clone());
+            async move { api.fetch_metadata(request).await }
+        };
+        let mut metadata: Metadata = self.on_any(fetch).await.map(Into::into)?;
+        let Some(mut stream) = metadata.streams.remove(name) else {
+            return Ok(None);
+        };
+        for (&number, partition) in &mut stream.partitions {
+            let leader = metadata.address_of(&partition.leader);
+            *partition = self.partition_at(leader, name, number).await?;
+        }
+        Ok(Some(stream))
+    }
+
     /// A partition as its leader knows it.
     ///
     /// Cancel safety: safe.
@@ -166,7 +204,17 @@ impl Client {
     ///
     /// There is no such partition, or its leader does not answer.
     pub async fn partition(&self, stream: &str, partition: u32) -> Result<PartitionInfo, Error> {
-        let mut api = self.leader(stream, partition).await?;
+        let leader = self.metadata().await?.leader_address(stream, partition);
+        self.partition_at(leader, stream, partition).await
+    }
+
+    async fn partition_at(
+        &self,
+        leader: Option<String>,
+        stream: &str,
+        partition: u32,
+    ) -> Result<PartitionInfo, Error> {
+        let mut api = self.at(leader.as_deref())?;
         let request = api::FetchPartitionMetadataRequest {
             stream: stream.to_owned(),
             partition: partition as i32,
@@ -188,7 +236,7 @@ impl Client {
     /// [`ErrorKind::AlreadyExists`], or what is wrong with the settings.
     pub async fn create_stream(&self, config: StreamConfig) -> Result<(), Error> {
         let create = |mut api: ApiClient<Channel>| {
-            let request = self.request(config.request.clone());
+            let request = config.request(self.request(()));
             async move { api.create_stream(request).await }
         };
         self.on_any(create).await.map(|_| ())
@@ -237,14 +285,16 @@ impl Client {
         }
     }
 
-    /// Publishes one message on a NATS subject and waits for the first ack of a stream that recorded it.
+    /// Publishes one message on a NATS subject and waits for the first ack of a stream that recorded it; with
+    /// [`AckPolicy::None`] there is none, and nobody need record it.
     ///
     /// Cancel safety: as [`Client::publish`].
     ///
     /// # Errors
     ///
     /// As [`Client::publish`]; [`ErrorKind::Timeout`] also when no stream records the subject.
-    pub async fn publish_to_subject(&self, subject: &str, message: Message) -> Result<Ack, Error> {
+    pub async fn publish_to_subject(&self, subject: &str, message: Message) -> Result<Option<Ack>, Error> {
+        let silent = message.policy == AckPolicy::None;
         let request = message.into_request("", 0, String::new());
         let request = api::PublishToSubjectRequest {
             key: request.key,
@@ -259,11 +309,12 @@ impl Client {
             .publish_to_subject(self.request(request))
             .await?
             .into_inner();
-        let ack = response
-            .ack
-            .ok_or_else(|| Error::new(ErrorKind::Timeout, "no stream has answered").after_send())?;
+        let Some(ack) = response.ack else {
+            let unheard = || Error::new(ErrorKind::Timeout, "no stream has answered").after_send();
+            return silent.then_some(None).ok_or_else(unheard);
+        };
         if ack.ack_error == api::ack::Error::Ok as i32 {
-            return Ok(ack.into());
+            return Ok(Some(ack.into()));
         }
         Err(Error::new(
             ErrorKind::Other,
@@ -300,8 +351,14 @@ impl Client {
 
     /// The leader of a partition; some server when it is not known yet.
     pub(crate) async fn leader(&self, stream: &str, partition: u32) -> Result<ApiClient<Channel>, Error> {
-        match self.metadata().await?.leader_address(stream, partition) {
-            Some(address) => self.inner.channels.client(&address),
+        let leader = self.metadata().await?.leader_address(stream, partition);
+        self.at(leader.as_deref())
+    }
+
+    /// The server at an address; some server when none is known.
+    fn at(&self, address: Option<&str>) -> Result<ApiClient<Channel>, Error> {
+        match address {
+            Some(address) => self.inner.channels.client(address),
             None => self.any(),
         }
     }
@@ -313,16 +370,22 @@ impl Client {
     {
         let mut pause = FIRST_PAUSE;
         let mut last = Error::new(ErrorKind::Unavailable, "there is no server");
-        for _ in 0..TRIES {
+        for tried in 0..self.inner.tries {
+            if tried > 0 {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
             for server in &self.inner.servers {
                 match call(self.inner.channels.client(server)?).await {
                     Ok(response) => return Ok(response.into_inner()),
-                    Err(status) if status.code() == tonic::Code::Unavailable => last = status.into(),
-                    Err(status) => return Err(status.into()),
+                    Err(status) => {
+                        last = Error::from(status);
+                        if last.kind() != ErrorKind::Unavailable {
+                            return Err(last);
+                        }
+                    }
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
         }
         Err(last)
     }

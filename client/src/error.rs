@@ -11,6 +11,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     may_have_taken_effect: bool,
+    is_answer: bool,
 }
 
 /// The kinds of errors.
@@ -49,6 +50,7 @@ impl Error {
             kind,
             message: message.into(),
             may_have_taken_effect: false,
+            is_answer: false,
         }
     }
 
@@ -70,6 +72,11 @@ impl Error {
         self.kind
     }
 
+    /// Whether a server said so; otherwise it is what happened to the connection, or was found out on this side.
+    pub fn is_answer(&self) -> bool {
+        self.is_answer
+    }
+
     /// Whether the same call can succeed later without a change.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
@@ -84,17 +91,20 @@ impl Error {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let text = status.message();
+        // No server's answer has a source.
+        let broken = StdError::source(&status).map(describe);
         let kind = match status.code() {
             Code::Unavailable => ErrorKind::Unavailable,
             Code::DeadlineExceeded | Code::Cancelled => ErrorKind::Timeout,
+            _ if text.contains("Timeout expired") => ErrorKind::Timeout,
             Code::NotFound => ErrorKind::NotFound,
             Code::AlreadyExists => ErrorKind::AlreadyExists,
             Code::InvalidArgument if text.contains("exceeds max replication size") => ErrorKind::TooLarge,
             Code::InvalidArgument => ErrorKind::InvalidRequest,
             Code::FailedPrecondition => ErrorKind::FailedPrecondition,
             Code::Unknown if text == "incorrect expected offset" => ErrorKind::IncorrectOffset,
-            // No server's answer has a source: the connection broke while the call was on its way.
-            Code::Unknown | Code::Internal if StdError::source(&status).is_some() => ErrorKind::Unavailable,
+            // The connection broke while the call was on its way.
+            Code::Unknown | Code::Internal if broken.is_some() => ErrorKind::Unavailable,
             Code::Unimplemented => ErrorKind::Unsupported,
             Code::DataLoss => ErrorKind::DataLoss,
             _ => ErrorKind::Other,
@@ -106,8 +116,26 @@ impl From<Status> for Error {
         let may_have_taken_effect = unclear && kind != ErrorKind::IncorrectOffset;
         Self {
             kind,
-            message: text.to_owned(),
+            is_answer: broken.is_none(),
+            message: match (broken, text) {
+                (Some(reason), _) => format!("the connection to the broker broke: {reason}"),
+                (None, "") => status.code().description().to_lowercase(),
+                (None, text) => text.to_owned(),
+            },
             may_have_taken_effect,
         }
     }
+}
+
+/// An error with its causes on one line. A cause whose text stands in the error already is left out.
+fn describe(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| StdError::source(*error));
+    causes.fold(String::new(), |text, cause| {
+        let more = cause.to_string();
+        match text.contains(&more) {
+            true => text,
+            false if text.is_empty() => more,
+            false => format!("{text}: {more}"),
+        }
+    })
 }

@@ -48,13 +48,19 @@ pub struct PartitionInfo {
     pub committed_end: u64,
     /// First offset that no record has.
     pub end: u64,
+    /// When its leader received the latest message since it started: nanoseconds since the Unix epoch; none = it has not.
+    pub last_received: Option<i64>,
 }
 
 impl Metadata {
     /// The address of a partition's leader, if it is known.
     pub fn leader_address(&self, stream: &str, partition: u32) -> Option<String> {
-        let leader = &self.streams.get(stream)?.partitions.get(&partition)?.leader;
-        let broker = self.brokers.iter().find(|broker| broker.id == *leader)?;
+        self.address_of(&self.streams.get(stream)?.partitions.get(&partition)?.leader)
+    }
+
+    /// The address of a broker, if it is known.
+    pub(crate) fn address_of(&self, broker: &str) -> Option<String> {
+        let broker = self.brokers.iter().find(|known| known.id == broker)?;
         Some(format!("{}:{}", broker.host, broker.port))
     }
 }
@@ -93,7 +99,9 @@ impl From<api::PartitionMetadata> for PartitionInfo {
     fn from(partition: api::PartitionMetadata) -> Self {
         // The wire's last offset of an empty partition is -1.
         let end = |last: i64| u64::try_from(last.saturating_add(1)).unwrap_or(0);
+        let received = partition.messages_received_timestamps.unwrap_or_default();
         Self {
+            last_received: Some(received.latest_timestamp).filter(|&time| time != 0),
             leader: partition.leader,
             replicas: partition.replicas,
             isr: partition.isr,

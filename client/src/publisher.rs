@@ -41,7 +41,7 @@ pub struct Publisher {
 struct Session {
     requests: mpsc::Sender<api::PublishRequest>,
     in_flight: Arc<InFlight>,
-    reader: JoinHandle<()>,
+    reader: JoinHandle<Result<(), Error>>,
 }
 
 /// Messages whose answer is to come, by correlation id.
@@ -54,6 +54,8 @@ struct InFlight {
 struct Waiting {
     by_id: HashMap<String, (oneshot::Sender<Result<Ack, Error>>, OwnedSemaphorePermit)>,
     lost: bool,
+    /// The first refusal of a message without ack.
+    unheard: Option<Error>,
 }
 
 /// The ack of a message, once it is there. Dropping it forgets the ack, not the message.
@@ -176,6 +178,26 @@ impl Publisher {
             .map_err(|_| Error::lost())
     }
 
+    /// Waits until the server has taken everything that was sent, messages without ack too, and ends the connection.
+    ///
+    /// Cancel safety: messages that were sent may be stored or not.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost before the server had taken everything, or a message without ack was refused: the first
+    /// reason. What became of messages with an ack is told by their handles.
+    pub async fn close(mut self) -> Result<(), Error> {
+        self.flush().await?;
+        let Some(mut session) = self.session.take() else {
+            return Ok(());
+        };
+        // The server ends its side once it is done with what it got.
+        session.requests = mpsc::channel(1).0;
+        let ended = (&mut session.reader).await.unwrap_or_else(|_| Err(Error::lost()));
+        let unheard = session.in_flight.lock().unheard.take();
+        unheard.map_or(ended, Err)
+    }
+
     /// The open session; a new one if the connection was lost.
     async fn session(&mut self) -> Result<&Session, Error> {
         let usable = self
@@ -208,10 +230,15 @@ impl Session {
         let in_flight = Arc::new(InFlight::default());
         let answers = Arc::clone(&in_flight);
         let reader = tokio::spawn(async move {
-            while let Ok(Some(response)) = responses.message().await {
-                answers.take(response);
-            }
+            let ended = loop {
+                match responses.message().await {
+                    Ok(Some(response)) => answers.take(response),
+                    Ok(None) => break Ok(()),
+                    Err(status) => break Err(Error::from(status)),
+                }
+            };
             answers.lose();
+            ended
         });
         Ok(Self {
             requests,
@@ -253,10 +280,18 @@ impl InFlight {
     }
 
     fn answer(&self, id: &str, outcome: Result<Ack, Error>) {
-        let waiting = self.lock().by_id.remove(id);
-        if let Some((sender, _permit)) = waiting {
-            // The caller may not be interested.
-            let _ = sender.send(outcome);
+        let mut waiting = self.lock();
+        match waiting.by_id.remove(id) {
+            Some((sender, _permit)) => {
+                drop(waiting);
+                // The caller may not be interested.
+                let _ = sender.send(outcome);
+            }
+            None => {
+                if let Err(error) = outcome {
+                    waiting.unheard.get_or_insert(error);
+                }
+            }
         }
     }
 

@@ -3,12 +3,27 @@
 use std::time::Duration;
 
 use strandline_proto::api::{CreateStreamRequest, NullableBool, NullableInt32, NullableInt64};
+use tonic::Request;
+use tonic::metadata::MetadataValue;
 
 /// A stream to create. What is not set follows the server's configuration.
 #[derive(Clone, Debug)]
 pub struct StreamConfig {
-    pub(crate) request: CreateStreamRequest,
+    request: CreateStreamRequest,
+    durability: Option<Durability>,
 }
+
+/// When a record counts as stored. Liftbridge does not know it and ignores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it survives power loss.
+    Fsync,
+    /// Once the operating system has it: it survives the end of the process only.
+    Os,
+}
+
+/// Request metadata for what the request has no field for.
+const DURABILITY_METADATA: &str = "strandline-durability";
 
 impl StreamConfig {
     /// A stream of this name that records this NATS subject; wildcards are allowed.
@@ -18,7 +33,10 @@ impl StreamConfig {
             subject: subject.into(),
             ..Default::default()
         };
-        Self { request }
+        Self {
+            request,
+            durability: None,
+        }
     }
 
     fn with(mut self, change: impl FnOnce(&mut CreateStreamRequest)) -> Self {
@@ -36,6 +54,19 @@ impl StreamConfig {
     #[must_use]
     pub fn replication_factor(self, copies: u32) -> Self {
         self.with(|request| request.replication_factor = i32::try_from(copies).unwrap_or(i32::MAX))
+    }
+
+    /// A copy of each partition on every broker.
+    #[must_use]
+    pub fn replicate_everywhere(self) -> Self {
+        self.with(|request| request.replication_factor = -1)
+    }
+
+    /// When a record counts as stored.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
     }
 
     /// Load-balance group: streams of one subject and group share the messages.
@@ -103,6 +134,19 @@ impl StreamConfig {
     #[must_use]
     pub fn encryption(self, enabled: bool) -> Self {
         self.with(|request| request.encryption = Some(NullableBool { value: enabled }))
+    }
+
+    /// Fills in a request for it.
+    pub(crate) fn request(&self, mut request: Request<()>) -> Request<CreateStreamRequest> {
+        if let Some(durability) = self.durability {
+            let word = match durability {
+                Durability::Fsync => "fsync",
+                Durability::Os => "os",
+            };
+            let value = MetadataValue::from_static(word);
+            request.metadata_mut().insert(DURABILITY_METADATA, value);
+        }
+        request.map(|()| self.request.clone())
     }
 }
 

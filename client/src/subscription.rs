@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::message::Record;
 
-/// How long a lost subscription is opened again before its error is told.
+/// How long a lost subscription is opened again before its error is told, unless another time is set.
 const RESUME_TIME: Duration = Duration::from_secs(30);
 /// Pause between tries.
 const RESUME_PAUSE: Duration = Duration::from_millis(250);
@@ -50,25 +50,33 @@ pub enum Stop {
 }
 
 /// Settings of a subscription.
-#[derive(Debug)]
 pub struct SubscribeBuilder {
     client: Client,
     request: api::SubscribeRequest,
+    resume_time: Duration,
+    on_loss: Option<OnLoss>,
 }
+
+type OnLoss = Box<dyn Fn(&Error) + Send>;
 
 /// The records of a partition. Ends with `None` at its stop position, and after an error.
 ///
-/// A connection that is lost is opened again, behind the last record, for up to 30 s.
+/// A connection that is lost is opened again, behind the last record, for as long as the builder says.
 pub struct Subscription {
     client: Client,
     request: api::SubscribeRequest,
     state: State,
     next: Option<i64>,
+    resume_time: Duration,
+    on_loss: Option<OnLoss>,
 }
+
+/// The messages of a call; none when there is nothing to deliver.
+type Opened = Option<Streaming<api::Message>>;
 
 enum State {
     Open(Box<Streaming<api::Message>>),
-    Opening(Pin<Box<dyn Future<Output = Result<Streaming<api::Message>, Error>> + Send>>),
+    Opening(Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send>>),
     Ended,
 }
 
@@ -80,7 +88,23 @@ impl SubscribeBuilder {
                 stream,
                 ..Default::default()
             },
+            resume_time: RESUME_TIME,
+            on_loss: None,
         }
+    }
+
+    /// For how long a lost connection is opened again; 30 s unless set.
+    #[must_use]
+    pub fn resume_for(mut self, time: Duration) -> Self {
+        self.resume_time = time;
+        self
+    }
+
+    /// Calls this when the connection is lost, before it is opened again.
+    #[must_use]
+    pub fn on_loss(mut self, call: impl Fn(&Error) + Send + 'static) -> Self {
+        self.on_loss = Some(Box::new(call));
+        self
     }
 
     /// Chooses the partition; 0 unless set.
@@ -142,38 +166,71 @@ impl SubscribeBuilder {
     /// # Errors
     ///
     /// There is no such partition, its positions name nothing, or no server answers.
-    pub async fn open(self) -> Result<Subscription, Error> {
-        let messages = open(self.client.clone(), self.request.clone()).await?;
-        let state = State::Open(Box::new(messages));
+    pub async fn open(mut self) -> Result<Subscription, Error> {
+        if self.request.start_position() == api::StartPosition::NewOnly && !self.request.reverse {
+            // Said as an offset, so that nothing is missed if the connection is lost before the first record.
+            let partition = u32::try_from(self.request.partition).unwrap_or(0);
+            let end = self.client.partition(&self.request.stream, partition).await?.end;
+            self = self.start(Start::Offset(end));
+        }
+        let state = match open(self.client.clone(), self.request.clone()).await? {
+            Some(messages) => State::Open(Box::new(messages)),
+            None => State::Ended,
+        };
         Ok(Subscription {
             client: self.client,
             request: self.request,
             state,
             next: None,
+            resume_time: self.resume_time,
+            on_loss: self.on_loss,
         })
     }
 }
 
-/// Opens the call and takes its handshake.
-async fn open(client: Client, request: api::SubscribeRequest) -> Result<Streaming<api::Message>, Error> {
+/// What servers say with RESOURCE_EXHAUSTED when there is nothing more to deliver; other causes are errors.
+const ENDS: [&str; 3] = [
+    "Stop offset reached",
+    "Stream is empty",
+    "End of readonly partition",
+];
+
+/// Whether a subscription is over as it should be: its stop position is reached, there is nothing up to it, or a reverse read
+/// has come to the oldest record.
+fn is_end(request: &api::SubscribeRequest, status: &tonic::Status) -> bool {
+    let text = status.message();
+    match status.code() {
+        Code::ResourceExhausted => ENDS.iter().any(|end| text.contains(end)),
+        Code::Unknown => request.reverse && text == "EOF",
+        _ => false,
+    }
+}
+
+/// Opens the call and takes its handshake; none when there is nothing to deliver.
+async fn open(client: Client, request: api::SubscribeRequest) -> Result<Opened, Error> {
     let partition = u32::try_from(request.partition).unwrap_or(0);
     let mut api = client.leader(&request.stream, partition).await?;
-    let mut messages = api.subscribe(request).await?.into_inner();
-    match messages.message().await? {
-        Some(_) => Ok(messages),
-        None => Err(Error::new(
+    let opened = async {
+        let mut messages = api.subscribe(request.clone()).await?.into_inner();
+        Ok(messages.message().await?.map(|_| messages))
+    };
+    match opened.await {
+        Ok(Some(messages)) => Ok(Some(messages)),
+        Ok(None) => Err(Error::new(
             ErrorKind::Other,
             "the subscription ended before it began",
         )),
+        Err(status) if is_end(&request, &status) => Ok(None),
+        Err(status) => Err(status.into()),
     }
 }
 
 /// Opens the call again until it works, the time is over, or an error says that it never will.
-async fn resume(client: Client, request: api::SubscribeRequest) -> Result<Streaming<api::Message>, Error> {
-    let deadline = Instant::now() + RESUME_TIME;
+async fn resume(client: Client, request: api::SubscribeRequest, time: Duration) -> Result<Opened, Error> {
+    let start = Instant::now();
     loop {
         match open(client.clone(), request.clone()).await {
-            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+            Err(error) if error.is_retryable() && start.elapsed() < time => {
                 tokio::time::sleep(RESUME_PAUSE).await;
             }
             other => return other,
@@ -189,9 +246,7 @@ impl Subscription {
 
     /// What to do at the end of a call: open it again, end, or tell the error.
     fn ended(&mut self, status: tonic::Status) -> Option<Error> {
-        let at_stop = status.code() == Code::ResourceExhausted
-            || (self.request.reverse && status.code() == Code::Unknown && status.message() == "EOF");
-        if at_stop {
+        if is_end(&self.request, &status) {
             self.state = State::Ended;
             return None;
         }
@@ -200,11 +255,15 @@ impl Subscription {
             self.state = State::Ended;
             return Some(error);
         }
+        if let Some(on_loss) = &self.on_loss {
+            on_loss(&error);
+        }
         if let Some(next) = self.next {
             self.request.start_position = api::StartPosition::Offset.into();
             self.request.start_offset = next;
         }
-        self.state = State::Opening(Box::pin(resume(self.client.clone(), self.request.clone())));
+        let resumed = resume(self.client.clone(), self.request.clone(), self.resume_time);
+        self.state = State::Opening(Box::pin(resumed));
         None
     }
 }
@@ -217,7 +276,8 @@ impl Stream for Subscription {
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
                 State::Opening(opening) => match std::task::ready!(opening.as_mut().poll(context)) {
-                    Ok(messages) => self.state = State::Open(Box::new(messages)),
+                    Ok(Some(messages)) => self.state = State::Open(Box::new(messages)),
+                    Ok(None) => self.state = State::Ended,
                     Err(error) => {
                         self.state = State::Ended;
                         return Poll::Ready(Some(Err(error)));
@@ -234,6 +294,15 @@ impl Stream for Subscription {
                 },
             }
         }
+    }
+}
+
+impl std::fmt::Debug for SubscribeBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SubscribeBuilder")
+            .field("request", &self.request)
+            .field("resume_time", &self.resume_time)
+            .finish_non_exhaustive()
     }
 }
 

@@ -93,8 +93,8 @@ async fn a_message_comes_back_as_it_was_published() {
             .publish_to_subject("orders", Message::new("second"))
             .await
             .unwrap()
-            .offset,
-        1
+            .map(|ack| ack.offset),
+        Some(1)
     );
     let mut records = client
         .subscribe("orders")

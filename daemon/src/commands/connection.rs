@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use strandline_proto::api::api_client::ApiClient;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Status};
+use strandline_client::{Builder, Client, Error, ErrorKind};
 
-use crate::exit::{Exit, Failure, describe};
+use crate::exit::{Exit, Failure};
 
 /// Servers that are asked when none is named.
 const DEFAULT_SERVERS: &str = "localhost:9292";
@@ -45,19 +43,33 @@ pub(crate) struct ConnectionArgs {
 
 impl ConnectionArgs {
     /// Connects to the first server that answers.
-    pub(super) async fn connect(&self) -> Result<ApiClient<Channel>, Failure> {
-        let tls = self.tls()?;
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        let builder = self.builder()?;
         let mut failures = Vec::new();
         for server in self.servers() {
-            match self.connect_to(&server, tls.clone()).await {
-                Ok(channel) => {
-                    let client = ApiClient::new(channel);
-                    return Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES));
-                }
-                Err(reason) => failures.push(format!("{server}: {reason}")),
+            match builder.clone().server(&server).connect().await {
+                Ok(client) => return Ok(client),
+                Err(error) => failures.push(format!("{server}: {error}")),
             }
         }
         Err(unreachable(&failures.join("; ")))
+    }
+
+    fn builder(&self) -> Result<Builder, Failure> {
+        let builder = Client::builder()
+            .timeout(self.timeout)
+            .connect_timeout(self.timeout)
+            .max_message_bytes(MAX_MESSAGE_BYTES)
+            // A command says at once that nobody answers.
+            .tries(1);
+        let Some(ca) = &self.tls_ca else {
+            return Ok(builder);
+        };
+        let builder = builder.tls(read(ca)?);
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Ok(builder.client_certificate(read(cert)?, read(key)?)),
+            _ => Ok(builder),
+        }
     }
 
     fn servers(&self) -> Vec<String> {
@@ -79,33 +91,6 @@ impl ConnectionArgs {
             .into_iter()
             .map(|server: String| with_port(server.trim()))
             .collect()
-    }
-
-    async fn connect_to(&self, server: &str, tls: Option<ClientTlsConfig>) -> Result<Channel, String> {
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let endpoint =
-            Endpoint::from_shared(format!("{scheme}://{server}")).map_err(|error| describe(&error))?;
-        let endpoint = endpoint
-            .connect_timeout(self.timeout)
-            .timeout(self.timeout)
-            .tcp_nodelay(true);
-        let endpoint = match tls {
-            Some(tls) => endpoint.tls_config(tls).map_err(|error| describe(&error))?,
-            None => endpoint,
-        };
-        let connected = tokio::time::timeout(self.timeout, endpoint.connect()).await;
-        connected
-            .map_err(|_| "no answer in time".to_owned())?
-            .map_err(|error| describe(&error))
-    }
-
-    fn tls(&self) -> Result<Option<ClientTlsConfig>, Failure> {
-        let Some(ca) = &self.tls_ca else { return Ok(None) };
-        let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
-        match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => Ok(Some(config.identity(Identity::from_pem(read(cert)?, read(key)?)))),
-            _ => Ok(Some(config)),
-        }
     }
 }
 
@@ -131,15 +116,17 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
-/// Whether there was no answer in time, by this side's clock or the broker's.
-pub(super) fn is_timeout(status: &Status) -> bool {
-    status.code() == Code::DeadlineExceeded || status.message().contains("Timeout expired")
-}
+/// What it looks like when somebody listens there who expects something else, TLS in most cases. Neither end says more.
+const TALKS_OTHERWISE: [&str; 3] = ["http2 error", "connection closed", "broken pipe"];
+const TLS_HINT: &str =
+    "if the broker uses tls, say --tls-ca, and --tls-cert and --tls-key if it asks for a certificate";
 
 /// What the user is told when no server takes the connection.
 fn unreachable(reasons: &str) -> Failure {
     let hint = if reasons.contains("certificate") {
         "check --tls-ca and the name of the server"
+    } else if TALKS_OTHERWISE.iter().any(|text| reasons.contains(text)) {
+        TLS_HINT
     } else {
         "start one with `strandline serve`, or say where it is with --servers"
     };
@@ -150,31 +137,20 @@ fn unreachable(reasons: &str) -> Failure {
 }
 
 /// What the user is told when a broker refuses something; `what` was to be done.
-pub(super) fn refused(what: &str, status: &Status) -> Failure {
-    if is_timeout(status) {
-        return Failure::with(
+pub(super) fn refused(what: &str, error: &Error) -> Failure {
+    match error.kind() {
+        ErrorKind::Timeout => Failure::with(
             Exit::Unreachable,
             format!("cannot {what}: no answer in time; --timeout waits longer"),
-        );
-    }
-    // A broker's own answer has no source: this one was made here, from what happened to the connection. Neither end says
-    // more when one of them expects TLS or a certificate and the other does not.
-    if let Some(source) = std::error::Error::source(status) {
-        let hint =
-            "if the broker uses tls, say --tls-ca, and --tls-cert and --tls-key if it asks for a certificate";
-        let reason = describe(source);
-        return Failure::with(
-            Exit::Unreachable,
-            format!("cannot {what}: the connection to the broker broke: {reason}; {hint}"),
-        );
-    }
-    match (status.code(), status.message()) {
-        (Code::Unavailable, message) => Failure::with(
-            Exit::Unreachable,
-            format!("cannot {what}: the connection to the broker is lost: {message}"),
         ),
-        (code, "") => Failure::new(format!("cannot {what}: {}", code.description().to_lowercase())),
-        (_, message) => Failure::new(format!("cannot {what}: {message}")),
+        ErrorKind::Unavailable if error.is_answer() => Failure::with(
+            Exit::Unreachable,
+            format!("cannot {what}: the connection to the broker is lost: {error}"),
+        ),
+        ErrorKind::Unavailable => {
+            Failure::with(Exit::Unreachable, format!("cannot {what}: {error}; {TLS_HINT}"))
+        }
+        _ => Failure::new(format!("cannot {what}: {error}")),
     }
 }
 
@@ -195,16 +171,5 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(with_port(text), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn a_refusal_says_what_was_to_be_done_and_why_not() {
-        let failure = refused("delete stream x", &Status::not_found("stream not found"));
-        assert_eq!(
-            (failure.exit, failure.message.as_str()),
-            (Exit::Failed, "cannot delete stream x: stream not found")
-        );
-        let lost = refused("read x", &Status::unavailable("broken pipe"));
-        assert_eq!(lost.exit, Exit::Unreachable);
     }
 }

@@ -27,9 +27,9 @@ pub(crate) struct Record<'a> {
     /// The stream.
     pub(crate) stream: &'a str,
     /// The partition.
-    pub(crate) partition: i32,
+    pub(crate) partition: u32,
     /// Its offset.
-    pub(crate) offset: i64,
+    pub(crate) offset: u64,
     /// Nanoseconds since 1970.
     pub(crate) timestamp: i64,
     /// The subject it was published to.
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_record_is_one_valid_json_line(value in any::<Vec<u8>>(), key in any::<Option<Vec<u8>>>(), offset in any::<i64>()) {
+        fn every_record_is_one_valid_json_line(value in any::<Vec<u8>>(), key in any::<Option<Vec<u8>>>(), offset in any::<u64>()) {
             let record = Record { value: &value, key: key.as_deref(), offset, ..record() };
             let line = written(Format::Json, &record);
             prop_assert_eq!(line.matches('\n').count(), 1);

@@ -4,14 +4,13 @@ mod input;
 mod to_stream;
 mod to_subject;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use strandline_proto::api::AckPolicy;
+use strandline_client::{AckPolicy, Message};
 use tokio::sync::mpsc;
 
 use super::connection::ConnectionArgs;
@@ -93,15 +92,15 @@ fn header(text: &str) -> Result<(String, String), String> {
 }
 
 impl PublishArgs {
-    fn key(&self) -> Bytes {
-        self.key.clone().map(Bytes::from).unwrap_or_default()
-    }
-
-    fn headers(&self) -> HashMap<String, Bytes> {
-        self.headers
-            .iter()
-            .map(|(name, value)| (name.clone(), Bytes::from(value.clone())))
-            .collect()
+    /// A message as it is to be published.
+    fn message(&self, value: Bytes) -> Message {
+        let mut message = Message::new(value).ack_policy(self.ack.into());
+        if let Some(key) = &self.key {
+            message = message.key(key.clone());
+        }
+        self.headers.iter().fold(message, |message, (name, value)| {
+            message.header(name, value.clone())
+        })
     }
 
     /// Whether somebody waits for each message to be published.

@@ -1,128 +1,67 @@
 //! Publishing to a partition of a stream, with many messages on their way.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use strandline_proto::api::api_client::ApiClient;
-use strandline_proto::api::{AckPolicy, PublishRequest, PublishResponse};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
+use strandline_client::{Client, Partitioning, PendingAck};
+use tokio::sync::mpsc;
 
 use super::super::connection::refused;
 use super::{PublishArgs, input_failure, tell};
 use crate::exit::Failure;
 
 /// Messages that may be on their way.
-const WINDOW: usize = 4_096;
-/// Requests that may wait for the connection.
-const QUEUE: usize = 256;
-/// No expected offset, on the wire.
-const ANY_OFFSET: i64 = -1;
+const WINDOW: u32 = 4_096;
 
 /// Publishes every message; an error ends it.
 pub(super) async fn publish(
     args: &PublishArgs,
-    mut client: ApiClient<Channel>,
-    messages: mpsc::Receiver<std::io::Result<Bytes>>,
+    client: Client,
+    mut messages: mpsc::Receiver<std::io::Result<Bytes>>,
 ) -> Result<(), Failure> {
     let what = format!("publish to {}", args.target);
-    let (requests, queue) = mpsc::channel(QUEUE);
-    let window = Arc::new(Semaphore::new(WINDOW));
-    let feeder = Feeder {
-        template: template(args),
-        waits: args.waits(),
-        window: Arc::clone(&window),
-        requests,
-    };
-    let feeding = tokio::spawn(feeder.run(messages));
-    let responses = client.publish_async(ReceiverStream::new(queue)).await;
-    let mut responses = responses.map_err(|status| refused(&what, &status))?.into_inner();
-    let mut acked: u64 = 0;
-    while let Some(response) = responses
-        .message()
-        .await
-        .map_err(|status| refused(&what, &status))?
-    {
-        acked += 1;
-        window.add_permits(1);
-        tell(args, &outcome(args, acked, &response)?)?;
-    }
-    let sent = feeding
-        .await
-        .map_err(|error| Failure::new(format!("cannot {what}: {error}")))??;
-    if args.waits() && acked < sent {
-        return Err(Failure::new(format!(
-            "cannot {what}: the broker ended the connection after {acked} of {sent} acks"
-        )));
-    }
-    Ok(())
-}
-
-fn template(args: &PublishArgs) -> PublishRequest {
-    PublishRequest {
-        key: args.key(),
-        stream: args.target.clone(),
-        partition: args.partition,
-        headers: args.headers(),
-        ack_policy: AckPolicy::from(args.ack).into(),
-        expected_offset: args.expected_offset.unwrap_or(ANY_OFFSET),
-        ..PublishRequest::default()
-    }
-}
-
-/// What is told about a message; an error of the broker ends the command.
-fn outcome(args: &PublishArgs, number: u64, response: &PublishResponse) -> Result<String, Failure> {
-    if let Some(error) = &response.async_error {
-        return Err(Failure::new(format!(
-            "cannot publish message {} to {}: {}",
-            response.correlation_id, args.target, error.message
-        )));
-    }
-    let offset = response.ack.as_ref().map(|ack| ack.offset);
-    Ok(match offset {
-        Some(offset) => format!("{} partition {} offset {offset}", args.target, args.partition),
-        None => format!("{} partition {} message {number}", args.target, args.partition),
-    })
-}
-
-/// Turns messages into requests as long as the window has room.
-struct Feeder {
-    template: PublishRequest,
-    waits: bool,
-    window: Arc<Semaphore>,
-    requests: mpsc::Sender<PublishRequest>,
-}
-
-impl Feeder {
-    /// Returns how many messages were handed over.
-    async fn run(self, mut messages: mpsc::Receiver<std::io::Result<Bytes>>) -> Result<u64, Failure> {
+    let partition = u32::try_from(args.partition).unwrap_or_default();
+    let builder = client.publisher(&args.target).window(WINDOW);
+    let publisher = builder.partitioning(Partitioning::Fixed(partition)).open().await;
+    let mut publisher = publisher.map_err(|error| refused(&what, &error))?;
+    let (acks, answers) = mpsc::channel(WINDOW as usize);
+    let send = async {
         let mut sent: u64 = 0;
         while let Some(message) = messages.recv().await {
             let value = message.map_err(|error| input_failure(&error))?;
-            if self.waits {
-                // The window is never closed.
-                let Ok(permit) = self.window.acquire().await else {
-                    break;
-                };
-                permit.forget();
+            let mut message = args.message(value);
+            if let Some(first) = args.expected_offset {
+                message = message.expected_offset(first.unsigned_abs().saturating_add(sent));
             }
-            let expected_offset = match self.template.expected_offset {
-                ANY_OFFSET => ANY_OFFSET,
-                first => first.saturating_add_unsigned(sent),
-            };
             sent += 1;
-            let correlation_id = sent.to_string();
-            let request = PublishRequest {
-                value,
-                expected_offset,
-                correlation_id,
-                ..self.template.clone()
-            };
-            if self.requests.send(request).await.is_err() {
+            let ack = publisher
+                .send(message)
+                .await
+                .map_err(|error| refused(&what, &error))?;
+            if args.waits() && acks.send(ack).await.is_err() {
                 break;
             }
         }
-        Ok(sent)
+        drop(acks);
+        publisher.close().await.map_err(|error| refused(&what, &error))
+    };
+    // The reason of a refusal counts, not that the connection ends behind it.
+    let (sent, told) = tokio::join!(send, tell_all(args, answers));
+    told.and(sent)
+}
+
+/// Tells what became of each message, in their order.
+async fn tell_all(args: &PublishArgs, mut answers: mpsc::Receiver<PendingAck>) -> Result<(), Failure> {
+    let mut number: u64 = 0;
+    while let Some(ack) = answers.recv().await {
+        number += 1;
+        let what = format!("publish message {number} to {}", args.target);
+        let ack = ack.await.map_err(|error| refused(&what, &error))?;
+        tell(
+            args,
+            &format!(
+                "{} partition {} offset {}",
+                args.target, args.partition, ack.offset
+            ),
+        )?;
     }
+    Ok(())
 }

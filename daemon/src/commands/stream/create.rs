@@ -3,18 +3,11 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use strandline_proto::api::api_client::ApiClient;
-use strandline_proto::api::{CreateStreamRequest, NullableBool, NullableInt64};
-use tonic::metadata::MetadataValue;
-use tonic::transport::Channel;
-use tonic::{Code, Request};
+use strandline_client::{Client, Durability, ErrorKind, StreamConfig};
 
 use super::super::connection::refused;
 use crate::config::parse_duration;
 use crate::exit::Failure;
-
-/// The request metadata that carries what the request has no field for.
-const DURABILITY_METADATA: &str = "strandline-durability";
 
 /// A new stream. What is left out follows the broker's configuration.
 #[derive(Debug, Args)]
@@ -25,31 +18,26 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
     /// Partitions; partition N > 0 records SUBJECT.N
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    partitions: i32,
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    partitions: u32,
     /// Share the subject's messages with the other streams of this group
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// Copies of each partition
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        default_value_t = 1,
-        allow_negative_numbers = true
-    )]
+    /// Copies of each partition; -1 = one on every broker
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..))]
     replication_factor: i32,
     /// Bytes to keep per partition; 0 = all
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(0..))]
-    retention_max_bytes: Option<i64>,
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64))]
+    retention_max_bytes: Option<u64>,
     /// Records to keep per partition; 0 = all
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(0..))]
-    retention_max_messages: Option<i64>,
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64))]
+    retention_max_messages: Option<u64>,
     /// Age to keep; 0 = any
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     retention_max_age: Option<Duration>,
     /// Size at which a segment is sealed
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1..))]
-    segment_max_bytes: Option<i64>,
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    segment_max_bytes: Option<u64>,
     /// Age at which a segment is sealed; 0 = by size only
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     segment_max_age: Option<Duration>,
@@ -58,14 +46,14 @@ pub(super) struct CreateArgs {
     concurrency_control: bool,
     /// When a record counts as stored
     #[arg(long, value_enum)]
-    durability: Option<Durability>,
+    durability: Option<DurabilityWord>,
     /// Succeed if there is a stream of this name already
     #[arg(long)]
     if_missing: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Durability {
+enum DurabilityWord {
     /// Once it survives power loss
     Fsync,
     /// Once the operating system has it
@@ -73,48 +61,59 @@ enum Durability {
 }
 
 /// Creates the stream and says so.
-pub(super) async fn run(args: &CreateArgs, client: &mut ApiClient<Channel>) -> Result<String, Failure> {
+pub(super) async fn run(args: &CreateArgs, client: &Client) -> Result<String, Failure> {
     let subject = args.subject.as_deref().unwrap_or(&args.name);
-    match client.create_stream(request(args, subject)).await {
-        Ok(_) => Ok(format!("created stream {} on subject {subject}\n", args.name)),
-        Err(status) if status.code() == Code::AlreadyExists && args.if_missing => {
+    match client.create_stream(config(args, subject)).await {
+        Ok(()) => Ok(format!("created stream {} on subject {subject}\n", args.name)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && args.if_missing => {
             Ok(format!("stream {} exists\n", args.name))
         }
-        Err(status) if status.code() == Code::AlreadyExists => Err(Failure::new(format!(
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Failure::new(format!(
             "cannot create stream {}: it exists already",
             args.name
         ))),
-        Err(status) => Err(refused(&format!("create stream {}", args.name), &status)),
+        Err(error) => Err(refused(&format!("create stream {}", args.name), &error)),
     }
 }
 
-fn request(args: &CreateArgs, subject: &str) -> Request<CreateStreamRequest> {
-    let number = |value: Option<i64>| value.map(|value| NullableInt64 { value });
-    let span = |value: Option<Duration>| {
-        number(value.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+fn config(args: &CreateArgs, subject: &str) -> StreamConfig {
+    let config = StreamConfig::new(&args.name, subject).partitions(args.partitions);
+    let control = args.concurrency_control.then_some(true);
+    let config = with(config, control, StreamConfig::concurrency_control);
+    let config = match u32::try_from(args.replication_factor) {
+        Ok(copies) => config.replication_factor(copies),
+        Err(_) => config.replicate_everywhere(),
     };
-    let mut request = Request::new(CreateStreamRequest {
-        subject: subject.to_owned(),
-        name: args.name.clone(),
-        group: args.group.clone().unwrap_or_default(),
-        replication_factor: args.replication_factor,
-        partitions: args.partitions,
-        retention_max_bytes: number(args.retention_max_bytes),
-        retention_max_messages: number(args.retention_max_messages),
-        retention_max_age: span(args.retention_max_age),
-        segment_max_bytes: number(args.segment_max_bytes),
-        segment_max_age: span(args.segment_max_age),
-        optimistic_concurrency_control: args.concurrency_control.then_some(NullableBool { value: true }),
-        ..CreateStreamRequest::default()
-    });
-    if let Some(durability) = args.durability {
-        let word = match durability {
-            Durability::Fsync => "fsync",
-            Durability::Os => "os",
-        };
-        request
-            .metadata_mut()
-            .insert(DURABILITY_METADATA, MetadataValue::from_static(word));
+    let config = with(config, args.group.clone(), StreamConfig::group);
+    let config = with(
+        config,
+        args.retention_max_bytes,
+        StreamConfig::retention_max_bytes,
+    );
+    let config = with(
+        config,
+        args.retention_max_messages,
+        StreamConfig::retention_max_messages,
+    );
+    let config = with(config, args.retention_max_age, StreamConfig::retention_max_age);
+    let config = with(config, args.segment_max_bytes, StreamConfig::segment_max_bytes);
+    let config = with(config, args.segment_max_age, StreamConfig::segment_max_age);
+    with(config, args.durability.map(Into::into), StreamConfig::durability)
+}
+
+/// Sets what was said; the rest follows the broker's configuration.
+fn with<T>(config: StreamConfig, value: Option<T>, set: fn(StreamConfig, T) -> StreamConfig) -> StreamConfig {
+    match value {
+        Some(value) => set(config, value),
+        None => config,
     }
-    request
+}
+
+impl From<DurabilityWord> for Durability {
+    fn from(word: DurabilityWord) -> Self {
+        match word {
+            DurabilityWord::Fsync => Self::Fsync,
+            DurabilityWord::Os => Self::Os,
+        }
+    }
 }

@@ -1,26 +1,28 @@
 //! Streams as text and as JSON.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
-use strandline_proto::api::{PartitionMetadata, StreamMetadata};
+use strandline_client::{PartitionInfo, StreamInfo};
 
 use crate::time;
 
+/// Streams by name.
+pub(super) type Streams = BTreeMap<String, StreamInfo>;
+
 /// One line a stream, in columns.
-pub(super) fn table(streams: &[StreamMetadata]) -> String {
+pub(super) fn table(streams: &Streams) -> String {
     if streams.is_empty() {
         return "there are no streams; create one with `strandline stream create NAME --subject SUBJECT`\n"
             .to_owned();
     }
-    let rows = streams.iter().map(|stream| {
-        let records: i64 = partitions(stream)
-            .iter()
-            .map(|partition| partition.newest_offset.saturating_add(1))
-            .sum();
+    let rows = streams.iter().map(|(name, stream)| {
+        let ends = stream.partitions.values().map(|partition| partition.end);
         [
-            stream.name.clone(),
+            name.clone(),
             stream.subject.clone(),
             stream.partitions.len().to_string(),
-            records.to_string(),
+            ends.fold(0, u64::saturating_add).to_string(),
         ]
     });
     let header = ["NAME", "SUBJECT", "PARTITIONS", "END"].map(str::to_owned);
@@ -28,7 +30,7 @@ pub(super) fn table(streams: &[StreamMetadata]) -> String {
 }
 
 /// A stream with a line for each partition.
-pub(super) fn details(stream: &StreamMetadata) -> String {
+pub(super) fn details(name: &str, stream: &StreamInfo) -> String {
     let header = [
         "PARTITION",
         "LEADER",
@@ -37,40 +39,31 @@ pub(super) fn details(stream: &StreamMetadata) -> String {
         "LAST MESSAGE",
     ]
     .map(str::to_owned);
-    let rows = partitions(stream).into_iter().map(|partition| {
-        let latest = partition
-            .messages_received_timestamps
-            .as_ref()
-            .map_or(0, |times| times.latest_timestamp);
+    let rows = stream.partitions.iter().map(|(number, partition)| {
         [
-            partition.id.to_string(),
+            number.to_string(),
             partition.leader.clone(),
-            offset(partition.newest_offset),
-            offset(partition.high_watermark),
-            if latest == 0 {
-                "never".to_owned()
-            } else {
-                time::show(latest)
-            },
+            last(partition.end).map_or("none".to_owned(), |offset| offset.to_string()),
+            last(partition.committed_end).map_or("none".to_owned(), |offset| offset.to_string()),
+            partition.last_received.map_or("never".to_owned(), time::show),
         ]
     });
     let rows = columns(&[header].into_iter().chain(rows).collect::<Vec<_>>());
     format!(
-        "stream   {}\nsubject  {}\ncreated  {}\n\n{rows}",
-        stream.name,
+        "stream   {name}\nsubject  {}\ncreated  {}\n\n{rows}",
         stream.subject,
-        time::show(stream.creation_timestamp)
+        time::show(stream.created)
     )
 }
 
 /// One JSON object a stream and line.
-pub(super) fn json_lines(streams: &[StreamMetadata]) -> String {
-    let line = |stream: &StreamMetadata| {
-        let partitions: Vec<_> = partitions(stream).into_iter().map(partition_json).collect();
+pub(super) fn json_lines(streams: &Streams) -> String {
+    let line = |(name, stream): (&String, &StreamInfo)| {
+        let partitions: Vec<_> = stream.partitions.iter().map(partition_json).collect();
         let object = json!({
-            "name": stream.name,
+            "name": name,
             "subject": stream.subject,
-            "created": stream.creation_timestamp,
+            "created": stream.created,
             "partitions": partitions,
         });
         format!("{object}\n")
@@ -78,30 +71,22 @@ pub(super) fn json_lines(streams: &[StreamMetadata]) -> String {
     streams.iter().map(line).collect()
 }
 
-fn partition_json(partition: &PartitionMetadata) -> serde_json::Value {
+/// Offsets are those of the last record, -1 if there is none, as Liftbridge's tools say them.
+fn partition_json((number, partition): (&u32, &PartitionInfo)) -> serde_json::Value {
+    let offset = |end| last(end).map_or(json!(-1), |offset| json!(offset));
     json!({
-        "id": partition.id,
+        "id": number,
         "leader": partition.leader,
         "replicas": partition.replicas,
         "isr": partition.isr,
-        "newest_offset": partition.newest_offset,
-        "high_watermark": partition.high_watermark,
+        "newest_offset": offset(partition.end),
+        "high_watermark": offset(partition.committed_end),
     })
 }
 
-fn partitions(stream: &StreamMetadata) -> Vec<&PartitionMetadata> {
-    let mut partitions: Vec<_> = stream.partitions.values().collect();
-    partitions.sort_by_key(|partition| partition.id);
-    partitions
-}
-
-/// The wire says -1 where there is nothing.
-fn offset(offset: i64) -> String {
-    if offset < 0 {
-        "none".to_owned()
-    } else {
-        offset.to_string()
-    }
+/// The last offset before an end.
+fn last(end: u64) -> Option<u64> {
+    end.checked_sub(1)
 }
 
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
@@ -126,35 +111,35 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
 mod tests {
     use super::*;
 
-    fn stream() -> StreamMetadata {
-        let partition = |id: i32, newest_offset: i64| PartitionMetadata {
-            id,
+    fn streams() -> Streams {
+        let partition = |end| PartitionInfo {
             leader: "b".to_owned(),
-            newest_offset,
-            high_watermark: newest_offset,
-            ..PartitionMetadata::default()
+            replicas: Vec::new(),
+            isr: Vec::new(),
+            committed_end: end,
+            end,
+            last_received: None,
         };
-        StreamMetadata {
-            name: "orders".to_owned(),
+        let stream = StreamInfo {
             subject: "orders.*".to_owned(),
-            partitions: [(1, partition(1, -1)), (0, partition(0, 41))].into(),
-            ..StreamMetadata::default()
-        }
+            created: 0,
+            partitions: [(1, partition(0)), (0, partition(42))].into(),
+        };
+        [("orders".to_owned(), stream)].into()
     }
 
     #[test]
     fn streams_are_listed_in_columns() {
-        let text = table(&[stream()]);
         assert_eq!(
-            text,
+            table(&streams()),
             "NAME    SUBJECT   PARTITIONS  END\norders  orders.*  2           42\n"
         );
-        assert!(table(&[]).contains("stream create"));
+        assert!(table(&Streams::new()).contains("stream create"));
     }
 
     #[test]
     fn partitions_are_described_in_order() {
-        let text = details(&stream());
+        let text = details("orders", &streams()["orders"]);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[5].starts_with("0          b       41"), "{text}");
         assert!(lines[6].contains("none") && lines[6].ends_with("never"), "{text}");
@@ -162,10 +147,13 @@ mod tests {
 
     #[test]
     fn json_is_one_object_a_line() {
-        let text = json_lines(&[stream(), stream()]);
+        let mut streams = streams();
+        streams.insert("more".to_owned(), streams["orders"].clone());
+        let text = json_lines(&streams);
         for line in text.lines() {
             let object: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(object["partitions"][0]["newest_offset"], 41);
+            assert_eq!(object["partitions"][1]["newest_offset"], -1);
         }
         assert_eq!(text.lines().count(), 2);
     }

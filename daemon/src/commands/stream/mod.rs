@@ -6,12 +6,7 @@ mod describe;
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use strandline_proto::api::api_client::ApiClient;
-use strandline_proto::api::{
-    DeleteStreamRequest, FetchMetadataRequest, FetchPartitionMetadataRequest, StreamMetadata, stream_metadata,
-};
-use tonic::Code;
-use tonic::transport::Channel;
+use strandline_client::{Client, ErrorKind, StreamInfo};
 
 use super::connection::{ConnectionArgs, refused};
 use super::output_failure;
@@ -65,26 +60,29 @@ struct DeleteArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: StreamArgs) -> Result<Exit, Failure> {
-    let mut client = args.connection.connect().await?;
+    let client = args.connection.connect().await?;
     let text = match args.command {
-        StreamCommand::Create(create) => create::run(&create, &mut client).await?,
+        StreamCommand::Create(create) => create::run(&create, &client).await?,
         StreamCommand::List(list) => {
-            let streams = fetch(&mut client, None).await?;
+            let metadata = client
+                .metadata()
+                .await
+                .map_err(|error| refused("list streams", &error))?;
             if list.json {
-                describe::json_lines(&streams)
+                describe::json_lines(&metadata.streams)
             } else {
-                describe::table(&streams)
+                describe::table(&metadata.streams)
             }
         }
         StreamCommand::Info(info) => {
-            let stream = one(&mut client, &info.name).await?;
+            let stream = one(&client, &info.name).await?;
             if info.json {
-                describe::json_lines(&[stream])
+                describe::json_lines(&[(info.name, stream)].into())
             } else {
-                describe::details(&stream)
+                describe::details(&info.name, &stream)
             }
         }
-        StreamCommand::Delete(delete) => remove(&delete, &mut client).await?,
+        StreamCommand::Delete(delete) => remove(&delete, &client).await?,
     };
     std::io::stdout()
         .lock()
@@ -94,55 +92,22 @@ pub(crate) async fn run(args: StreamArgs) -> Result<Exit, Failure> {
 }
 
 /// The stream of this name, each partition as its leader knows it.
-pub(super) async fn one(client: &mut ApiClient<Channel>, name: &str) -> Result<StreamMetadata, Failure> {
-    let found = fetch(client, Some(name)).await?.into_iter().next();
-    let found = found.filter(|stream| stream.error() == stream_metadata::Error::Ok);
-    let mut stream = found.ok_or_else(|| {
+pub(super) async fn one(client: &Client, name: &str) -> Result<StreamInfo, Failure> {
+    let found = client.stream(name).await;
+    let found = found.map_err(|error| refused(&format!("describe stream {name}"), &error))?;
+    found.ok_or_else(|| {
         Failure::new(format!(
             "there is no stream {name}; `strandline stream list` shows those there are"
         ))
-    })?;
-    for (&partition, metadata) in &mut stream.partitions {
-        let request = FetchPartitionMetadataRequest {
-            stream: name.to_owned(),
-            partition,
-        };
-        let answer = client.fetch_partition_metadata(request).await;
-        let answer = answer
-            .map_err(|status| refused(&format!("describe partition {partition} of {name}"), &status))?;
-        if let Some(known) = answer.into_inner().metadata {
-            *metadata = known;
-        }
-    }
-    Ok(stream)
+    })
 }
 
-/// The streams, or the one of this name, by name.
-async fn fetch(client: &mut ApiClient<Channel>, name: Option<&str>) -> Result<Vec<StreamMetadata>, Failure> {
-    let request = FetchMetadataRequest {
-        streams: name.map(str::to_owned).into_iter().collect(),
-        groups: Vec::new(),
-    };
-    let answer = client
-        .fetch_metadata(request)
-        .await
-        .map_err(|status| refused("list streams", &status))?;
-    let mut streams = answer.into_inner().stream_metadata;
-    streams.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(streams)
-}
-
-async fn remove(args: &DeleteArgs, client: &mut ApiClient<Channel>) -> Result<String, Failure> {
-    match client
-        .delete_stream(DeleteStreamRequest {
-            name: args.name.clone(),
-        })
-        .await
-    {
-        Ok(_) => Ok(format!("deleted stream {}\n", args.name)),
-        Err(status) if status.code() == Code::NotFound && args.if_present => {
+async fn remove(args: &DeleteArgs, client: &Client) -> Result<String, Failure> {
+    match client.delete_stream(&args.name).await {
+        Ok(()) => Ok(format!("deleted stream {}\n", args.name)),
+        Err(error) if error.kind() == ErrorKind::NotFound && args.if_present => {
             Ok(format!("there is no stream {}\n", args.name))
         }
-        Err(status) => Err(refused(&format!("delete stream {}", args.name), &status)),
+        Err(error) => Err(refused(&format!("delete stream {}", args.name), &error)),
     }
 }

@@ -3,13 +3,13 @@
 mod output;
 mod request;
 
+use std::io::Write;
+use std::time::Duration;
+
 use clap::Args;
-use strandline_proto::api::api_client::ApiClient;
-use strandline_proto::api::{Message, SubscribeRequest};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tonic::transport::Channel;
-use tonic::{Code, Status};
+use futures_util::StreamExt;
+use futures_util::stream::SelectAll;
+use strandline_client::{Client, Error, ErrorKind};
 
 use super::connection::{ConnectionArgs, refused};
 use super::position::{End, Start};
@@ -18,16 +18,7 @@ use super::{now, position, stream};
 use crate::exit::{Exit, Failure};
 
 use self::output::Output;
-use self::request::request;
-
-/// Records that may wait for the output.
-const QUEUE: usize = 1_024;
-/// What a broker says with RESOURCE_EXHAUSTED when there is nothing more to read; other causes are errors.
-const ENDS: [&str; 3] = [
-    "Stop offset reached",
-    "Stream is empty",
-    "End of readonly partition",
-];
+use self::request::subscription;
 
 /// What to read, and how to show it.
 #[derive(Debug, Args)]
@@ -48,8 +39,8 @@ pub(crate) struct SubscribeArgs {
     #[arg(long, conflicts_with_all = ["follow", "to"])]
     reverse: bool,
     /// Partitions to read, with commas or repeated [default: all]
-    #[arg(long = "partition", visible_alias = "partitions", short, value_name = "A,B", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..))]
-    partitions: Vec<i32>,
+    #[arg(long = "partition", visible_alias = "partitions", short, value_name = "A,B", value_delimiter = ',', value_parser = clap::value_parser!(u32))]
+    partitions: Vec<u32>,
     /// Stop after this many records
     #[arg(long, short = 'n', value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -62,9 +53,9 @@ pub(crate) struct SubscribeArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
-    let mut client = args.connection.connect().await?;
-    let known = stream::one(&mut client, &args.stream).await?;
-    let mut partitions: Vec<i32> = if args.partitions.is_empty() {
+    let client = args.connection.connect().await?;
+    let known = stream::one(&client, &args.stream).await?;
+    let mut partitions: Vec<u32> = if args.partitions.is_empty() {
         known.partitions.into_keys().collect()
     } else {
         args.partitions.clone()
@@ -73,13 +64,13 @@ pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
     partitions.dedup();
     let mut output = Output::new(&args);
     if args.follow {
-        follow(&args, client, &partitions, &mut output).await?;
+        follow(&args, &client, &partitions, &mut output).await?;
     } else {
         for partition in partitions {
             if output.is_full() {
                 break;
             }
-            replay(&args, &mut client, partition, &mut output).await?;
+            replay(&args, &client, partition, &mut output).await?;
         }
     }
     output.flush()?;
@@ -89,96 +80,70 @@ pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
 /// Reads one partition to its end, so that a replay has the same order each time.
 async fn replay(
     args: &SubscribeArgs,
-    client: &mut ApiClient<Channel>,
-    partition: i32,
+    client: &Client,
+    partition: u32,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let failed = |status: Status| refused(&format!("read partition {partition} of {}", args.stream), &status);
-    let mut messages = match client.subscribe(request(args, partition)).await {
-        Ok(response) => response.into_inner(),
-        Err(status) => {
-            return if is_end(args, &status) {
-                Ok(())
-            } else {
-                Err(failed(status))
-            };
-        }
+    let failed = |error: Error| refused(&format!("read partition {partition} of {}", args.stream), &error);
+    let mut records = match subscription(args, client, partition).open().await {
+        Ok(records) => records,
+        Err(error) if is_ahead(args, &error) => return Ok(()),
+        Err(error) => return Err(failed(error)),
     };
-    while !output.is_full() {
-        match messages.message().await {
-            // The first message of a subscription says that it stands.
-            Ok(Some(message)) if is_handshake(&message) => {}
-            Ok(Some(message)) => output.write(&message)?,
-            Ok(None) => return Ok(()),
-            Err(status) if is_end(args, &status) => return Ok(()),
-            Err(status) => return Err(failed(status)),
-        }
+    while !output.is_full()
+        && let Some(record) = records.next().await
+    {
+        output.write(&record.map_err(failed)?)?;
     }
     Ok(())
 }
 
-/// Reads all partitions at once, in whatever order records come, until interrupted.
+/// Reads all partitions at once, in whatever order records come, until interrupted. A broker that goes away is waited for.
 async fn follow(
     args: &SubscribeArgs,
-    client: ApiClient<Channel>,
-    partitions: &[i32],
+    client: &Client,
+    partitions: &[u32],
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let (sender, mut queue) = mpsc::channel(QUEUE);
-    let mut tasks = JoinSet::new();
+    let mut subscriptions = SelectAll::new();
     for &partition in partitions {
-        let (mut client, sender) = (client.clone(), sender.clone());
-        let request = request(args, partition);
-        let what = format!("follow partition {partition} of {}", args.stream);
-        tasks.spawn(async move {
-            let failure = forward(&mut client, request, &sender).await;
-            let _ = sender
-                .send(failure.map_err(|status| refused(&what, &status)).map(|()| None))
-                .await;
+        let builder = subscription(args, client, partition).resume_for(Duration::MAX);
+        let builder = builder.on_loss(move |error| {
+            // Whoever closed the error output does not want to read it.
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "partition {partition}: {error}; connecting again"
+            );
         });
+        let what = format!("follow partition {partition} of {}", args.stream);
+        let records = builder.open().await.map_err(|error| refused(&what, &error))?;
+        subscriptions.push(records.map(move |record| (partition, record)));
     }
-    drop(sender);
     while !output.is_full() {
-        // Nobody should wait for a record that is here.
-        if queue.is_empty() {
-            output.flush()?;
-        }
-        tokio::select! {
-            received = queue.recv() => match received {
-                Some(Ok(Some(message))) => output.write(&message)?,
-                Some(Ok(None)) => {}
-                Some(Err(failure)) => return Err(failure),
-                None => return Ok(()),
-            },
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        }
+        let next = tokio::select! {
+            biased;
+            next = subscriptions.next() => next,
+            // Nobody should wait for a record that is here.
+            () = std::future::ready(()) => {
+                output.flush()?;
+                tokio::select! {
+                    next = subscriptions.next() => next,
+                    _ = tokio::signal::ctrl_c() => return Ok(()),
+                }
+            }
+        };
+        let Some((partition, record)) = next else {
+            return Ok(());
+        };
+        let what = format!("follow partition {partition} of {}", args.stream);
+        output.write(&record.map_err(|error| refused(&what, &error))?)?;
     }
     Ok(())
 }
 
-async fn forward(
-    client: &mut ApiClient<Channel>,
-    request: SubscribeRequest,
-    sender: &mpsc::Sender<Result<Option<Message>, Failure>>,
-) -> Result<(), Status> {
-    let mut messages = client.subscribe(request).await?.into_inner();
-    while let Some(message) = messages.message().await? {
-        if !is_handshake(&message) && sender.send(Ok(Some(message))).await.is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn is_handshake(message: &Message) -> bool {
-    message.stream.is_empty()
-}
-
-/// Whether a subscription is over as it should be: the stop position was reached, there is nothing to replay, the first
-/// record to replay is yet to come, or a reverse read has come to the oldest record, which Liftbridge tells as `EOF`.
-fn is_end(args: &SubscribeArgs, status: &Status) -> bool {
-    let says = |code, text: &str| status.code() == code && status.message().contains(text);
-    ENDS.iter().any(|text| says(Code::ResourceExhausted, text))
-        || (args.to.is_none() && says(Code::InvalidArgument, "before start offset"))
-        || (args.reverse && says(Code::Unknown, "EOF"))
+/// Whether the first record to replay is yet to come.
+fn is_ahead(args: &SubscribeArgs, error: &Error) -> bool {
+    args.to.is_none()
+        && error.kind() == ErrorKind::InvalidRequest
+        && error.to_string().contains("before start offset")
 }

@@ -2,10 +2,10 @@
 
 use std::io::{BufWriter, Write};
 
-use strandline_proto::api::Message;
+use strandline_client::Record;
 
 use super::super::output_failure;
-use super::super::record_format::{Format, Record};
+use super::super::record_format::{self, Format};
 use super::SubscribeArgs;
 use crate::exit::Failure;
 
@@ -13,6 +13,7 @@ use crate::exit::Failure;
 const RESERVED_HEADERS: [&str; 2] = ["subject", "reply"];
 /// Where records go.
 pub(super) struct Output {
+    stream: String,
     format: Format,
     left: Option<u64>,
     writer: BufWriter<std::io::Stdout>,
@@ -21,6 +22,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(args: &SubscribeArgs) -> Self {
         Self {
+            stream: args.stream.clone(),
             format: args.format,
             left: args.limit,
             writer: BufWriter::new(std::io::stdout()),
@@ -31,24 +33,24 @@ impl Output {
         self.left == Some(0)
     }
 
-    pub(super) fn write(&mut self, message: &Message) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, record: &Record) -> Result<(), Failure> {
         let own = |(name, _): &(&String, &bytes::Bytes)| !RESERVED_HEADERS.contains(&name.as_str());
-        let mut headers: Vec<_> = message
+        let mut headers: Vec<_> = record
             .headers
             .iter()
             .filter(own)
             .map(|(name, value)| (name.as_str(), value.as_ref()))
             .collect();
         headers.sort_unstable();
-        let record = Record {
-            stream: &message.stream,
-            partition: message.partition,
-            offset: message.offset,
-            timestamp: message.timestamp,
-            subject: &message.subject,
-            key: Some(message.key.as_ref()).filter(|key| !key.is_empty()),
+        let record = record_format::Record {
+            stream: &self.stream,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            subject: &record.subject,
+            key: Some(record.key.as_ref()).filter(|key| !key.is_empty()),
             headers,
-            value: &message.value,
+            value: &record.value,
         };
         self.left = self.left.map(|left| left.saturating_sub(1));
         self.format

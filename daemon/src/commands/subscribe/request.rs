@@ -1,55 +1,46 @@
 //! What a broker is asked for.
 
-use strandline_proto::api::{StartPosition, StopPosition, SubscribeRequest};
+use strandline_client::{self as client, Client, SubscribeBuilder};
 
 use super::super::position::{End, Start};
 use super::SubscribeArgs;
 
-/// The request for one partition.
-pub(super) fn request(args: &SubscribeArgs, partition: i32) -> SubscribeRequest {
+/// The subscription to one partition.
+pub(super) fn subscription(args: &SubscribeArgs, client: &Client, partition: u32) -> SubscribeBuilder {
+    let (start, stop) = positions(args);
+    let builder = client.subscribe(&args.stream).partition(partition);
+    let builder = builder.start(start).stop(stop);
+    if args.reverse { builder.reverse() } else { builder }
+}
+
+fn positions(args: &SubscribeArgs) -> (client::Start, client::Stop) {
     let start = args.from.unwrap_or(match (args.follow, args.reverse) {
         (true, _) => Start::New,
         (_, true) => Start::Latest,
         _ => Start::Earliest,
     });
-    let mut request = SubscribeRequest {
-        stream: args.stream.clone(),
-        partition,
-        ..SubscribeRequest::default()
+    let start = match start {
+        Start::Earliest => client::Start::Earliest,
+        Start::Latest => client::Start::Latest,
+        Start::New => client::Start::New,
+        Start::Offset(offset) => client::Start::Offset(u64::try_from(offset).unwrap_or(0)),
+        Start::Time(nanos) => client::Start::Time(nanos),
     };
-    request.reverse = args.reverse;
-    request.set_start_position(match start {
-        Start::Earliest => StartPosition::Earliest,
-        Start::Latest => StartPosition::Latest,
-        Start::New => StartPosition::NewOnly,
-        Start::Offset(_) => StartPosition::Offset,
-        Start::Time(_) => StartPosition::Timestamp,
-    });
-    match start {
-        Start::Offset(offset) => request.start_offset = offset,
-        Start::Time(nanos) => request.start_timestamp = nanos,
-        _ => {}
-    }
     if args.follow || args.reverse {
-        return request;
+        return (start, client::Stop::Never);
     }
-    let end = args.to.unwrap_or(End::Latest);
-    request.set_stop_position(match end {
-        End::Latest => StopPosition::StopLatest,
-        End::Offset(_) => StopPosition::StopOffset,
-        End::Time(_) => StopPosition::StopTimestamp,
-    });
-    match end {
-        End::Offset(offset) => request.stop_offset = offset,
-        End::Time(nanos) => request.stop_timestamp = nanos,
-        End::Latest => {}
-    }
-    request
+    let stop = match args.to.unwrap_or(End::Latest) {
+        End::Latest => client::Stop::Latest,
+        End::Offset(offset) => client::Stop::Offset(u64::try_from(offset).unwrap_or(0)),
+        End::Time(nanos) => client::Stop::Time(nanos),
+    };
+    (start, stop)
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use strandline_client::{Start, Stop};
 
     use super::*;
 
@@ -59,42 +50,24 @@ mod tests {
         args: SubscribeArgs,
     }
 
-    fn parsed(line: &str) -> SubscribeRequest {
-        let args = Line::try_parse_from(["subscribe", "s"].into_iter().chain(line.split_whitespace()))
-            .unwrap()
-            .args;
-        request(&args, 0)
+    fn parsed(line: &str) -> (Start, Stop) {
+        let line = ["subscribe", "s"].into_iter().chain(line.split_whitespace());
+        positions(&Line::try_parse_from(line).unwrap().args)
     }
 
     #[test]
     fn a_replay_goes_from_the_oldest_to_the_newest_record_unless_told_otherwise() {
-        let positions = |line| (parsed(line).start_position(), parsed(line).stop_position());
-        assert_eq!(positions(""), (StartPosition::Earliest, StopPosition::StopLatest));
-        assert_eq!(
-            positions("--follow"),
-            (StartPosition::NewOnly, StopPosition::StopOnCancel)
-        );
-        assert_eq!(
-            positions("--follow --from earliest"),
-            (StartPosition::Earliest, StopPosition::StopOnCancel)
-        );
-        assert_eq!(
-            positions("--reverse"),
-            (StartPosition::Latest, StopPosition::StopOnCancel)
-        );
-        assert!(parsed("--reverse").reverse);
+        assert_eq!(parsed(""), (Start::Earliest, Stop::Latest));
+        assert_eq!(parsed("--follow"), (Start::New, Stop::Never));
+        assert_eq!(parsed("--follow --from earliest"), (Start::Earliest, Stop::Never));
+        assert_eq!(parsed("--reverse"), (Start::Latest, Stop::Never));
     }
 
     #[test]
     fn positions_reach_the_request() {
-        let request = parsed("--from 3 --to time:2026-01-31");
         assert_eq!(
-            (request.start_position(), request.start_offset),
-            (StartPosition::Offset, 3)
-        );
-        assert_eq!(
-            (request.stop_position(), request.stop_timestamp),
-            (StopPosition::StopTimestamp, 1_769_817_600_000_000_000)
+            parsed("--from 3 --to time:2026-01-31"),
+            (Start::Offset(3), Stop::Time(1_769_817_600_000_000_000))
         );
     }
 
