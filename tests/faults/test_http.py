@@ -1,5 +1,6 @@
 """The HTTP port: what monitoring reads, from the first moment of a broker to the last."""
 
+import asyncio
 import json
 import shutil
 import signal
@@ -199,6 +200,21 @@ async def test_what_retention_removes_is_counted(brokers, unique):
         return start >= 3 and counted == (start, start)
 
     await eventually(removed, "what was removed is counted")
+
+
+async def test_a_torn_end_that_a_start_cuts_off_is_counted(monitored, unique):
+    async with api.connected(monitored) as stub:
+        await api.create(stub, unique)
+        await api.publish(stub, unique, b"whole")
+    assert scrape(monitored.http)["strandline_file_cuts_total", ("files", "streams")] == 0
+    monitored.kill()
+    [segment] = monitored.data_dir.rglob("*.seg")
+    with segment.open("ab") as file:
+        file.write(b"torn" * 25)
+    await asyncio.to_thread(monitored.start)
+    found = scrape(monitored.http)
+    assert found["strandline_file_cuts_total", ("files", "streams")] == 1
+    assert found["strandline_file_cut_bytes_total", ("files", "streams")] == 100
 
 
 def test_other_paths_and_methods_are_answered(monitored):

@@ -6,6 +6,7 @@
 
 mod collect;
 mod disk;
+mod grpc;
 mod names;
 mod numbers;
 mod process;
@@ -14,6 +15,7 @@ mod value;
 
 pub(crate) use collect::{Scrape, StoredNumbers};
 pub(crate) use disk::{CountedDisk, FileNumbers};
-pub(crate) use numbers::{Door, Metrics, QueueNumbers, Refusal};
+pub(crate) use grpc::QueueNumbers;
+pub(crate) use numbers::{Door, Metrics, Refusal};
 pub(crate) use text::Format;
 pub(crate) use value::{Gauge, Held};
