@@ -1,6 +1,7 @@
 //! Seals segments that are due and removes what retention no longer keeps.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,37 +19,82 @@ use crate::settings::RetentionDefaults;
 /// How often the cleaner looks for partitions that are due.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Runs until it is aborted. Partitions are cleaned one after another, each at its own interval.
+/// Runs until it is aborted. Partitions are cleaned one after another, each at its own interval; those that are not due cost
+/// nothing.
 pub(crate) async fn run(context: Arc<Context>, defaults: RetentionDefaults) {
-    let mut due: BTreeMap<LogId, Instant> = BTreeMap::new();
+    let mut schedule = Schedule::default();
+    let mut known = None;
     loop {
         tokio::time::sleep(TICK).await;
         let now = Instant::now();
-        for (handle, plan) in plans(&context, &defaults) {
-            let log = handle.info().log;
-            let at = *due.entry(log).or_insert(now + plan.interval);
-            if at > now {
-                continue;
-            }
-            due.insert(log, now + plan.interval);
-            let time = context.clock.now();
-            let cleaned = tokio::task::spawn_blocking(move || clean(&handle, &plan.limits, time)).await;
-            if let Ok(Err(error)) = cleaned {
-                tracing::warn!(%log, error = %crate::streams::describe(&error), "retention could not be applied");
-            }
+        let changes = context.streams.changes();
+        if known.replace(changes) != Some(changes) {
+            schedule.replace(plans(&context, &defaults), now);
         }
-        // Logs of deleted streams are forgotten.
-        due.retain(|_, at| *at > now);
+        let due = schedule.due(now);
+        if !due.is_empty() {
+            let time = context.clock.now();
+            // Nothing waits for it but the next tick.
+            let _ = tokio::task::spawn_blocking(move || clean_all(&due, time)).await;
+        }
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+/// What is kept of a partition, and how often it is cleaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     limits: RetentionLimits,
     interval: Duration,
 }
 
-fn plans(context: &Context, defaults: &RetentionDefaults) -> Vec<(Arc<PartitionHandle>, Plan)> {
+/// Partitions in the order in which they are due.
+#[derive(Debug)]
+struct Schedule<T> {
+    due: BinaryHeap<Reverse<(Instant, LogId)>>,
+    plans: HashMap<LogId, (T, Plan)>,
+}
+
+impl<T> Default for Schedule<T> {
+    fn default() -> Self {
+        Self {
+            due: BinaryHeap::new(),
+            plans: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Clone> Schedule<T> {
+    /// Takes what there is now: new partitions have their turn after their interval, those that are gone have none.
+    fn replace(&mut self, plans: impl IntoIterator<Item = (LogId, T, Plan)>, now: Instant) {
+        let before = std::mem::take(&mut self.plans);
+        for (log, partition, plan) in plans {
+            if !before.contains_key(&log) {
+                self.due.push(Reverse((now + plan.interval, log)));
+            }
+            self.plans.insert(log, (partition, plan));
+        }
+    }
+
+    /// The partitions whose turn it is. Each has its next after its interval.
+    fn due(&mut self, now: Instant) -> Vec<(T, RetentionLimits)> {
+        let mut found = Vec::new();
+        while let Some(&Reverse((at, log))) = self.due.peek()
+            && at <= now
+        {
+            self.due.pop();
+            if let Some((partition, plan)) = self.plans.get(&log) {
+                found.push((partition.clone(), plan.limits));
+                // At least a tick: whatever the interval, one turn at a time.
+                self.due.push(Reverse((now + plan.interval.max(TICK / 2), log)));
+            }
+        }
+        found
+    }
+}
+
+type Partition = Arc<PartitionHandle>;
+
+fn plans(context: &Context, defaults: &RetentionDefaults) -> Vec<(LogId, Partition, Plan)> {
     let state = context.metadata.state();
     let mut plans = Vec::new();
     for stream in context.streams.all() {
@@ -63,9 +109,23 @@ fn plans(context: &Context, defaults: &RetentionDefaults) -> Vec<(Arc<PartitionH
             limits: settings.retention_limits(&defaults.limits),
             interval: interval.map_or(defaults.interval, Duration::from_millis),
         };
-        plans.extend(stream.open().map(|handle| (Arc::clone(handle), plan)));
+        plans.extend(
+            stream
+                .open()
+                .map(|handle| (handle.info().log, Arc::clone(handle), plan)),
+        );
     }
     plans
+}
+
+fn clean_all(partitions: &[(Partition, RetentionLimits)], now: Timestamp) {
+    for (partition, limits) in partitions {
+        if let Err(error) = clean(partition, limits, now) {
+            let info = partition.info();
+            tracing::warn!(stream = %info.stream, partition = %info.partition,
+                error = %crate::streams::describe(&error), "retention could not be applied");
+        }
+    }
 }
 
 /// One partition: a tick that seals the active segment leaves the removal to what is there then.
@@ -91,4 +151,49 @@ fn clean(handle: &PartitionHandle, limits: &RetentionLimits, now: Timestamp) -> 
         retention.records.add(segment.records);
     }
     removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(seconds: u64) -> Plan {
+        Plan {
+            limits: RetentionLimits::default(),
+            interval: Duration::from_secs(seconds),
+        }
+    }
+
+    #[test]
+    fn each_partition_has_its_turn_after_its_interval() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut schedule = Schedule::default();
+        let (a, b) = (LogId::new(1), LogId::new(2));
+        schedule.replace([(a, "a", plan(10)), (b, "b", plan(25))], start);
+        let mut due = |seconds| {
+            schedule
+                .due(at(seconds))
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(due(9), Vec::<&str>::new());
+        assert_eq!(due(10), ["a"]);
+        assert_eq!(due(19), Vec::<&str>::new());
+        assert_eq!(due(26), ["a", "b"]);
+        assert_eq!(due(36), ["a"]);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_and_what_stays_keeps_its_turn() {
+        let start = Instant::now();
+        let mut schedule = Schedule::default();
+        let (a, b) = (LogId::new(1), LogId::new(2));
+        schedule.replace([(a, "a", plan(10)), (b, "b", plan(10))], start);
+        schedule.replace([(b, "b", plan(10))], start + Duration::from_secs(5));
+        let due = schedule.due(start + Duration::from_secs(10));
+        assert_eq!(due, [("b", RetentionLimits::default())]);
+        assert_eq!((schedule.due.len(), schedule.plans.len()), (1, 1));
+    }
 }

@@ -6,6 +6,7 @@ mod stream;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -57,6 +58,7 @@ fn shortened(name: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     by_name: RwLock<HashMap<String, Arc<Stream>>>,
+    changes: AtomicU64,
 }
 
 impl Streams {
@@ -93,11 +95,19 @@ impl Streams {
     /// Adds a stream that is open.
     pub(crate) fn insert(&self, stream: Arc<Stream>) {
         self.by_name.write().insert(stream.name().to_string(), stream);
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// Takes a stream out; whoever holds it still can go on with it.
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<Stream>> {
-        self.by_name.write().remove(name)
+        let stream = self.by_name.write().remove(name);
+        self.changes.fetch_add(1, Ordering::Release);
+        stream
+    }
+
+    /// How often a stream was added or taken out: who has seen the streams at this number need not look again.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// All streams, in no order.
