@@ -113,69 +113,12 @@ impl Broker {
     /// Says what is in the way and how to get it out.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk::new());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Metrics::new();
         let http = start_http(&settings, &metrics).await?;
         let listener = bind("grpc", "--listen or --port", &settings.listen.to_string()).await?;
-        let grpc_address = listener.local_addr().map_err(StartError::Thread)?;
+        let port = listener.local_addr().map_err(StartError::Thread)?.port();
         let lock = lock_data_directory(&disk, &settings.data_dir).await?;
-        let identity = ServerIdentity {
-            configured: settings.server_id.clone(),
-            host: settings.advertised_host(),
-            port: settings.advertised_port(grpc_address.port()),
-        };
-        let metadata_dir = settings.data_dir.join("metadata");
-        let metadata = MetadataHandle::open(
-            counted(&disk, &metrics.metadata_files),
-            &metadata_dir,
-            identity,
-            Arc::clone(&clock),
-        )
-        .await?;
-        metadata.elect_local_leader().await?;
-        let store = open_store(
-            counted(&disk, &metrics.stream_files),
-            settings.data_dir.join("streams"),
-        )
-        .await?;
-        let inboxes = AckInboxes::new(&settings.namespace, &nonce());
-        let (bus, nats) = start_bus(&settings, &metadata, &clock, &inboxes).await?;
-        let limits = BatchLimits {
-            max_records: settings.batch_max_messages,
-            max_bytes: settings.batch_max_bytes,
-        };
-        let answerer = Answerer::new(bus.ack_publisher(), Arc::clone(&metrics));
-        let appender = Appender::start(
-            Arc::clone(&store),
-            limits,
-            Arc::clone(&clock),
-            answerer,
-            Arc::clone(&metrics),
-        )
-        .map_err(StartError::Thread)?;
-        let streams = Arc::new(Streams::default());
-        let opener = Opener {
-            streams: Arc::clone(&streams),
-            store,
-            appender: appender.handle().clone(),
-            bus: Arc::clone(&bus),
-            defaults: settings.stream_defaults,
-            concurrency_control: settings.concurrency_control,
-            max_message_bytes: settings.max_message_bytes,
-            broker: metadata.broker().clone(),
-        };
-        let context = Arc::new(Context {
-            metadata,
-            streams,
-            opener,
-            bus,
-            clock,
-            inboxes,
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            max_message_bytes: settings.max_message_bytes,
-            metrics,
-        });
+        let (context, appender, nats) = start_engine(&settings, &disk, port, &metrics).await?;
         open_streams(&context).await;
         let cleaner = tokio::spawn(cleaner::run(Arc::clone(&context), settings.retention));
         let grpc = GrpcServer::start(Arc::clone(&context), listener, settings.grpc_tls.as_ref()).await?;
@@ -253,6 +196,80 @@ impl Broker {
             http.stop().await;
         }
     }
+}
+
+/// Everything behind the doors: metadata, store, bus and appender. No stream is open yet.
+async fn start_engine(
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    port: u16,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Context>, Appender, Option<Server>), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metadata = open_metadata(settings, counted(disk, &metrics.metadata_files), port, &clock).await?;
+    let directory = settings.data_dir.join("streams");
+    let store = open_store(counted(disk, &metrics.stream_files), directory).await?;
+    let inboxes = AckInboxes::new(&settings.namespace, &nonce());
+    let (bus, nats) = start_bus(settings, &metadata, &clock, &inboxes).await?;
+    let appender = start_appender(settings, &store, bus.as_ref(), &clock, metrics)?;
+    let streams = Arc::new(Streams::default());
+    let opener = Opener {
+        streams: Arc::clone(&streams),
+        store,
+        appender: appender.handle().clone(),
+        bus: Arc::clone(&bus),
+        defaults: settings.stream_defaults,
+        concurrency_control: settings.concurrency_control,
+        max_message_bytes: settings.max_message_bytes,
+        broker: metadata.broker().clone(),
+    };
+    let context = Context {
+        metadata,
+        streams,
+        opener,
+        bus,
+        clock,
+        inboxes,
+        stopping: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        max_message_bytes: settings.max_message_bytes,
+        metrics: Arc::clone(metrics),
+    };
+    Ok((Arc::new(context), appender, nats))
+}
+
+/// The metadata, led by this broker.
+async fn open_metadata(
+    settings: &Settings,
+    disk: Arc<dyn Disk>,
+    port: u16,
+    clock: &Arc<dyn Clock>,
+) -> Result<MetadataHandle, StartError> {
+    let identity = ServerIdentity {
+        configured: settings.server_id.clone(),
+        host: settings.advertised_host(),
+        port: settings.advertised_port(port),
+    };
+    let directory = settings.data_dir.join("metadata");
+    let metadata = MetadataHandle::open(disk, &directory, identity, Arc::clone(clock)).await?;
+    metadata.elect_local_leader().await?;
+    Ok(metadata)
+}
+
+fn start_appender(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    bus: &dyn Bus,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Appender, StartError> {
+    let limits = BatchLimits {
+        max_records: settings.batch_max_messages,
+        max_bytes: settings.batch_max_bytes,
+    };
+    let answerer = Answerer::new(bus.ack_publisher(), Arc::clone(metrics));
+    let (store, clock, metrics) = (Arc::clone(store), Arc::clone(clock), Arc::clone(metrics));
+    Appender::start(store, limits, clock, answerer, metrics).map_err(StartError::Thread)
 }
 
 async fn bind(what: &'static str, setting: &'static str, address: &str) -> Result<TcpListener, StartError> {

@@ -154,6 +154,15 @@ impl Scan {
     }
 }
 
+/// Adds the epochs that began after the last one that is known.
+fn add_epochs(known: &mut Vec<EpochStart>, found: impl IntoIterator<Item = EpochStart>) {
+    for epoch in found {
+        if known.last().is_none_or(|last| last.epoch < epoch.epoch) {
+            known.push(epoch);
+        }
+    }
+}
+
 struct Recovery<'a> {
     shared: &'a Shared,
     id: LogId,
@@ -177,11 +186,7 @@ impl Recovery<'_> {
         let is_clean = file.end == state.content.file_bytes && known == state.content;
         let scan = self.scan_tail(&file, known, index, state.content.file_bytes)?;
         let mut epochs = state.epochs.clone();
-        for epoch in scan.epochs {
-            if epochs.last().is_none_or(|last| last.epoch < epoch.epoch) {
-                epochs.push(epoch);
-            }
-        }
+        add_epochs(&mut epochs, scan.epochs);
         let mut content = scan.content;
         if content.records == 0 {
             content.range = state.content.range;
@@ -204,38 +209,12 @@ impl Recovery<'_> {
         let Some((&last, sealed_ids)) = ids.split_last() else {
             return Err(StorageError::NotFound { log: self.id });
         };
-        let (mut sealed, mut epochs, mut end): (Vec<SealedEntry>, Vec<EpochStart>, _) =
-            (Vec::new(), Vec::new(), None);
-        let mut add_epochs = |found: Vec<EpochStart>| {
-            for epoch in found {
-                if epochs
-                    .last()
-                    .is_none_or(|last: &EpochStart| last.epoch < epoch.epoch)
-                {
-                    epochs.push(epoch);
-                }
-            }
-        };
-        for (&id, next) in sealed_ids.iter().zip(ids.iter().skip(1)) {
-            if end.is_some_and(|end| id.base < end) {
-                // Its records are in a segment that compaction has written anew.
-                continue;
-            }
-            let file = self.open_whole(id, OpenMode::Read)?;
-            let found = scan(&file, Content::empty(id.base), Index::default(), |_| true);
-            let found = found.map_err(|stop| StorageError::Damaged(stop.damage))?;
-            check_reaches(&file, id, found.content.range.end, next.base)?;
-            add_epochs(found.epochs);
-            end = Some(found.content.range.end);
-            sealed.push(SealedEntry {
-                id,
-                content: found.content,
-            });
-        }
+        let next_bases = ids.iter().skip(1).map(|next| next.base);
+        let (mut sealed, mut epochs) = self.scan_sealed(sealed_ids.iter().copied().zip(next_bases))?;
         close_gaps(&mut sealed, last.base);
         let file = self.open_whole(last, OpenMode::Write)?;
         let scan = self.scan_tail(&file, Content::empty(last.base), Index::default(), 0)?;
-        add_epochs(scan.epochs.clone());
+        add_epochs(&mut epochs, scan.epochs.iter().copied());
         let start = sealed
             .first()
             .map_or(scan.content.range.start, |first| first.content.range.start);
@@ -249,6 +228,28 @@ impl Recovery<'_> {
         };
         self.make_durable(&file, &state, &scan.index)?;
         Ok(self.recovered(state, &file, scan.index))
+    }
+
+    /// Reads sealed segments, each with where the next one begins, from end to end.
+    fn scan_sealed(
+        &self,
+        ids: impl Iterator<Item = (SegmentId, Offset)>,
+    ) -> Result<(Vec<SealedEntry>, Vec<EpochStart>), StorageError> {
+        let (mut sealed, mut epochs): (Vec<SealedEntry>, _) = (Vec::new(), Vec::new());
+        for (id, next_base) in ids {
+            if sealed.last().is_some_and(|last| id.base < last.content.range.end) {
+                // Its records are in a segment that compaction has written anew.
+                continue;
+            }
+            let file = self.open_whole(id, OpenMode::Read)?;
+            let found = scan(&file, Content::empty(id.base), Index::default(), |_| true);
+            let found = found.map_err(|stop| StorageError::Damaged(stop.damage))?;
+            check_reaches(&file, id, found.content.range.end, next_base)?;
+            add_epochs(&mut epochs, found.epochs);
+            let content = found.content;
+            sealed.push(SealedEntry { id, content });
+        }
+        Ok((sealed, epochs))
     }
 
     /// Reads what may be torn, and cuts it there if it is.

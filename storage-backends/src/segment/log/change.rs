@@ -87,19 +87,9 @@ impl SegmentLog {
             .sealed
             .partition_point(|sealed| sealed.content.range.end <= end);
         let id = view.sealed.get(place).map_or(view.active.id, |sealed| sealed.id);
-        let path = self.directory.join(id.data_file());
-        let file = self
-            .shared
-            .disk
-            .open(&path, OpenMode::Write)
-            .map_err(failed("opening", &path))?;
-        let length = file.len().map_err(failed("measuring", &path))?;
-        let kept = SegmentFile {
-            file: Arc::clone(&file),
-            path: path.clone(),
-            end: length,
-        };
-        let cut = cut_at(&kept, id, end)?;
+        let segment = self.open_to_cut(id)?;
+        let (file, path) = (&segment.file, &segment.path);
+        let cut = cut_at(&segment, id, end)?;
         let epochs = writer
             .epochs
             .iter()
@@ -107,7 +97,7 @@ impl SegmentLog {
             .filter(|epoch| epoch.start < end)
             .collect();
         let sealed = view.sealed.iter().take(place).cloned().collect();
-        let active = Active::new(id, Arc::clone(&file), cut.index, cut.content.file_bytes);
+        let active = Active::new(id, Arc::clone(file), cut.index, cut.content.file_bytes);
         let next = View { sealed, active };
         let mut state = State {
             content: cut.content,
@@ -119,7 +109,7 @@ impl SegmentLog {
         let result = file
             .set_len(cut.content.file_bytes)
             .and_then(|()| file.sync_data())
-            .map_err(failed("cutting", &path));
+            .map_err(failed("cutting", path));
         state.cut_at = None;
         if let Err(error) = result.and_then(|()| self.write_state(&state)) {
             // The next start cuts the file, whatever is appended to it until then.
@@ -130,6 +120,15 @@ impl SegmentLog {
         self.shared.handles.forget(self.id, id);
         self.install(&mut writer, next, &state);
         self.remove_files(gone.into_iter().rev())
+    }
+
+    /// A segment file that may be written to.
+    fn open_to_cut(&self, id: SegmentId) -> Result<SegmentFile, StorageError> {
+        let path = self.directory.join(id.data_file());
+        let file = self.shared.disk.open(&path, OpenMode::Write);
+        let file = file.map_err(failed("opening", &path))?;
+        let end = file.len().map_err(failed("measuring", &path))?;
+        Ok(SegmentFile { file, path, end })
     }
 
     pub(super) fn reset_to(&self, offset: Offset) -> Result<(), StorageError> {
