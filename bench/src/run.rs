@@ -80,6 +80,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&self, report: &mut Report) -> Result<(), BenchError> {
+        self.look_for_servers().await?;
         self.progress.set_message("what the machine does");
         report.limits = Some(
             self.unless_stopped(Limits::measure(self.directory, &self.value))
@@ -94,6 +95,21 @@ impl Run<'_> {
                     report.rows.push(row);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Nobody should wait for figures only to hear that a server is not there.
+    async fn look_for_servers(&self) -> Result<(), BenchError> {
+        if matches!(self.options.target, Target::Running { .. }) {
+            self.unless_stopped(System::target(self.options, self.directory))
+                .await?;
+        }
+        for Peer::JetStream { program, .. } in &self.options.against {
+            std::fs::metadata(program).map_err(|error| BenchError::Start {
+                what: "nats-server".to_owned(),
+                reason: format!("{}: {error}", program.display()),
+            })?;
         }
         Ok(())
     }
