@@ -1,5 +1,6 @@
 //! Group commit: one sync for what many appends of many logs have written.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -10,6 +11,9 @@ use strandline_core::storage::{CommitSetter, SyncBy, SyncFailure};
 
 use super::active::Active;
 use super::log::SegmentLog;
+
+/// Files that are synced at the same time.
+const AT_ONCE: usize = 8;
 
 /// An append that waits to become durable.
 #[derive(Debug)]
@@ -106,25 +110,20 @@ impl SyncQueue {
 
 /// Syncs each file once and resolves the handles in the order of the appends.
 fn run_round(round: Vec<Waiting>) {
-    let mut files: Vec<(Arc<Active>, Result<(), SyncFailure>)> = Vec::new();
+    let mut files: Vec<Arc<Active>> = Vec::new();
+    let mut numbers: HashMap<*const Active, usize> = HashMap::new();
     for waiting in &round {
-        if !files
-            .iter()
-            .any(|(active, _)| Arc::ptr_eq(active, &waiting.active))
-        {
-            let synced = waiting.active.file.sync_data();
-            let outcome = synced.map_err(|source| SyncFailure {
-                source: Arc::new(source),
-            });
-            files.push((Arc::clone(&waiting.active), outcome));
-        }
+        numbers.entry(Arc::as_ptr(&waiting.active)).or_insert_with(|| {
+            files.push(Arc::clone(&waiting.active));
+            files.len() - 1
+        });
     }
+    let outcomes = sync_all(&files);
     let mut grown: Vec<Arc<SegmentLog>> = Vec::new();
     for waiting in round {
-        let outcome = files
-            .iter()
-            .find(|(active, _)| Arc::ptr_eq(active, &waiting.active));
-        let outcome = outcome.map_or(Ok(()), |(_, outcome)| outcome.clone());
+        let number = numbers.get(&Arc::as_ptr(&waiting.active));
+        let outcome = number.and_then(|&number| outcomes.get(number));
+        let outcome = outcome.cloned().unwrap_or(Ok(()));
         let outcome = waiting.log.synced(&waiting, outcome);
         if outcome.is_ok() && !grown.last().is_some_and(|log| Arc::ptr_eq(log, &waiting.log)) {
             grown.push(Arc::clone(&waiting.log));
@@ -133,5 +132,49 @@ fn run_round(round: Vec<Waiting>) {
     }
     for log in grown {
         log.checkpoint_if_due();
+    }
+}
+
+/// Syncs files, several at a time: a file system that is asked for many syncs at once does them with few commits of its
+/// journal.
+fn sync_all(files: &[Arc<Active>]) -> Vec<Result<(), SyncFailure>> {
+    let share = files.len().div_ceil(AT_ONCE).max(1);
+    let mut shares = files.chunks(share);
+    let own = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = shares
+            .map(|share| {
+                let thread = std::thread::Builder::new().name("sync".to_owned());
+                (share, thread.spawn_scoped(scope, move || sync_each(share)))
+            })
+            .collect();
+        let mut outcomes = sync_each(own);
+        for (share, thread) in others {
+            outcomes.extend(match thread {
+                // A file whose sync has an unknown outcome must not be synced again: that could succeed and mean nothing.
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|_| share.iter().map(|_| Err(lost())).collect()),
+                // There is no thread to be had; they have not been tried.
+                Err(_) => sync_each(share),
+            });
+        }
+        outcomes
+    })
+}
+
+fn sync_each(files: &[Arc<Active>]) -> Vec<Result<(), SyncFailure>> {
+    let failure = |source| SyncFailure {
+        source: Arc::new(source),
+    };
+    files
+        .iter()
+        .map(|active| active.file.sync_data().map_err(failure))
+        .collect()
+}
+
+fn lost() -> SyncFailure {
+    SyncFailure {
+        source: Arc::new(std::io::Error::other("the thread that synced it was lost")),
     }
 }
