@@ -164,6 +164,17 @@ impl Broker {
         self.context.streams.all().len()
     }
 
+    /// Puts the embedded NATS server into lame duck mode: it takes no new clients, tells those it has, and closes them one by
+    /// one over the time that its configuration says. Streams are served meanwhile; [`Broker::shutdown`] comes after it. An
+    /// external NATS is left alone.
+    ///
+    /// Cancel safety: a cancelled call leaves the server without new clients.
+    pub async fn send_nats_clients_away(&self) {
+        if let Some(nats) = &self.nats {
+            nats.lame_duck().await;
+        }
+    }
+
     /// Stops taking messages, makes everything taken durable, answers it, tells clients and returns.
     pub async fn shutdown(self) {
         let Self {

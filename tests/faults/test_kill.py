@@ -4,6 +4,7 @@ import asyncio
 import random
 import signal
 
+import nats
 import pytest
 from gufo.liftbridge.api_pb2 import DeleteStreamRequest, FetchMetadataRequest, SubscribeRequest
 from grpc import StatusCode
@@ -163,3 +164,21 @@ async def test_a_second_signal_stops_at_once(own_broker):
     await running
     await asyncio.to_thread(own_broker.start)
     await check(own_broker, ledger)
+
+
+async def test_a_broker_in_lame_duck_mode_tells_its_nats_clients_and_stops(brokers, unique):
+    broker = brokers(nats_lines="lame_duck_duration: 30s\nlame_duck_grace_period: 1s").start()
+    told = asyncio.Event()
+
+    async def lame_duck():
+        told.set()
+
+    client = await nats.connect(broker.nats_url, allow_reconnect=False, lame_duck_mode_cb=lame_duck)
+    async with api.connected(broker) as stub:
+        await api.create(stub, unique)
+        broker.process.signal(signal.SIGUSR2)
+        await asyncio.wait_for(told.wait(), 60)
+        # It records until the end.
+        assert (await api.publish(stub, unique, b"still", ackPolicy=api.LEADER)).offset == 0
+    assert await asyncio.to_thread(broker.process.wait, 60) == 0
+    await client.close()

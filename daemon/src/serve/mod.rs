@@ -19,6 +19,8 @@ use crate::exit::{Exit, Failure, describe};
 pub(crate) use args::{ServeArgs, with_go_flags};
 pub(crate) use ready_file::Ready;
 
+use signals::Asked;
+
 /// Threads unless another number is set: the broker batches, so few of them carry far.
 const MAX_DEFAULT_WORKERS: usize = 4;
 /// Time for tasks that are in the middle of something once the broker is down.
@@ -66,7 +68,14 @@ async fn serve(config: Config) -> Result<Exit, Failure> {
         None => None,
     };
     announce(&broker, &config, &ready);
-    signals.stop().await;
+    if signals.asked().await == Asked::Leave {
+        tracing::info!("sending nats clients away, then stopping; SIGTERM does not wait for them");
+        tokio::select! {
+            biased;
+            _ = signals.stop() => {}
+            () = broker.send_nats_clients_away() => {}
+        }
+    }
     tracing::info!("stopping; a second signal stops at once");
     let exit = tokio::select! {
         biased;
