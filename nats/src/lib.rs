@@ -31,8 +31,8 @@ pub use auth::ResponseRule;
 pub use local::{Flush, LocalBatch, LocalPublisher, LocalSink, LocalSubscription, SubscribeError};
 pub use message::Message;
 pub use options::{
-    Authorization, HandshakeFirst, NkeyUser, Options, OptionsError, PermissionRules, Secret, SubjectRules,
-    TlsOptions, User,
+    Authorization, HandshakeFirst, NkeyUser, OnlyUser, Options, OptionsError, PermissionRules, Secret,
+    SubjectRules, TlsOptions, User,
 };
 pub use protocol::{Operation, Parsed, Parser, ProtocolError, Publish};
 pub use router::Route;

@@ -221,6 +221,58 @@ async fn a_changed_payload_limit_is_announced_to_those_who_understand() {
     server.shutdown().await;
 }
 
+/// A client that comes from a loopback address of its own.
+async fn connected_from(source: [u8; 4], address: SocketAddr) -> Raw {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind((source, 0).into()).expect("a loopback address");
+    let stream = socket.connect(address).await.expect("the server listens");
+    let stream = stream.into_std().expect("a plain socket");
+    stream.set_nonblocking(false).expect("socket option");
+    beside(move || {
+        let mut client = Raw::over(stream);
+        client.introduce();
+        client
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_payloads_of_one_address_leave_room_for_those_of_others() {
+    const SIZE: usize = 64 << 20; // Four fit in all, two of one address.
+    let (server, address) = start(Options {
+        max_payload: SIZE,
+        ..local()
+    })
+    .await;
+    let (hoarder, other) = ([127, 0, 0, 2], [127, 0, 0, 3]);
+    let mut hoarders = Vec::new();
+    for _ in 0..4 {
+        let mut client = connected_from(hoarder, address).await;
+        client.send(format!("PUB hoarded {SIZE}\r\nbeginning").as_bytes());
+        hoarders.push(client);
+    }
+    let mut served = connected_from(other, address).await;
+    beside(move || {
+        let message = [
+            format!("PUB whole {SIZE}\r\n").as_bytes(),
+            &vec![b'x'; SIZE],
+            b"\r\nPING\r\n",
+        ]
+        .concat();
+        served.send(&message);
+        served.expect("PONG\r\n");
+        // The first two have their room and are not hurried; the others wait for it and give up.
+        let mut waiting = hoarders.split_off(2);
+        waiting.iter_mut().for_each(Raw::expect_closed);
+        for client in &mut hoarders {
+            client.send(&message[format!("PUB whole {SIZE}\r\nbeginning").len()..]);
+            while client.line() != "PONG\r\n" {} // The server has a PING of its own.
+        }
+    })
+    .await;
+    server.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lame_duck_tells_its_clients_and_closes_them() {
     let options = Options {

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, HeaderMap, RequestErrorKind};
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData};
+use sha2::{Digest, Sha256};
 use strandline_nats::{
-    Authorization, HandshakeFirst, NkeyUser, Options, PermissionRules, Secret, Server, SubjectRules,
-    TlsOptions, User,
+    Authorization, HandshakeFirst, NkeyUser, OnlyUser, Options, PermissionRules, Secret, Server,
+    SubjectRules, TlsOptions, User,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -391,6 +392,61 @@ async fn client_certificates_are_asked_for_and_say_who_comes() {
         })
         .await;
         assert_eq!(shown().connect(&url).await.is_ok(), known, "{name}");
+        server.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_does_not_stand_for_the_single_user_or_the_token() {
+    let certificates = Certificates::new();
+    let only_user = OnlyUser {
+        name: "client.example".to_owned(),
+        password: Secret::new("right"),
+    };
+    let (server, url) = start(Options {
+        authorization: Authorization {
+            only_user: Some(only_user),
+            ..Authorization::default()
+        },
+        tls: Some(TlsOptions {
+            ca_file: Some(certificates.file("ca.pem")),
+            verify_and_map: true,
+            ..certificates.server()
+        }),
+        ..local()
+    })
+    .await;
+    let shown = || {
+        certificates
+            .client()
+            .add_client_certificate(certificates.file("client.pem"), certificates.file("client.key"))
+    };
+    assert!(shown().connect(&url).await.is_err(), "without the password");
+    let named = shown().user_and_password("client.example".to_owned(), "right".to_owned());
+    settle(&named.connect(&url).await.expect("connects")).await;
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_pinned_client_certificates_are_let_in() {
+    let certificates = Certificates::new();
+    let pin = |file: &str| {
+        let pem = std::fs::read_to_string(certificates.file(file)).expect("readable");
+        let key = KeyPair::from_pem(&pem).expect("a key");
+        data_encoding::HEXUPPER.encode(&Sha256::digest(key.subject_public_key_info()))
+    };
+    for (pinned, is_let_in) in [("client.key", true), ("server.key", false)] {
+        let (server, url) = with_tls(TlsOptions {
+            ca_file: Some(certificates.file("ca.pem")),
+            verify: true,
+            pinned_certs: vec!["00".repeat(32), pin(pinned)],
+            ..certificates.server()
+        })
+        .await;
+        let shown = certificates
+            .client()
+            .add_client_certificate(certificates.file("client.pem"), certificates.file("client.key"));
+        assert_eq!(shown.connect(&url).await.is_ok(), is_let_in, "{pinned}");
         server.shutdown().await;
     }
 }

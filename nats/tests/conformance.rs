@@ -72,6 +72,7 @@ fn cases() -> Vec<Case> {
     cases.extend(limits());
     cases.extend(authentication());
     cases.extend(permissions());
+    cases.extend(default_permissions());
     cases
 }
 
@@ -753,6 +754,67 @@ fn authentication() -> Vec<Case> {
         cases.push(case("wrong credentials all get the same answer", config, steps));
     }
     cases
+}
+
+/// `permissions` beside `users` are the defaults under another name.
+fn default_permissions() -> Vec<Case> {
+    const LISTED: &str = "authorization { default_permissions: { publish: ok },
+        users: [ {user: plain, password: x}, {user: own, password: x, permissions: { publish: own } } ] }";
+    const OTHER_NAME: &str =
+        "authorization { permissions: { publish: ok }, users: [ {user: plain, password: x} ] }";
+    const SINGLE: &str = "authorization { user: plain, password: x, default_permissions: { publish: ok } }";
+    const SINGLE_OTHER_NAME: &str =
+        "authorization { user: plain, password: x, permissions: { publish: ok } }";
+    const TOKEN: &str = "authorization { token: t, default_permissions: { publish: ok } }";
+    const NOBODY: &str = "authorization { default_permissions: { publish: ok } }";
+    let plain = "\"user\":\"plain\",\"pass\":\"x\",";
+    let refused =
+        |subject: &str| format!("-ERR 'Permissions Violation for Publish to \"{subject}\"'\r\nPONG\r\n");
+    let free = "PONG\r\n".to_owned();
+    [
+        (
+            "default permissions hold for a listed user",
+            LISTED,
+            plain,
+            refused("no"),
+        ),
+        (
+            "default permissions have two names",
+            OTHER_NAME,
+            plain,
+            refused("no"),
+        ),
+        (
+            "a user's own permissions replace the defaults",
+            LISTED,
+            "\"user\":\"own\",\"pass\":\"x\",",
+            format!(
+                "-ERR 'Permissions Violation for Publish to \"ok\"'\r\n{}",
+                refused("no")
+            ),
+        ),
+        ("the single user has no permissions", SINGLE, plain, free.clone()),
+        (
+            "the single user has none under the other name",
+            SINGLE_OTHER_NAME,
+            plain,
+            free.clone(),
+        ),
+        (
+            "the token has no permissions",
+            TOKEN,
+            "\"auth_token\":\"t\",",
+            free.clone(),
+        ),
+        ("default permissions need users", NOBODY, "", free),
+    ]
+    .into_iter()
+    .map(|(name, config, fields, answer)| {
+        let operations = "PUB ok 0\r\n\r\nPUB no 0\r\n\r\nPING\r\n";
+        let connect = format!("CONNECT {{{fields}\"verbose\":false}}\r\n{operations}");
+        case(name, config, [send(0, connect), expect(0, answer)])
+    })
+    .collect()
 }
 
 fn permissions() -> Vec<Case> {

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use super::permissions::Permissions;
 use super::{mapping, nkey};
 use crate::connection::ConnectOptions;
-use crate::options::{Authorization, Options, PermissionRules, Secret};
+use crate::options::{Authorization, OnlyUser, Options, PermissionRules, Secret};
 
 /// A client that is known.
 #[derive(Clone, Debug, Default)]
@@ -37,9 +37,9 @@ pub(crate) struct InvalidAuthorization {
 pub(crate) struct Authenticator {
     users: HashMap<String, KnownUser>,
     nkeys: HashMap<String, KnownKey>,
+    only_user: Option<OnlyUser>,
     token: Option<Secret>,
     anonymous: Option<Identity>,
-    default_permissions: Option<Arc<Permissions>>,
     maps_certificates: bool,
     always_nonce: bool,
 }
@@ -68,14 +68,9 @@ impl Authenticator {
 
     fn compile(options: &Options) -> Result<Self, String> {
         let authorization = &options.authorization;
-        let default_permissions = authorization
-            .default_permissions
-            .as_ref()
-            .map(compile)
-            .transpose()?;
         let mut authenticator = Self {
+            only_user: authorization.only_user.clone(),
             token: authorization.token.clone(),
-            default_permissions,
             maps_certificates: options.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
             always_nonce: authorization.always_nonce,
             ..Self::default()
@@ -84,14 +79,17 @@ impl Authenticator {
         if let Some(name) = &authorization.no_auth_user {
             let user = authenticator.users.get(name).map(|user| user.identity.clone());
             let user = user.or_else(|| authenticator.nkeys.get(name).map(|user| user.identity.clone()));
-            authenticator.anonymous = Some(user.ok_or_else(|| format!("no_auth_user is no user: {name:?}"))?);
+            authenticator.anonymous =
+                Some(user.ok_or_else(|| format!("no_auth_user is none of the users: {name:?}"))?);
         }
         Ok(authenticator)
     }
 
     fn add_users(&mut self, authorization: &Authorization) -> Result<(), String> {
+        let defaults = authorization.default_permissions.as_ref();
+        let defaults = defaults.map(compile).transpose()?;
         for user in &authorization.users {
-            let identity = self.identity(&user.name, user.permissions.as_ref())?;
+            let identity = identity(&user.name, user.permissions.as_ref(), defaults.as_ref())?;
             let known = KnownUser {
                 password: user.password.clone(),
                 identity,
@@ -103,7 +101,7 @@ impl Authenticator {
         for user in &authorization.nkeys {
             let key = nkey::user_key(&user.nkey)
                 .ok_or_else(|| format!("not a public user nkey: {:?}", user.nkey))?;
-            let identity = self.identity(&user.nkey, user.permissions.as_ref())?;
+            let identity = identity(&user.nkey, user.permissions.as_ref(), defaults.as_ref())?;
             if self
                 .nkeys
                 .insert(user.nkey.clone(), KnownKey { key, identity })
@@ -115,17 +113,13 @@ impl Authenticator {
         Ok(())
     }
 
-    fn identity(&self, name: &str, rules: Option<&PermissionRules>) -> Result<Identity, String> {
-        let own = rules.map(compile).transpose()?;
-        Ok(Identity {
-            name: name.to_owned(),
-            permissions: own.or_else(|| self.default_permissions.clone()),
-        })
-    }
-
     /// Whether any credentials are set up.
     pub(crate) fn is_configured(&self) -> bool {
-        self.token.is_some() || !self.users.is_empty() || !self.nkeys.is_empty()
+        self.only_user.is_some() || self.token.is_some() || self.has_list()
+    }
+
+    fn has_list(&self) -> bool {
+        !(self.users.is_empty() && self.nkeys.is_empty())
     }
 
     /// Whether a client without credentials is refused.
@@ -165,12 +159,9 @@ impl Authenticator {
         certificates: &[CertificateDer<'_>],
     ) -> Result<Identity, Denied> {
         if !self.is_configured() {
-            return Ok(Identity {
-                permissions: self.default_permissions.clone(),
-                ..Identity::default()
-            });
+            return Ok(Identity::default());
         }
-        if self.maps_certificates {
+        if self.maps_certificates && self.has_list() {
             return self.mapped(certificates).ok_or(Denied);
         }
         let shows_nothing = options.user.is_none()
@@ -211,18 +202,34 @@ impl Authenticator {
         let token = self.token.as_ref()?;
         let alone = options.user.as_ref().filter(|_| options.pass.is_none());
         let shown = options.auth_token.as_ref().or(alone)?;
-        let identity = Identity {
-            name: String::new(),
-            permissions: self.default_permissions.clone(),
-        };
-        is_same(token, shown).then_some(identity)
+        is_same(token, shown).then(Identity::default)
     }
 
     fn with_password(&self, options: &ConnectOptions) -> Option<Identity> {
-        let user = self.users.get(options.user.as_ref()?)?;
+        let name = options.user.as_ref()?;
         let shown = options.pass.as_deref().unwrap_or_default();
+        if let Some(user) = self.only_user.as_ref().filter(|user| user.name == *name) {
+            let identity = Identity {
+                name: name.clone(),
+                permissions: None,
+            };
+            return is_same(&user.password, shown).then_some(identity);
+        }
+        let user = self.users.get(name)?;
         is_same(&user.password, shown).then(|| user.identity.clone())
     }
+}
+
+fn identity(
+    name: &str,
+    own: Option<&PermissionRules>,
+    defaults: Option<&Arc<Permissions>>,
+) -> Result<Identity, String> {
+    let own = own.map(compile).transpose()?;
+    Ok(Identity {
+        name: name.to_owned(),
+        permissions: own.or_else(|| defaults.cloned()),
+    })
 }
 
 fn compile(rules: &PermissionRules) -> Result<Arc<Permissions>, String> {

@@ -1,23 +1,22 @@
 //! The bytes of a client that are not understood yet.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::pool;
+use crate::server::Share;
 
 /// More unread bytes than this are accounted for while the connection waits for the rest.
 const FREE_UNREAD: usize = 8 * 1024;
-/// Bytes of the server's allowance for unfinished operations that one permit stands for.
+/// Bytes of a share of the memory for unfinished operations are counted in these.
 pub(crate) const ALLOWANCE_UNIT: usize = 1024;
 
 /// A connection's read buffer. An idle connection has none; one that waits for the rest of a small operation has a small
-/// one; a large payload gets a buffer of its size, paid for from the server's allowance.
+/// one; a large payload gets a buffer of its size, paid for from what the server has for unfinished operations.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     buffer: Vec<u8>,
     start: usize,
     /// Unread bytes from which parsing can bring news.
     needed: usize,
-    paid: Option<OwnedSemaphorePermit>,
+    paid: Option<Share>,
 }
 
 impl Intake {
@@ -53,16 +52,16 @@ impl Intake {
             return None;
         }
         let units = u32::try_from(size.div_ceil(ALLOWANCE_UNIT)).unwrap_or(u32::MAX);
-        let paid = self.paid.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if usize::try_from(units).is_ok_and(|units| units <= paid) {
+        let paid = self.paid.as_ref().map_or(0, Share::units);
+        if units <= paid {
             return None;
         }
         self.paid = None;
         Some(units)
     }
 
-    pub(crate) fn pay(&mut self, permit: OwnedSemaphorePermit) {
-        self.paid = Some(permit);
+    pub(crate) fn pay(&mut self, share: Share) {
+        self.paid = Some(share);
     }
 
     /// The buffer with room for more; what is read is appended to it.

@@ -22,7 +22,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// overtake the `-ERR`.
 const LINGER: Duration = Duration::from_millis(250);
 /// How long a client waits for its share of the memory for unfinished payloads.
-const ALLOWANCE_WAIT: Duration = Duration::from_secs(10);
+const SHARE_WAIT: Duration = Duration::from_secs(10);
 
 /// Reads one client until it ends.
 pub(super) struct Session {
@@ -145,9 +145,10 @@ impl Session {
             }
         }
         if let Some(units) = self.source.intake.unpaid() {
-            let allowance = Arc::clone(&self.connection.shared.unfinished);
-            match timeout(ALLOWANCE_WAIT, allowance.acquire_many_owned(units)).await {
-                Ok(Ok(permit)) => self.source.intake.pay(permit),
+            let unfinished = &self.connection.shared.unfinished;
+            let share = unfinished.reserve(self.credentials.peer.ip(), units);
+            match timeout(SHARE_WAIT, share).await {
+                Ok(Some(share)) => self.source.intake.pay(share),
                 _ => return Err(CloseReason::UnfinishedPayloads),
             }
         }

@@ -61,7 +61,10 @@ pub struct Options {
 /// Who may do what.
 #[derive(Clone, Debug, Default)]
 pub struct Authorization {
-    /// Users with names and passwords. The user of a single-user setup is one of them.
+    /// The user of a single-user setup, who may do everything and needs the password even where certificates say who a
+    /// client is.
+    pub only_user: Option<OnlyUser>,
+    /// Users with names and passwords.
     pub users: Vec<User>,
     /// Users with keys.
     pub nkeys: Vec<NkeyUser>,
@@ -69,10 +72,19 @@ pub struct Authorization {
     pub token: Option<Secret>,
     /// Name of the user that clients without credentials become.
     pub no_auth_user: Option<String>,
-    /// Permissions of users that have none of their own.
+    /// Permissions of `users` and `nkeys` that have none of their own.
     pub default_permissions: Option<PermissionRules>,
     /// Whether a nonce is sent although no user has a key.
     pub always_nonce: bool,
+}
+
+/// The user of a single-user setup.
+#[derive(Clone, Debug)]
+pub struct OnlyUser {
+    /// Name.
+    pub name: String,
+    /// Password, plain or as a bcrypt hash.
+    pub password: Secret,
 }
 
 /// A user with a password.

@@ -21,17 +21,14 @@ use super::limits::Limits;
 use super::refusals::Refusals;
 use super::shared::Shared;
 use super::stats::{Counters, Stats};
+use super::unfinished::Unfinished;
 use crate::auth::Authenticator;
-use crate::connection::{ALLOWANCE_UNIT, CloseReason};
+use crate::connection::CloseReason;
 use crate::delivery::Dispatcher;
 use crate::local::{LocalPublisher, LocalSink, LocalSubscription, SubscribeError};
 use crate::options::Options;
 use crate::router::Router;
 
-/// Bytes that the unfinished operations of all clients may hold together, unless a few payloads of the largest size need
-/// more.
-const UNFINISHED_BYTES: usize = 256 * 1024 * 1024;
-const UNFINISHED_PAYLOADS: usize = 4;
 /// How long connections may take to end when the server stops.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
@@ -200,8 +197,6 @@ fn new_shared(
     tls: Option<super::TlsSetup>,
 ) -> Shared {
     let parallel_checks = std::thread::available_parallelism().map_or(1, usize::from);
-    let unfinished =
-        UNFINISHED_BYTES.max(options.max_payload.saturating_mul(UNFINISHED_PAYLOADS)) / ALLOWANCE_UNIT;
     Shared {
         limits: Limits::from_options(options),
         router: Arc::new(Router::default()),
@@ -209,7 +204,7 @@ fn new_shared(
         info: new_info(options, address, &authenticator, tls.as_ref()),
         authenticator: Arc::new(authenticator),
         tls,
-        unfinished: Arc::new(Semaphore::new(unfinished.min(Semaphore::MAX_PERMITS))),
+        unfinished: Unfinished::new(options.max_payload),
         stop: CancellationToken::new(),
         closing: CancellationToken::new(),
         tasks: TaskTracker::new(),

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use super::network::network_of;
+
 /// Refusals of one address that cost nothing: typing errors, and a restarted service with an old password.
 const FREE: u32 = 10;
 /// An address that was refused more often waits this long for each further answer.
@@ -31,7 +33,7 @@ impl Refusals {
         if by_address.len() >= MAX_ADDRESSES {
             by_address.clear();
         }
-        let (count, last) = by_address.entry(address.to_canonical()).or_insert((0, now));
+        let (count, last) = by_address.entry(network_of(address)).or_insert((0, now));
         if now.duration_since(*last) >= MEMORY {
             *count = 0;
         }

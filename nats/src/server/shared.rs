@@ -17,6 +17,7 @@ use super::info::InfoSource;
 use super::limits::{Limits, TlsSetup};
 use super::refusals::Refusals;
 use super::stats::{Counters, add};
+use super::unfinished::Unfinished;
 use crate::auth::{Authenticator, Identity};
 use crate::connection::{CloseReason, ConnectOptions, Connection};
 use crate::router::Router;
@@ -29,8 +30,7 @@ pub(crate) struct Shared {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) tls: Option<TlsSetup>,
     pub(crate) info: InfoSource,
-    /// Memory for operations whose end has not arrived, in [`ALLOWANCE_UNIT`](crate::connection::ALLOWANCE_UNIT)s.
-    pub(crate) unfinished: Arc<Semaphore>,
+    pub(crate) unfinished: Unfinished,
     /// Set once nobody is served any more.
     pub(crate) stop: CancellationToken,
     /// Set once nobody new is accepted.

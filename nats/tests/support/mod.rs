@@ -18,7 +18,11 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects and reads nothing yet.
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        Self::over(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    /// Speaks over a connection that is there already.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("socket option");
         Self {
             stream,
@@ -36,10 +40,16 @@ impl Raw {
 
     /// Connects, and says CONNECT with neither `+OK`s nor checks.
     pub(crate) fn connected(address: SocketAddr) -> Self {
-        let (mut raw, _) = Self::greeted(address);
-        raw.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\nPING\r\n");
-        raw.expect("PONG\r\n");
+        let mut raw = Self::open(address);
+        raw.introduce();
         raw
+    }
+
+    /// Takes the greeting, and says CONNECT with neither `+OK`s nor checks.
+    pub(crate) fn introduce(&mut self) {
+        self.info();
+        self.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\nPING\r\n");
+        self.expect("PONG\r\n");
     }
 
     /// Sends; a server that closed meanwhile is noticed by what is expected next.

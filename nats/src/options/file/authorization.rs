@@ -6,11 +6,11 @@ use super::read::Reader;
 use super::{OptionsError, unknown};
 use crate::auth::ResponseRule;
 use crate::conf::{Entry, Value};
-use crate::options::{Authorization, NkeyUser, PermissionRules, Secret, SubjectRules, User};
+use crate::options::{Authorization, NkeyUser, OnlyUser, PermissionRules, Secret, SubjectRules, User};
 
 /// Reads the block; returns its timeout.
 pub(super) fn read(read: &Reader<'_>, out: &mut Authorization) -> Result<Option<Duration>, OptionsError> {
-    let (mut name, mut password, mut permissions, mut timeout) = (None, None, None, None);
+    let (mut name, mut password, mut timeout) = (None, None, None);
     for entry in read.block()? {
         let read = Reader(entry);
         match entry.key.to_ascii_lowercase().as_str() {
@@ -19,9 +19,8 @@ pub(super) fn read(read: &Reader<'_>, out: &mut Authorization) -> Result<Option<
             "token" => out.token = Some(Secret::new(read.text()?)),
             "users" => users(&read, out)?,
             "timeout" => timeout = Some(read.duration()?),
-            "permission" | "permissions" => permissions = Some(self::permissions(&read)?),
-            "default_permission" | "default_permissions" => {
-                out.default_permissions = Some(self::permissions(&read)?);
+            "permission" | "permissions" | "default_permission" | "default_permissions" => {
+                out.default_permissions = Some(permissions(&read)?);
             }
             "no_auth_user" => out.no_auth_user = Some(read.text()?),
             "auth_callout" => {
@@ -47,20 +46,36 @@ pub(super) fn read(read: &Reader<'_>, out: &mut Authorization) -> Result<Option<
             }
         }
     }
-    match (name, password) {
-        (Some(name), Some(password)) => out.users.push(User {
-            name,
-            password,
-            permissions,
-        }),
-        (None, None) => out.default_permissions = permissions.or(out.default_permissions.take()),
+    out.only_user = match (name, password) {
+        (Some(name), Some(password)) => Some(OnlyUser { name, password }),
+        (None, None) => None,
         (Some(_), None) => return Err(read.wrong("has a user without a password")),
         (None, Some(_)) => return Err(read.wrong("has a password without a user")),
-    }
-    if out.token.is_some() && !(out.users.is_empty() && out.nkeys.is_empty()) {
-        return Err(read.wrong("has both a token and users, use one of them"));
-    }
+    };
+    check_together(read, out)?;
     Ok(timeout)
+}
+
+/// What excludes each other, as in nats-server.
+fn check_together(read: &Reader<'_>, authorization: &Authorization) -> Result<(), OptionsError> {
+    let has_list = !(authorization.users.is_empty() && authorization.nkeys.is_empty());
+    match (&authorization.only_user, &authorization.token) {
+        (Some(_), Some(_)) => Err(read.wrong("has both a user and a token, use one of them")),
+        (None, Some(_)) if has_list => Err(read.wrong("has both a token and users, use one of them")),
+        (Some(_), None) if has_list => {
+            Err(read.wrong("has both a single user and users, move the single one to the list"))
+        }
+        (only_user, token) => {
+            if authorization.default_permissions.is_some() && (only_user.is_some() || token.is_some()) {
+                tracing::warn!(
+                    place = %read.0.place,
+                    "permissions hold for the users of a list only, as in nats-server: clients with the single user's \
+                     password or the token may do everything"
+                );
+            }
+            Ok(())
+        }
+    }
 }
 
 fn users(read: &Reader<'_>, out: &mut Authorization) -> Result<(), OptionsError> {

@@ -13,7 +13,7 @@ fn read(text: &str) -> Result<Options, OptionsError> {
 fn a_key_that_a_variable_refers_to_needs_no_meaning_of_its_own() {
     let options = read("PASS: s3cret\nauthorization { user: a, pass: $PASS }").unwrap();
     assert_eq!(
-        options.authorization.users[0].password,
+        options.authorization.only_user.as_ref().unwrap().password,
         crate::options::Secret::new("s3cret")
     );
     let error = read("PASS: s3cret").unwrap_err();
@@ -106,7 +106,7 @@ fn a_port_of_minus_one_is_any_free_one() {
 fn one_user_and_a_token_are_read() {
     let options = read("authorization { user: a, pass: 1234 }").unwrap();
     assert_eq!(
-        options.authorization.users[0].password,
+        options.authorization.only_user.unwrap().password,
         crate::options::Secret::new("1234")
     );
     assert!(
@@ -119,6 +119,8 @@ fn one_user_and_a_token_are_read() {
     for bad in [
         "authorization { user: a }",
         "authorization { token: t, users: [{user: a, pass: b}] }",
+        "authorization { user: a, pass: b, users: [{user: c, pass: d}] }",
+        "authorization { user: a, pass: b, token: t }",
     ] {
         assert!(read(bad).is_err(), "{bad}");
     }
@@ -170,4 +172,39 @@ fn values_of_the_wrong_kind_are_named_with_their_place() {
     for (text, expected) in cases {
         assert_eq!(read(text).unwrap_err().to_string(), expected);
     }
+}
+
+#[test]
+fn who_speaks_first_is_a_flag_a_word_or_a_time() {
+    let milliseconds = |count| HandshakeFirst::Fallback(Duration::from_millis(count));
+    for (text, meant) in [
+        ("true", HandshakeFirst::Always),
+        ("false", HandshakeFirst::Never),
+        ("auto", milliseconds(50)),
+        ("AUTO", milliseconds(50)),
+        ("\"300ms\"", milliseconds(300)),
+    ] {
+        let options = read(&format!(
+            "tls {{ cert_file: c, key_file: k, handshake_first: {text} }}"
+        ))
+        .unwrap();
+        assert_eq!(options.tls.unwrap().handshake_first, meant, "{text}");
+    }
+    assert!(read("tls { cert_file: c, key_file: k, handshake_first: soon }").is_err());
+}
+
+#[test]
+fn pins_are_digests_in_hex() {
+    let pins = |text: &str| {
+        read(&format!(
+            "tls {{ cert_file: c, key_file: k, pinned_certs: [{text}] }}"
+        ))
+    };
+    let pin = "AB".repeat(32);
+    assert_eq!(
+        pins(&format!("\"{pin}\"")).unwrap().tls.unwrap().pinned_certs,
+        [pin.to_ascii_lowercase()]
+    );
+    let error = pins("abcd").unwrap_err().to_string();
+    assert!(error.contains("abcd") && error.contains("SHA-256"), "{error}");
 }
