@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -88,7 +89,7 @@ impl Commit {
     }
 
     /// Calls `callback` with the outcome: at once, on this thread, if there is one, else on the thread that sets it,
-    /// which the callback must not block.
+    /// which the callback must not block. A callback that panics there has no effect on the store.
     pub fn on_done(self, callback: impl FnOnce(Outcome) + Send + 'static) {
         let mut state = self.cell.lock();
         match state.outcome.clone() {
@@ -135,7 +136,8 @@ impl CommitSetter {
             waker.wake();
         }
         if let Some(callback) = callback {
-            callback(outcome);
+            // The thread resolves the handles of others, too. The panic hook has said what there is to say.
+            let _ = catch_unwind(AssertUnwindSafe(|| callback(outcome)));
         }
     }
 }
@@ -184,5 +186,12 @@ mod tests {
         setter.set(Ok(()));
         Commit::done().on_done(move |outcome| sender.send(outcome.is_ok()).unwrap());
         assert_eq!(receiver.iter().collect::<Vec<_>>(), [true, true]);
+    }
+
+    #[test]
+    fn a_callback_that_panics_does_not_reach_the_thread_that_sets_the_outcome() {
+        let (setter, commit) = Commit::pending();
+        commit.on_done(|_| panic!("a bug of the caller's"));
+        setter.set(Ok(()));
     }
 }

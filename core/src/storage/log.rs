@@ -149,14 +149,15 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The largest epoch not above `epoch`, and where it ended; none when all epochs of the log are above.
     fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd>;
 
-    /// Removes everything from `end` on. Durable when it returns. An `end` at or after the log's does nothing.
+    /// Removes everything from `end` on. Durable when it returns. An `end` at or after the log's does nothing. The handles
+    /// of appends that it removes and that were not durable fail.
     ///
     /// # Errors
     ///
     /// [`StorageError::Invalid`] inside a batch or below the start; or the disk failed.
     fn truncate(&self, end: Offset) -> Result<(), StorageError>;
 
-    /// Removes everything and continues at `offset`. Durable when it returns.
+    /// Removes everything and continues at `offset`. Durable when it returns. Handles fail as in [`Log::truncate`].
     ///
     /// # Errors
     ///

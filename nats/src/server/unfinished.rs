@@ -47,7 +47,8 @@ struct Membership {
 impl Unfinished {
     /// Room for payloads of up to `max_payload` bytes.
     pub(super) fn new(max_payload: usize) -> Self {
-        let all = ALL_BYTES.max(max_payload.saturating_add(LINE).saturating_mul(ALL_PAYLOADS)) / ALLOWANCE_UNIT;
+        let all =
+            ALL_BYTES.max(max_payload.saturating_add(LINE).saturating_mul(ALL_PAYLOADS)) / ALLOWANCE_UNIT;
         Self::with_units(all.min(Semaphore::MAX_PERMITS))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strandline_core::storage::{Log, LogSettings, ReadError, StorageError, Store};
+use strandline_core::storage::{Log, LogSettings, ReadError, StorageError, Store, SyncBy};
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
 use super::records::{ALL, batch, batch_of, offsets, time_of};
@@ -116,6 +116,24 @@ pub(super) fn run(subject: &Subject) {
             );
             let _commit = log.append(&[batch(10, 3, 11)]).unwrap();
             assert_eq!(offsets(log.as_ref()), (0..13).collect::<Vec<_>>());
+        },
+    );
+    case(
+        "handles of records that are cut off fail, those of others do not",
+        || {
+            let (store, log) = subject.log(&LogSettings::default());
+            let kept = log.append(&[batch(0, 3, 1)]).unwrap();
+            let cut = log.append(&[batch(3, 3, 1)]).unwrap();
+            log.truncate(Offset::new(3)).unwrap();
+            let new = log.append(&[batch(3, 1, 1)]).unwrap();
+            store.sync(SyncBy::Caller);
+            assert!(kept.wait().is_ok() && cut.wait().is_err() && new.wait().is_ok());
+            assert_eq!(log.durable_end(), Offset::new(4));
+            let forgotten = log.append(&[batch(4, 1, 1)]).unwrap();
+            log.reset(Offset::new(100)).unwrap();
+            store.sync(SyncBy::Caller);
+            assert!(forgotten.wait().is_err());
+            assert_eq!(log.durable_end(), Offset::new(100));
         },
     );
     case("a reset forgets everything and goes on where it is told", || {

@@ -12,7 +12,7 @@ use strandline_core::storage::{
 };
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 
-use super::store::Waiting;
+use super::store::{Waiting, WaitingAppend};
 
 /// The log. Dropping the last handle but the store's closes it.
 #[derive(Debug)]
@@ -130,6 +130,15 @@ impl MemoryLog {
         state.durable_end = state.durable_end.max(end.min(state.end()));
     }
 
+    /// The waiting appends of this log that reach beyond `end`.
+    fn take_waiting_above(&self, end: Offset, waiting: &mut Vec<WaitingAppend>) -> Vec<WaitingAppend> {
+        waiting
+            .extract_if(.., |(log, reached, _)| {
+                std::ptr::eq(Arc::as_ptr(log), self) && *reached > end
+            })
+            .collect()
+    }
+
     fn writable(&self) -> Result<parking_lot::MutexGuard<'_, State>, StorageError> {
         let state = self.state.lock();
         if state.condition == Condition::Open {
@@ -242,6 +251,7 @@ impl Log for MemoryLog {
     }
 
     fn append(&self, batches: &[Batch]) -> Result<Commit, AppendError> {
+        let mut waiting = self.waiting.lock();
         let mut state = self.writable().map_err(|_| AppendError::Closed)?;
         state.check_order(batches)?;
         batches.iter().for_each(|batch| state.push(batch));
@@ -252,7 +262,7 @@ impl Log for MemoryLog {
             return Ok(Commit::done());
         }
         let (setter, commit) = Commit::pending();
-        self.waiting.lock().push((this, end, setter));
+        waiting.push((this, end, setter));
         Ok(commit)
     }
 
@@ -310,6 +320,7 @@ impl Log for MemoryLog {
     }
 
     fn truncate(&self, end: Offset) -> Result<(), StorageError> {
+        let mut waiting = self.waiting.lock();
         let mut state = self.writable()?;
         if end >= state.end() {
             return Ok(());
@@ -339,14 +350,23 @@ impl Log for MemoryLog {
         state.durable_end = state.end();
         let last_time = state.batches().next_back().map(|batch| batch.header().last_time);
         state.last_time = last_time;
+        drop(state);
+        let cut = self.take_waiting_above(end, &mut waiting);
+        drop(waiting);
+        drop(cut); // Fails their handles, whose callbacks may come back here.
         Ok(())
     }
 
     fn reset(&self, offset: Offset) -> Result<(), StorageError> {
+        let mut waiting = self.waiting.lock();
         let mut state = self.writable()?;
         state.segments = vec![Segment::new(offset)];
         state.epochs.clear();
         (state.durable_end, state.last_time) = (offset, None);
+        drop(state);
+        let cut = self.take_waiting_above(Offset::ZERO, &mut waiting);
+        drop(waiting);
+        drop(cut);
         Ok(())
     }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use strandline_core::LogId;
 use strandline_core::storage::{Capabilities, CommitSetter, Log, LogSettings, StorageError, Store, SyncBy};
+use strandline_core::{LogId, Offset};
 
 use super::log::MemoryLog;
 
 /// Handles that wait for the next sync, in the order of the appends.
-pub(super) type Waiting = Arc<Mutex<Vec<(Arc<MemoryLog>, strandline_core::Offset, CommitSetter)>>>;
+pub(super) type Waiting = Arc<Mutex<Vec<WaitingAppend>>>;
+/// The log, its end after the append, and who waits.
+pub(super) type WaitingAppend = (Arc<MemoryLog>, Offset, CommitSetter);
 
 /// The store.
 #[derive(Debug, Default)]
@@ -68,10 +70,11 @@ impl Store for MemoryStore {
     }
 
     fn sync(&self, _: SyncBy) {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        for (log, end, setter) in waiting {
-            log.synced(end);
-            setter.set(Ok(()));
-        }
+        let mut waiting = self.waiting.lock();
+        let round = std::mem::take(&mut *waiting);
+        // Under the lock, so that no log is cut meanwhile.
+        round.iter().for_each(|(log, end, _)| log.synced(*end));
+        drop(waiting);
+        round.into_iter().for_each(|(_, _, setter)| setter.set(Ok(())));
     }
 }
