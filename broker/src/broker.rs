@@ -219,7 +219,8 @@ async fn start_engine(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metadata = open_metadata(settings, counted(disk, &metrics.metadata_files), port, &clock).await?;
     let directory = settings.data_dir.join("streams");
-    let store = open_store(counted(disk, &metrics.stream_files), directory).await?;
+    let files = SegmentFactory::new().max_open_files(settings.max_open_files);
+    let store = open_store(files, counted(disk, &metrics.stream_files), directory).await?;
     let inboxes = AckInboxes::new(&settings.namespace, &nonce());
     let (bus, nats) = start_bus(settings, &metadata, &clock, &inboxes).await?;
     let appender = start_appender(settings, &store, bus.as_ref(), &clock, metrics)?;
@@ -337,8 +338,12 @@ async fn lock_data_directory(
     blocking(lock).await
 }
 
-async fn open_store(disk: Arc<dyn Disk>, directory: PathBuf) -> Result<Arc<dyn Store>, StartError> {
-    blocking(move || Ok(SegmentFactory::new().open(disk, &directory)?)).await
+async fn open_store(
+    factory: impl Factory + 'static,
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+) -> Result<Arc<dyn Store>, StartError> {
+    blocking(move || Ok(factory.open(disk, &directory)?)).await
 }
 
 async fn blocking<T: Send + 'static>(

@@ -15,6 +15,7 @@ use std::time::Duration;
 use strandline_core::BrokerId;
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::LogSettings;
+use strandline_storage_backends::SegmentFactory;
 
 pub use address::{Address, InvalidAddress};
 pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
@@ -51,6 +52,8 @@ pub struct Settings {
     pub http_listen: Option<Address>,
     /// Whether each partition has numbers of its own.
     pub metrics_per_partition: bool,
+    /// Segment files that are kept open, at least 1; others are opened when they are needed.
+    pub max_open_files: usize,
     /// Most records of one appended batch; at least 1.
     pub batch_max_messages: u32,
     /// Most bytes of one appended batch; a single record may be larger.
@@ -108,6 +111,8 @@ impl Settings {
     pub const DEFAULT_PORT: u16 = 9292;
     /// Namespace unless another is set; Liftbridge's.
     pub const DEFAULT_NAMESPACE: &str = "liftbridge-default";
+    /// Default of [`Settings::max_open_files`].
+    pub const DEFAULT_MAX_OPEN_FILES: usize = SegmentFactory::DEFAULT_MAX_OPEN_FILES;
     /// Default of [`Settings::batch_max_messages`]. Liftbridge's 1024 would cut small messages into batches of a few
     /// dozen kilobytes; this leaves the size of a batch to [`Settings::batch_max_bytes`] for all but tiny messages.
     pub const DEFAULT_BATCH_MAX_MESSAGES: u32 = 16_384;
@@ -133,6 +138,7 @@ impl Settings {
             nats: NatsMode::Embedded(Box::default()),
             http_listen: None,
             metrics_per_partition: false,
+            max_open_files: Self::DEFAULT_MAX_OPEN_FILES,
             batch_max_messages: Self::DEFAULT_BATCH_MAX_MESSAGES,
             batch_max_bytes: Self::DEFAULT_BATCH_MAX_BYTES,
             max_message_bytes: Self::DEFAULT_MAX_MESSAGE_BYTES,

@@ -211,6 +211,7 @@ impl Owner {
         }
         let reject = match error {
             AppendError::Full { .. } => Reject::DiskFull,
+            AppendError::Busy { .. } => Reject::Overloaded,
             AppendError::Poisoned { .. } | AppendError::OutOfOrder { .. } => Reject::LogFailed,
             AppendError::Closed => Reject::Closed,
         };

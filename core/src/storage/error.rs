@@ -39,6 +39,16 @@ pub enum AppendError {
         #[source]
         source: io::Error,
     },
+    /// The log's file cannot be opened now, as a rule because the process has too many open. The log is as it was; a later
+    /// append can work.
+    #[error("the file of partition {log} cannot be opened now")]
+    Busy {
+        /// The log.
+        log: LogId,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
     /// A write or sync failed before and the log takes no more writes until it is opened again. Reads go on.
     #[error("the log of partition {log} takes no more writes: {reason}")]
     Poisoned {

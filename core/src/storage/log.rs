@@ -116,7 +116,8 @@ pub trait Log: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Nothing of the batches is in the log, and what was there is unharmed. [`AppendError::Full`] can be tried again.
+    /// Nothing of the batches is in the log, and what was there is unharmed. [`AppendError::Full`] and
+    /// [`AppendError::Busy`] can be tried again.
     fn append(&self, batches: &[Batch]) -> Result<Commit, AppendError>;
 
     /// Reads whole batches from the one that holds `from`, or the next one after a gap, on. `from == end` gives an

@@ -78,6 +78,7 @@ pub(crate) fn resolve(
         nats,
         http_listen: values.address("http.listen").cloned(),
         metrics_per_partition: values.bool("metrics.per.partition").unwrap_or_default(),
+        max_open_files: whole(&values, "storage.open.files").unwrap_or(Settings::DEFAULT_MAX_OPEN_FILES),
         batch_max_messages: whole(&values, "batch.max.messages")
             .unwrap_or(Settings::DEFAULT_BATCH_MAX_MESSAGES),
         batch_max_bytes: whole(&values, "batch.max.bytes").unwrap_or(Settings::DEFAULT_BATCH_MAX_BYTES),

@@ -23,18 +23,22 @@ use signals::Asked;
 
 /// Threads unless another number is set: the broker batches, so few of them carry far.
 const MAX_DEFAULT_WORKERS: usize = 4;
+/// Segment files get this part of the limit of open files; clients need the rest.
+const OPEN_FILES_FOR_SEGMENTS: usize = 4;
 /// Time for tasks that are in the middle of something once the broker is down.
 const RUNTIME_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads the configuration and runs a broker until it is asked to stop.
 pub(crate) fn run(args: &ServeArgs, invocation: Invocation) -> Result<Exit, Failure> {
-    let config = config::read(&args.sources(invocation))
+    let mut config = config::read(&args.sources(invocation))
         .map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
     logging::start(&config.logging);
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }
-    open_files::raise();
+    let open_files = open_files::raise();
+    let for_segments = &mut config.settings.max_open_files;
+    *for_segments = (*for_segments).min(open_files / OPEN_FILES_FOR_SEGMENTS).max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers(&config))
         .thread_name("strandline")

@@ -6,8 +6,6 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
-use strandline_core::disk::DiskFile;
-
 use super::files::SegmentId;
 use super::index::Index;
 use super::state::Content;
@@ -16,7 +14,6 @@ use super::state::Content;
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) id: SegmentId,
-    pub(super) file: Arc<dyn DiskFile>,
     pub(super) index: RwLock<Index>,
     written: AtomicU64,
     durable: AtomicU64,
@@ -24,11 +21,10 @@ pub(super) struct Active {
 
 impl Active {
     /// A segment that is durable and complete up to `bytes`.
-    pub(super) fn new(id: SegmentId, file: Arc<dyn DiskFile>, index: Index, bytes: u64) -> Arc<Self> {
+    pub(super) fn new(id: SegmentId, index: Index, bytes: u64) -> Arc<Self> {
         let index = RwLock::new(index);
         Arc::new(Self {
             id,
-            file,
             index,
             written: AtomicU64::new(bytes),
             durable: AtomicU64::new(bytes),

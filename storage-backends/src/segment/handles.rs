@@ -1,4 +1,4 @@
-//! Open files of sealed segments, a bounded number of them.
+//! Open segment files, a bounded number of them.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,69 +12,213 @@ use strandline_core::disk::{Disk, DiskFile, OpenMode};
 
 use super::files::SegmentId;
 
-/// Files of sealed segments that one store keeps open.
-const MAX_OPEN: usize = 256;
+/// What a file is opened for. The two are different handles, so that a sealed segment cannot be written to by mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Access {
+    /// Reading a sealed segment.
+    Sealed,
+    /// Appending to the active segment and reading it.
+    Active,
+}
 
-/// Opens sealed segments when they are read and closes those that were not read for the longest time.
-#[derive(Debug, Default)]
+type Key = (LogId, SegmentId, Access);
+
+/// Opens segments when they are used and closes those that were not used for a while.
+///
+/// A file that somebody else holds is never closed. An append holds its file until it is synced, so what was written is
+/// always synced through the handle that it was written with, which is the one that hears of errors.
+#[derive(Debug)]
 pub(super) struct Handles {
+    /// More files than this are open only while so many are held.
+    limit: usize,
     open: Mutex<Open>,
 }
 
+/// The files in a circle with a hand that goes round: what was used since it came by last may stay.
 #[derive(Debug, Default)]
 struct Open {
-    files: HashMap<(LogId, SegmentId), Handle>,
-    clock: u64,
+    places: HashMap<Key, usize>,
+    circle: Vec<Handle>,
+    hand: usize,
 }
 
 #[derive(Debug)]
 struct Handle {
+    key: Key,
     file: Arc<dyn DiskFile>,
-    used: u64,
+    was_used: bool,
 }
 
 impl Handles {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            open: Mutex::default(),
+        }
+    }
+
     /// The open file of a segment.
     pub(super) fn get(
         &self,
         disk: &dyn Disk,
         directory: &Path,
-        log: LogId,
-        segment: SegmentId,
+        (log, segment, access): Key,
     ) -> io::Result<Arc<dyn DiskFile>> {
-        let key = (log, segment);
-        {
-            let mut open = self.open.lock();
-            open.clock += 1;
-            let now = open.clock;
-            if let Some(handle) = open.files.get_mut(&key) {
-                handle.used = now;
-                return Ok(Arc::clone(&handle.file));
-            }
+        let key = (log, segment, access);
+        if let Some(file) = self.open.lock().find(&key) {
+            return Ok(file);
         }
-        let file = disk.open(&directory.join(segment.data_file()), OpenMode::Read)?;
-        let mut open = self.open.lock();
-        if open.files.len() >= MAX_OPEN {
-            let oldest = open
-                .files
-                .iter()
-                .min_by_key(|(_, handle)| handle.used)
-                .map(|(key, _)| *key);
-            oldest.map(|key| open.files.remove(&key));
-        }
-        let used = open.clock;
-        open.files.insert(
-            key,
-            Handle {
-                file: Arc::clone(&file),
-                used,
-            },
-        );
-        Ok(file)
+        self.open.lock().shrink_to(self.limit.saturating_sub(1));
+        let mode = match access {
+            Access::Sealed => OpenMode::Read,
+            Access::Active => OpenMode::Write,
+        };
+        let file = disk.open(&directory.join(segment.data_file()), mode)?;
+        Ok(self.open.lock().insert(key, file))
     }
 
-    /// Closes a segment that is going away. Reads that have begun go on.
+    /// Takes over a file that was opened otherwise.
+    pub(super) fn put(&self, key: Key, file: Arc<dyn DiskFile>) {
+        let mut open = self.open.lock();
+        open.remove(&key);
+        open.shrink_to(self.limit.saturating_sub(1));
+        open.insert(key, file);
+    }
+
+    /// Closes a segment that is going away or is active no longer. Reads that have begun go on.
     pub(super) fn forget(&self, log: LogId, segment: SegmentId) {
-        self.open.lock().files.remove(&(log, segment));
+        let mut open = self.open.lock();
+        open.remove(&(log, segment, Access::Sealed));
+        open.remove(&(log, segment, Access::Active));
+    }
+}
+
+impl Open {
+    fn find(&mut self, key: &Key) -> Option<Arc<dyn DiskFile>> {
+        let handle = self.circle.get_mut(*self.places.get(key)?)?;
+        handle.was_used = true;
+        Some(Arc::clone(&handle.file))
+    }
+
+    /// Adds a file, unless somebody was faster; returns the one that stays.
+    fn insert(&mut self, key: Key, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        if let Some(file) = self.find(&key) {
+            return file;
+        }
+        self.places.insert(key, self.circle.len());
+        self.circle.push(Handle {
+            key,
+            file: Arc::clone(&file),
+            was_used: true,
+        });
+        file
+    }
+
+    /// Closes files until there are no more than this, or all that are left are held.
+    fn shrink_to(&mut self, count: usize) {
+        // Twice round: on the first a file is only marked as not used since.
+        let mut steps = 2 * self.circle.len();
+        while self.circle.len() > count && steps > 0 {
+            steps -= 1;
+            self.hand = if self.hand < self.circle.len() {
+                self.hand
+            } else {
+                0
+            };
+            let Some(handle) = self.circle.get_mut(self.hand) else {
+                return;
+            };
+            let is_held = Arc::strong_count(&handle.file) > 1;
+            if is_held || std::mem::take(&mut handle.was_used) {
+                self.hand += 1;
+            } else {
+                let key = handle.key;
+                self.remove(&key);
+            }
+        }
+    }
+
+    /// The last of the circle takes the free place.
+    fn remove(&mut self, key: &Key) {
+        let Some(place) = self.places.remove(key) else {
+            return;
+        };
+        self.circle.swap_remove(place);
+        if let Some(moved) = self.circle.get(place) {
+            self.places.insert(moved.key, place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strandline_core::Offset;
+
+    use super::*;
+    use crate::SystemDisk;
+
+    fn key(log: u64) -> Key {
+        let segment = SegmentId {
+            base: Offset::ZERO,
+            generation: 0,
+        };
+        (LogId::new(log), segment, Access::Active)
+    }
+
+    fn with_files(limit: usize) -> (tempfile::TempDir, Handles) {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, segment, _) = key(0);
+        SystemDisk
+            .open(&directory.path().join(segment.data_file()), OpenMode::CreateNew)
+            .unwrap();
+        (directory, Handles::new(limit))
+    }
+
+    fn open_files(handles: &Handles) -> Vec<u64> {
+        let open = handles.open.lock();
+        let mut logs: Vec<_> = open.circle.iter().map(|handle| handle.key.0.get()).collect();
+        logs.sort_unstable();
+        assert!(
+            open.places
+                .iter()
+                .all(|(key, place)| open.circle[*place].key == *key)
+        );
+        logs
+    }
+
+    #[test]
+    fn files_that_were_not_used_for_the_longest_time_are_closed() {
+        let (directory, handles) = with_files(3);
+        let get = |log| drop(handles.get(&SystemDisk, directory.path(), key(log)).unwrap());
+        (0..3).for_each(get);
+        get(3);
+        assert_eq!(open_files(&handles), [1, 2, 3]);
+        get(1);
+        get(4);
+        assert_eq!(open_files(&handles), [1, 3, 4]);
+    }
+
+    #[test]
+    fn files_that_are_held_stay_open_and_count_once_they_are_free() {
+        let (directory, handles) = with_files(2);
+        let get = |log| handles.get(&SystemDisk, directory.path(), key(log)).unwrap();
+        let held: Vec<_> = (0..4).map(get).collect();
+        assert_eq!(open_files(&handles), [0, 1, 2, 3]);
+        assert!(Arc::ptr_eq(&held[0], &get(0)));
+        drop(held);
+        drop(get(5));
+        assert_eq!(open_files(&handles).len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_forgotten_is_opened_again() {
+        let (directory, handles) = with_files(8);
+        let get = |log| handles.get(&SystemDisk, directory.path(), key(log)).unwrap();
+        (0..4).for_each(|log| drop(get(log)));
+        let before = get(1);
+        let (log, segment, _) = key(1);
+        handles.forget(log, segment);
+        assert_eq!(open_files(&handles), [0, 2, 3]);
+        assert!(!Arc::ptr_eq(&before, &get(1)));
     }
 }

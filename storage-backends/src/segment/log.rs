@@ -4,6 +4,7 @@ mod append;
 mod change;
 mod read;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use strandline_core::disk::DiskFile;
 use strandline_core::record::Batch;
 use strandline_core::storage::{
     AppendError, Commit, EpochEnd, Log, LogSettings, ReadError, ReadLimit, Role, Run, SegmentSummary,
@@ -19,7 +21,8 @@ use strandline_core::storage::{
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 
 use super::active::View;
-use super::files::{failed, is_no_room, replace_cache, write_aside};
+use super::files::{SegmentId, failed, is_no_room, replace_cache, write_aside};
+use super::handles::Access;
 use super::state::{Content, EpochStart, STATE_FILE, SealedEntry, State};
 use super::store::Shared;
 use super::sync::Waiting;
@@ -142,7 +145,7 @@ impl SegmentLog {
     ) -> Result<(), SyncFailure> {
         if let Condition::Poisoned(reason) = &*self.condition.read() {
             return Err(SyncFailure {
-                source: Arc::new(std::io::Error::other(reason.clone())),
+                source: Arc::new(io::Error::other(reason.clone())),
             });
         }
         match outcome {
@@ -165,7 +168,7 @@ impl SegmentLog {
             return Ok(());
         }
         Err(SyncFailure {
-            source: Arc::new(std::io::Error::other("the records were cut off before the sync")),
+            source: Arc::new(io::Error::other("the records were cut off before the sync")),
         })
     }
 
@@ -202,7 +205,8 @@ impl SegmentLog {
     fn checkpoint(&self, writer: &mut Writer) -> Result<(), StorageError> {
         let view = self.view.load_full();
         let path = view.active.path(&self.directory);
-        if let Err(source) = view.active.file.sync_data() {
+        let file = self.active_file().map_err(failed("opening", &path))?;
+        if let Err(source) = file.sync_data() {
             self.poison(format!("sync failed: {source}"));
             return Err(StorageError::Io {
                 action: "sync of",
@@ -256,6 +260,14 @@ impl SegmentLog {
             self.poison(format!("writing the state failed: {error}"));
         }
         result.map_err(failed("writing the state of", &self.directory))
+    }
+
+    /// The open file of a segment.
+    fn segment_file(&self, segment: SegmentId, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let disk = self.shared.disk.as_ref();
+        self.shared
+            .handles
+            .get(disk, &self.directory, (self.id, segment, access))
     }
 
     /// The writer, if the log takes writes.
@@ -404,6 +416,11 @@ impl Log for SegmentLog {
         };
         *self.condition.write() = Condition::Closed;
         drop(writer);
+        let view = self.view.load();
+        let sealed = view.sealed.iter().map(|sealed| sealed.id);
+        for segment in sealed.chain([view.active.id]) {
+            self.shared.handles.forget(self.id, segment);
+        }
         self.shared.forget_log(self.id);
         result
     }

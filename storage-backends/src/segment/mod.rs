@@ -34,13 +34,34 @@ use strandline_core::disk::Disk;
 use strandline_core::storage::{Factory, StorageError, Store};
 
 /// Opens stores of segment files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SegmentFactory;
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentFactory {
+    max_open_files: usize,
+}
 
 impl SegmentFactory {
+    /// Segment files that one store keeps open, unless told otherwise.
+    pub const DEFAULT_MAX_OPEN_FILES: usize = 4_096;
+
     /// The factory.
     pub fn new() -> Self {
-        Self
+        Self {
+            max_open_files: Self::DEFAULT_MAX_OPEN_FILES,
+        }
+    }
+
+    /// The segment files that one store keeps open, at least 1; others are opened when they are needed. While more than
+    /// that are being written or read at the same time, as many are open.
+    #[must_use]
+    pub fn max_open_files(mut self, files: usize) -> Self {
+        self.max_open_files = files;
+        self
+    }
+}
+
+impl Default for SegmentFactory {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -50,6 +71,6 @@ impl Factory for SegmentFactory {
     }
 
     fn open(&self, disk: Arc<dyn Disk>, directory: &Path) -> Result<Arc<dyn Store>, StorageError> {
-        Ok(store::SegmentStore::open(disk, directory)?)
+        Ok(store::SegmentStore::open(disk, directory, self.max_open_files)?)
     }
 }

@@ -16,6 +16,7 @@ use strandline_core::{LogId, Offset, OffsetRange};
 use super::active::{Active, Sealed, View};
 use super::files::{SegmentId, TEMPORARY, failed, read_whole, remove_if_there, replace, replace_cache};
 use super::frames::{Frame, MARK_BYTES, Mark};
+use super::handles::Access;
 use super::index::{self, Index};
 use super::log::Recovered;
 use super::reading::SegmentFile;
@@ -375,12 +376,9 @@ impl Recovery<'_> {
     }
 
     fn recovered(&self, state: State, file: &SegmentFile, index: Index) -> Recovered {
-        let active = Active::new(
-            state.active,
-            Arc::clone(&file.file),
-            index,
-            state.content.file_bytes,
-        );
+        let key = (self.id, state.active, Access::Active);
+        self.shared.handles.put(key, Arc::clone(&file.file));
+        let active = Active::new(state.active, index, state.content.file_bytes);
         let sealed = state
             .sealed
             .iter()

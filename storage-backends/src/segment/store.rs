@@ -14,7 +14,7 @@ use strandline_core::{LogId, Offset};
 
 use super::active::{Active, View};
 use super::files::{SegmentId, failed, read_whole, remove_if_there, replace};
-use super::handles::Handles;
+use super::handles::{Access, Handles};
 use super::index::Index;
 use super::log::{Recovered, SegmentLog};
 use super::recovery::recover;
@@ -57,7 +57,11 @@ pub(super) struct SegmentStore {
 }
 
 impl SegmentStore {
-    pub(super) fn open(disk: Arc<dyn Disk>, directory: &Path) -> Result<Arc<Self>, StorageError> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        max_open_files: usize,
+    ) -> Result<Arc<Self>, StorageError> {
         match disk.create_dir(directory) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(failed("creating", directory)(error));
@@ -80,7 +84,7 @@ impl SegmentStore {
             .map_err(failed("starting the sync thread of", directory))?;
         let shared = Arc::new(Shared {
             disk,
-            handles: Handles::default(),
+            handles: Handles::new(max_open_files),
             syncs,
             open: Mutex::default(),
         });
@@ -175,7 +179,8 @@ impl Store for SegmentStore {
             .map_err(failed("writing the state of", &directory))?;
         disk.sync_dir(&self.directory)
             .map_err(failed("sync of", &self.directory))?;
-        let active = Active::new(segment, file, Index::default(), 0);
+        self.shared.handles.put((id, segment, Access::Active), file);
+        let active = Active::new(segment, Index::default(), 0);
         let recovered = Recovered {
             view: View {
                 sealed: Arc::new([]),

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Condvar, Mutex};
 
 use strandline_core::Offset;
+use strandline_core::disk::DiskFile;
 use strandline_core::storage::{CommitSetter, SyncBy, SyncFailure};
 
 use super::active::Active;
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 8;
 pub(super) struct Waiting {
     pub(super) log: Arc<SegmentLog>,
     pub(super) active: Arc<Active>,
+    /// What the append was written with.
+    pub(super) file: Arc<dyn DiskFile>,
     /// End of the file after the append.
     pub(super) position: u64,
     /// End of the log after the append.
@@ -110,18 +113,18 @@ impl SyncQueue {
 
 /// Syncs each file once and resolves the handles in the order of the appends.
 fn run_round(round: Vec<Waiting>) {
-    let mut files: Vec<Arc<Active>> = Vec::new();
-    let mut numbers: HashMap<*const Active, usize> = HashMap::new();
+    let mut files: Vec<Arc<dyn DiskFile>> = Vec::new();
+    let mut numbers: HashMap<*const (), usize> = HashMap::new();
     for waiting in &round {
-        numbers.entry(Arc::as_ptr(&waiting.active)).or_insert_with(|| {
-            files.push(Arc::clone(&waiting.active));
+        numbers.entry(identity(&waiting.file)).or_insert_with(|| {
+            files.push(Arc::clone(&waiting.file));
             files.len() - 1
         });
     }
     let outcomes = sync_all(&files);
     let mut grown: Vec<Arc<SegmentLog>> = Vec::new();
     for waiting in round {
-        let number = numbers.get(&Arc::as_ptr(&waiting.active));
+        let number = numbers.get(&identity(&waiting.file));
         let outcome = number.and_then(|&number| outcomes.get(number));
         let outcome = outcome.cloned().unwrap_or(Ok(()));
         let outcome = waiting.log.synced(&waiting, outcome);
@@ -135,9 +138,13 @@ fn run_round(round: Vec<Waiting>) {
     }
 }
 
+fn identity(file: &Arc<dyn DiskFile>) -> *const () {
+    Arc::as_ptr(file).cast()
+}
+
 /// Syncs files, several at a time: a file system that is asked for many syncs at once does them with few commits of its
 /// journal.
-fn sync_all(files: &[Arc<Active>]) -> Vec<Result<(), SyncFailure>> {
+fn sync_all(files: &[Arc<dyn DiskFile>]) -> Vec<Result<(), SyncFailure>> {
     let share = files.len().div_ceil(AT_ONCE).max(1);
     let mut shares = files.chunks(share);
     let own = shares.next().unwrap_or_default();
@@ -163,13 +170,13 @@ fn sync_all(files: &[Arc<Active>]) -> Vec<Result<(), SyncFailure>> {
     })
 }
 
-fn sync_each(files: &[Arc<Active>]) -> Vec<Result<(), SyncFailure>> {
+fn sync_each(files: &[Arc<dyn DiskFile>]) -> Vec<Result<(), SyncFailure>> {
     let failure = |source| SyncFailure {
         source: Arc::new(source),
     };
     files
         .iter()
-        .map(|active| active.file.sync_data().map_err(failure))
+        .map(|file| file.sync_data().map_err(failure))
         .collect()
 }
 

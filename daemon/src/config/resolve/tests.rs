@@ -58,6 +58,7 @@ fn every_setting_of_the_broker_arrives() {
         ("streams.durability", "os"),
         ("streams.concurrency.control", "true"),
         ("runtime.workers", "12"),
+        ("storage.open.files", "16"),
         ("ready.file", "/r"),
         ("http.listen", "13"),
         ("metrics.per.partition", "true"),
@@ -110,6 +111,7 @@ fn every_setting_of_the_broker_arrives() {
         (&Some(here), true)
     );
     assert_eq!((config.workers, config.ready_file), (12, Some("/r".into())));
+    assert_eq!(settings.max_open_files, 16);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use strandline_core::Offset;
-use strandline_core::disk::OpenMode;
+use strandline_core::disk::{DiskFile, OpenMode};
 use strandline_core::record::{Batch, BatchHeader};
 use strandline_core::storage::{AppendError, Commit, Durability, StorageError, SyncFailure};
 
 use super::super::active::{Active, Sealed, View};
 use super::super::files::{SegmentId, failed, is_no_room, replace_cache};
 use super::super::frames::{MARK_BYTES, Mark};
+use super::super::handles::Access;
 use super::super::index::Index;
 use super::super::state::{Content, EpochStart};
 use super::super::sync::Waiting;
@@ -27,24 +28,37 @@ impl SegmentLog {
         if writer.needs_roll(batches) {
             self.roll_for_append(&mut writer)?;
         }
+        let mut file = self
+            .active_file()
+            .map_err(|source| AppendError::Busy { log: self.id, source })?;
         let mut rest = batches;
         while !rest.is_empty() {
             let fitting = writer.fitting(rest);
             let (now, later) = rest.split_at(fitting);
-            if let Err(error) = self.write(&mut writer, now) {
-                return Err(self.take_back(&mut writer, batches, rest, error));
+            if let Err(error) = self.write(&mut writer, file.as_ref(), now) {
+                return Err(self.take_back(&writer, file.as_ref(), rest.len() == batches.len(), error));
             }
             if !later.is_empty() {
-                self.roll_within_append(&mut writer)?;
+                file = self.roll_within_append(&mut writer)?;
             }
             rest = later;
         }
-        Ok(self.accept(&writer))
+        Ok(self.accept(&writer, file))
+    }
+
+    /// The file of the active segment.
+    pub(super) fn active_file(&self) -> io::Result<Arc<dyn DiskFile>> {
+        let active = self.view.load().active.id;
+        self.segment_file(active, Access::Active)
     }
 
     /// Rolls between batches of one call, which are more than a segment holds. Those before cannot be taken back.
-    fn roll_within_append(&self, writer: &mut Writer) -> Result<(), AppendError> {
-        self.roll_active(writer).map_err(|error| {
+    fn roll_within_append(&self, writer: &mut Writer) -> Result<Arc<dyn DiskFile>, AppendError> {
+        let rolled = self.roll_active(writer).and_then(|()| {
+            let path = self.view.load().active.path(&self.directory);
+            self.active_file().map_err(failed("opening", &path))
+        });
+        rolled.map_err(|error| {
             let reason = format!("no next segment within an append: {error}");
             self.poison(reason.clone());
             AppendError::Poisoned { log: self.id, reason }
@@ -52,7 +66,7 @@ impl SegmentLog {
     }
 
     /// Publishes the new end and hands out the handle.
-    fn accept(&self, writer: &Writer) -> Commit {
+    fn accept(&self, writer: &Writer, file: Arc<dyn DiskFile>) -> Commit {
         let end = writer.content.range.end;
         self.last_time
             .fetch_max(writer.content.last_time.nanos(), Ordering::AcqRel);
@@ -72,6 +86,7 @@ impl SegmentLog {
         self.shared.syncs.push(Waiting {
             log,
             active,
+            file,
             position: writer.content.file_bytes,
             end,
             cuts: self.cut.lock().count,
@@ -81,7 +96,7 @@ impl SegmentLog {
     }
 
     /// Writes batches behind the active segment's end, a mark before them if there is news.
-    fn write(&self, writer: &mut Writer, batches: &[Batch]) -> io::Result<()> {
+    fn write(&self, writer: &mut Writer, file: &dyn DiskFile, batches: &[Batch]) -> io::Result<()> {
         let view = self.view.load();
         let active = &view.active;
         let start = writer.content.file_bytes;
@@ -101,9 +116,9 @@ impl SegmentLog {
             batches
                 .iter()
                 .for_each(|batch| writer.scratch.extend_from_slice(batch.bytes()));
-            active.file.write_at(start, &writer.scratch)?;
+            file.write_at(start, &writer.scratch)?;
         } else {
-            write_apart(active, start, mark.as_ref(), batches)?;
+            write_apart(file, start, mark.as_ref(), batches)?;
         }
         if mark.is_some() {
             writer.marked = durable;
@@ -122,11 +137,17 @@ impl SegmentLog {
     }
 
     /// A write failed: nothing of the call may stay. Without room that is an answer, with anything else the end.
-    fn take_back(&self, writer: &mut Writer, all: &[Batch], rest: &[Batch], error: io::Error) -> AppendError {
-        let active = Arc::clone(&self.view.load().active);
+    ///
+    /// Batches of this call that are written already, in a segment before, cannot be taken back one by one.
+    fn take_back(
+        &self,
+        writer: &Writer,
+        file: &dyn DiskFile,
+        is_first: bool,
+        error: io::Error,
+    ) -> AppendError {
         let whole = writer.content.file_bytes;
-        // Batches of this call that went into a segment before cannot be taken back one by one.
-        let clean = rest.len() == all.len() && active.file.set_len(whole).is_ok();
+        let clean = is_first && file.set_len(whole).is_ok();
         if clean && is_no_room(&error) {
             return AppendError::Full {
                 log: self.id,
@@ -172,6 +193,7 @@ impl SegmentLog {
         }
         let _ = sealed.index.set(view.active.index.read().clone());
         (writer.marked, writer.checkpointed) = (0, 0);
+        self.shared.handles.forget(self.id, sealed.id);
         self.view.store(Arc::new(next));
         Ok(())
     }
@@ -192,7 +214,8 @@ impl SegmentLog {
         };
         disk.sync_dir(&self.directory)
             .map_err(failed("sync of", &self.directory))?;
-        Ok(Active::new(id, file, Index::default(), 0))
+        self.shared.handles.put((self.id, id, Access::Active), file);
+        Ok(Active::new(id, Index::default(), 0))
     }
 
     /// Writes the index of a segment that is complete.
@@ -259,18 +282,18 @@ impl Content {
 }
 
 fn write_apart(
-    active: &Active,
+    file: &dyn DiskFile,
     start: u64,
     mark: Option<&[u8; MARK_BYTES]>,
     batches: &[Batch],
 ) -> io::Result<()> {
     let mut position = start;
     if let Some(mark) = mark {
-        active.file.write_at(position, mark)?;
+        file.write_at(position, mark)?;
         position += mark.len() as u64;
     }
     for batch in batches {
-        active.file.write_at(position, batch.bytes())?;
+        file.write_at(position, batch.bytes())?;
         position += batch.bytes().len() as u64;
     }
     Ok(())

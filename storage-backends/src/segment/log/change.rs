@@ -10,6 +10,7 @@ use strandline_core::{Offset, OffsetRange};
 
 use super::super::active::{Active, Sealed, View};
 use super::super::files::{SegmentId, TEMPORARY, failed, remove_if_there};
+use super::super::handles::Access;
 use super::super::index::Index;
 use super::super::reading::SegmentFile;
 use super::super::recovery::{Scan, scan};
@@ -97,7 +98,7 @@ impl SegmentLog {
             .filter(|epoch| epoch.start < end)
             .collect();
         let sealed = view.sealed.iter().take(place).cloned().collect();
-        let active = Active::new(id, Arc::clone(file), cut.index, cut.content.file_bytes);
+        let active = Active::new(id, cut.index, cut.content.file_bytes);
         let next = View { sealed, active };
         let mut state = State {
             content: cut.content,
@@ -118,6 +119,9 @@ impl SegmentLog {
         }
         let gone: Vec<_> = all_ids(&view).filter(|gone| gone.base > id.base).collect();
         self.shared.handles.forget(self.id, id);
+        self.shared
+            .handles
+            .put((self.id, id, Access::Active), Arc::clone(file));
         self.install(&mut writer, next, &state);
         self.remove_files(gone.into_iter().rev())
     }

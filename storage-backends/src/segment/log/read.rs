@@ -1,13 +1,15 @@
 //! Reading: which segment, where in it, and what to do at its end.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use strandline_core::record::Batch;
 use strandline_core::storage::{Damage, Log, ReadError, ReadLimit, Run};
 use strandline_core::{Offset, Timestamp};
 
-use super::super::active::{Sealed, View};
+use super::super::active::{Active, Sealed, View};
 use super::super::files::read_whole;
+use super::super::handles::Access;
 use super::super::index::{self, Index};
 use super::super::reading::SegmentFile;
 use super::super::recovery::build_index;
@@ -138,19 +140,15 @@ impl SegmentLog {
         look: impl FnOnce(&SegmentFile, &Index) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         let Some(sealed) = view.sealed.get(place) else {
-            let active = &view.active;
-            let file = SegmentFile {
-                file: Arc::clone(&active.file),
-                path: active.path(&self.directory),
-                end: active.written(),
-            };
-            return look(&file, &active.index.read());
+            return self
+                .active_segment(&view.active)
+                .and_then(|file| look(&file, &view.active.index.read()));
         };
         let result = self
             .sealed_file(sealed)
             .and_then(|file| look(&file, self.sealed_index(sealed, &file)?));
         match result {
-            Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => {
                 let start = self.start();
                 if start > sealed.content.range.start {
                     return Err(ReadError::Trimmed { start });
@@ -167,12 +165,24 @@ impl SegmentLog {
         }
     }
 
+    fn active_segment(&self, active: &Active) -> Result<SegmentFile, ReadError> {
+        let file = match self.segment_file(active.id, Access::Active) {
+            // The log was cut, or deleted, while it was read.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.check_readable()?;
+                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
+            }
+            other => other?,
+        };
+        Ok(SegmentFile {
+            file,
+            path: active.path(&self.directory),
+            end: active.written(),
+        })
+    }
+
     fn sealed_file(&self, sealed: &Sealed) -> Result<SegmentFile, ReadError> {
-        let disk = self.shared.disk.as_ref();
-        let file = self
-            .shared
-            .handles
-            .get(disk, &self.directory, self.id, sealed.id)?;
+        let file = self.segment_file(sealed.id, Access::Sealed)?;
         let path = self.directory.join(sealed.id.data_file());
         Ok(SegmentFile {
             file,
