@@ -7,6 +7,7 @@
     reason = "this is a test"
 )]
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -323,11 +324,41 @@ async fn tls_before_the_greeting_with_and_without_fallback() {
                 .expect("handshake first"),
         )
         .await;
-        if mode != HandshakeFirst::Always {
-            settle(&certificates.client().connect(&url).await.expect("greeting first")).await;
+        let greeting_first = certificates.client().connect(&url).await;
+        match mode {
+            HandshakeFirst::Always => assert!(greeting_first.is_err(), "there is no greeting without TLS"),
+            _ => settle(&greeting_first.expect("greeting first")).await,
         }
         server.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fallback_greets_in_plaintext_but_takes_nothing_but_tls() {
+    let (server, url) = with_tls(TlsOptions {
+        handshake_first: HandshakeFirst::Fallback(Duration::from_millis(50)),
+        ..Certificates::new().server()
+    })
+    .await;
+    let address = url.trim_start_matches("nats://").to_owned();
+    let plaintext = move || {
+        let mut stream = std::net::TcpStream::connect(address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("socket option");
+        let mut greeting = [0; 5];
+        stream.read_exact(&mut greeting).expect("a greeting");
+        stream.write_all(b"CONNECT {}\r\nPING\r\n").expect("sent");
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest); // It may be a reset, with our bytes unread.
+        [&greeting[..], &rest].concat()
+    };
+    let heard = tokio::task::spawn_blocking(plaintext).await.expect("finishes");
+    let heard = String::from_utf8_lossy(&heard).into_owned();
+    assert!(
+        heard.starts_with("INFO {") && heard.contains("\"tls_required\":true"),
+        "{heard}"
+    );
+    assert!(!heard.contains("PONG") && !heard.contains("+OK"), "{heard}");
+    server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,7 +405,7 @@ async fn client_certificates_are_asked_for_and_say_who_comes() {
     for (name, known) in [("client.example", true), ("other.example", false)] {
         let users = vec![User {
             name: name.to_owned(),
-            password: Secret::new("unused"),
+            password: Secret::new(""),
             permissions: None,
         }];
         let authorization = Authorization {

@@ -1,5 +1,6 @@
 """nats-py against the embedded NATS server with the authentication and TLS of nats-server's configuration."""
 
+import asyncio
 import ssl
 
 import nats
@@ -131,6 +132,14 @@ def context(authority, certificate=None):
     return made
 
 
+async def to_the_end(reader):
+    """What still comes before the server closes; a reset is an end, too."""
+    try:
+        return await asyncio.wait_for(reader.read(), timeout=30)
+    except ConnectionError:
+        return b""
+
+
 def tls(authority, more=""):
     return f'tls {{ cert_file: "{authority.path("server")}", key_file: "{authority.path("server-key")}" {more} }}'
 
@@ -153,3 +162,38 @@ class TestTls:
         server = serve(tls(authority))
         await refused(server.nats_url, tls=ssl.create_default_context())
 
+
+    async def test_tls_may_come_first_or_after_the_greeting(self, serve, authority):
+        server = serve(tls(authority, ", handshake_first: auto"))
+        await works(server.nats_url, tls=context(authority), tls_handshake_first=True)
+        await works(server.nats_url, tls=context(authority))
+        address = server.nats_url.removeprefix("nats://")
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        assert b'"tls_required":true' in await reader.readline()
+        writer.write(b"CONNECT {}\r\nPING\r\n")
+        assert b"PONG" not in await to_the_end(reader)
+        writer.close()
+
+    async def test_only_pinned_certificates_are_let_in(self, serve, authority):
+        authority.issue("stranger")
+        pins = f', verify: true, ca_file: "{authority.path("ca")}", pinned_certs: ["{authority.pin("client")}"]'
+        server = serve(tls(authority, pins))
+        await works(server.nats_url, tls=context(authority, "client"))
+        await refused(server.nats_url, tls=context(authority, "stranger"))
+
+    async def test_a_certificate_says_who_comes(self, serve, authority):
+        authority.issue("stranger")
+        mapped = f', verify_and_map: true, ca_file: "{authority.path("ca")}"'
+        users = "users: [ { user: guest }, { user: 'CN=client', permissions: { publish: { deny: other } } } ]"
+        server = serve(f"no_auth_user: guest\n{tls(authority, mapped)}\nauthorization {{ {users} }}")
+        await works(server.nats_url, tls=context(authority, "client"))
+        said = await refused(server.nats_url, tls=context(authority, "stranger"))
+        assert "authorization violation" in said
+        said = await refused(server.nats_url, tls=context(authority, "stranger"), user="CN=client", password="")
+        assert "authorization violation" in said
+
+    async def test_a_mapped_user_with_a_password_shows_it(self, serve, authority):
+        mapped = f', verify_and_map: true, ca_file: "{authority.path("ca")}"'
+        server = serve(f"{tls(authority, mapped)}\nauthorization {{ users: [ {{ user: localhost, password: s3cret }} ] }}")
+        await works(server.nats_url, tls=context(authority, "client"), user="any", password="s3cret")
+        assert "authorization violation" in await refused(server.nats_url, tls=context(authority, "client"))

@@ -1,6 +1,7 @@
 """Certificates for one test, signed by an authority of its own."""
 
 import datetime
+import hashlib
 import ipaddress
 from pathlib import Path
 
@@ -27,6 +28,12 @@ class Authority:
 
     def path(self, name: str) -> Path:
         return self.directory / f"{name}.pem"
+
+    def pin(self, name: str) -> str:
+        """The SHA-256 of a certificate's public key info, as `pinned_certs` takes it."""
+        public = x509.load_pem_x509_certificate(self.path(name).read_bytes()).public_key()
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return hashlib.sha256(public.public_bytes(serialization.Encoding.DER, form)).hexdigest()
 
     def _sign(self, subject, key, extension) -> x509.Certificate:
         now = datetime.datetime.now(datetime.timezone.utc)

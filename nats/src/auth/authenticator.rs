@@ -6,8 +6,10 @@ use hashbrown::HashMap;
 use rustls_pki_types::CertificateDer;
 use subtle::ConstantTimeEq;
 
+use super::distinguished_name::DistinguishedName;
+use super::mapping::CertificateNames;
+use super::nkey;
 use super::permissions::Permissions;
-use super::{mapping, nkey};
 use crate::connection::ConnectOptions;
 use crate::options::{Authorization, OnlyUser, Options, PermissionRules, Secret};
 
@@ -39,8 +41,11 @@ pub(crate) struct Authenticator {
     nkeys: HashMap<String, KnownKey>,
     only_user: Option<OnlyUser>,
     token: Option<Secret>,
-    anonymous: Option<Identity>,
+    no_auth_user: Option<NoAuthUser>,
+    /// Whether a certificate says which of the users its owner is.
     maps_certificates: bool,
+    /// The users who are named like the subject of a certificate.
+    subjects: Vec<(DistinguishedName, String)>,
     always_nonce: bool,
 }
 
@@ -54,6 +59,15 @@ struct KnownUser {
 struct KnownKey {
     key: ed25519_dalek::VerifyingKey,
     identity: Identity,
+}
+
+/// The user that clients without credentials are.
+#[derive(Clone, Debug)]
+enum NoAuthUser {
+    /// Also before they CONNECT.
+    Named(Identity),
+    /// As in nats-server, only with a CONNECT.
+    Key(Identity),
 }
 
 impl Authenticator {
@@ -77,12 +91,19 @@ impl Authenticator {
         };
         authenticator.add_users(authorization)?;
         if let Some(name) = &authorization.no_auth_user {
-            let user = authenticator.users.get(name).map(|user| user.identity.clone());
-            let user = user.or_else(|| authenticator.nkeys.get(name).map(|user| user.identity.clone()));
-            authenticator.anonymous =
-                Some(user.ok_or_else(|| format!("no_auth_user is none of the users: {name:?}"))?);
+            authenticator.no_auth_user = authenticator.no_auth_user(name);
+            if authenticator.no_auth_user.is_none() {
+                return Err(format!("no_auth_user is none of the users: {name:?}"));
+            }
         }
         Ok(authenticator)
+    }
+
+    fn no_auth_user(&self, name: &str) -> Option<NoAuthUser> {
+        let named = self.users.get(name);
+        let named = named.map(|user| NoAuthUser::Named(user.identity.clone()));
+        let key = || self.nkeys.get(name);
+        named.or_else(|| key().map(|user| NoAuthUser::Key(user.identity.clone())))
     }
 
     fn add_users(&mut self, authorization: &Authorization) -> Result<(), String> {
@@ -96,6 +117,9 @@ impl Authenticator {
             };
             if self.users.insert(user.name.clone(), known).is_some() {
                 return Err(format!("user is defined twice: {:?}", user.name));
+            }
+            if let Some(subject) = DistinguishedName::parse(&user.name) {
+                self.subjects.push((subject, user.name.clone()));
             }
         }
         for user in &authorization.nkeys {
@@ -115,16 +139,13 @@ impl Authenticator {
 
     /// Whether any credentials are set up.
     pub(crate) fn is_configured(&self) -> bool {
-        self.only_user.is_some() || self.token.is_some() || self.has_list()
-    }
-
-    fn has_list(&self) -> bool {
-        !(self.users.is_empty() && self.nkeys.is_empty())
+        let has_list = !(self.users.is_empty() && self.nkeys.is_empty());
+        self.only_user.is_some() || self.token.is_some() || has_list
     }
 
     /// Whether a client without credentials is refused.
     pub(crate) fn is_required(&self) -> bool {
-        self.is_configured() && self.anonymous.is_none()
+        self.is_configured() && self.no_auth_user.is_none()
     }
 
     /// Whether clients need a nonce to sign.
@@ -142,9 +163,26 @@ impl Authenticator {
             .map(|()| data_encoding::BASE64URL_NOPAD.encode(&bytes))
     }
 
-    /// The user that clients without credentials are.
-    pub(crate) fn anonymous(&self) -> Option<Identity> {
-        self.anonymous.clone()
+    /// Who a client is before it says CONNECT; none without authentication.
+    ///
+    /// # Errors
+    ///
+    /// It has to CONNECT first.
+    pub(crate) fn newcomer(&self, certificates: &[CertificateDer<'_>]) -> Result<Option<Identity>, Denied> {
+        if !self.is_configured() {
+            return Ok(None);
+        }
+        let Some(NoAuthUser::Named(identity)) = &self.no_auth_user else {
+            return Err(Denied);
+        };
+        if !self.maps_certificates {
+            return Ok(Some(identity.clone()));
+        }
+        let user = self.mapped(certificates).ok_or(Denied)?;
+        let needs_no_password = user.password.expose().is_empty();
+        needs_no_password
+            .then(|| Some(user.identity.clone()))
+            .ok_or(Denied)
     }
 
     /// Finds out who a client is.
@@ -161,30 +199,41 @@ impl Authenticator {
         if !self.is_configured() {
             return Ok(Identity::default());
         }
-        if self.maps_certificates && self.has_list() {
-            return self.mapped(certificates).ok_or(Denied);
-        }
-        let shows_nothing = options.user.is_none()
-            && options.pass.is_none()
-            && options.auth_token.is_none()
-            && options.nkey.is_none();
-        if shows_nothing {
-            return self.anonymous().ok_or(Denied);
-        }
         if let Some(key) = &options.nkey {
             return self.signed(key, options.sig.as_deref(), nonce);
+        }
+        let maps = self.maps_certificates && !self.users.is_empty();
+        let shows_nothing = options.user.is_none() && options.pass.is_none() && options.auth_token.is_none();
+        match &self.no_auth_user {
+            Some(NoAuthUser::Key(identity)) if shows_nothing => return Ok(identity.clone()),
+            Some(NoAuthUser::Named(identity)) if shows_nothing && !maps => return Ok(identity.clone()),
+            _ => {}
+        }
+        if maps {
+            let shown = options.pass.as_deref().unwrap_or_default();
+            let user = self
+                .mapped(certificates)
+                .filter(|user| is_same(&user.password, shown));
+            return user.map(|user| user.identity.clone()).ok_or(Denied);
         }
         self.with_token(options)
             .or_else(|| self.with_password(options))
             .ok_or(Denied)
     }
 
-    fn mapped(&self, certificates: &[CertificateDer<'_>]) -> Option<Identity> {
-        let names = mapping::names(certificates.first()?);
-        names
-            .iter()
-            .find_map(|name| self.users.get(name))
-            .map(|user| user.identity.clone())
+    /// The user that a certificate names. What the client calls itself does not count.
+    fn mapped(&self, certificates: &[CertificateDer<'_>]) -> Option<&KnownUser> {
+        let names = CertificateNames::read(certificates.first()?);
+        if let Some(user) = names.texts.iter().find_map(|name| self.users.get(name)) {
+            return Some(user);
+        }
+        let shown = names.subject?;
+        let same = self.subjects.iter().find(|(subject, _)| *subject == shown);
+        let (_, name) = same.or_else(|| {
+            let mut subjects = self.subjects.iter();
+            subjects.find(|(subject, _)| subject.has_parts_of(&shown))
+        })?;
+        self.users.get(name)
     }
 
     fn signed(&self, key: &str, signature: Option<&str>, nonce: Option<&str>) -> Result<Identity, Denied> {
@@ -246,129 +295,4 @@ fn is_same(secret: &Secret, shown: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::{NkeyUser, User};
-
-    fn user(name: &str, password: &str) -> User {
-        User {
-            name: name.into(),
-            password: Secret::new(password),
-            permissions: None,
-        }
-    }
-
-    fn authenticator(authorization: Authorization) -> Authenticator {
-        Authenticator::from_options(&Options {
-            authorization,
-            ..Options::default()
-        })
-        .unwrap()
-    }
-
-    fn connect(user: &str, pass: &str) -> ConnectOptions {
-        ConnectOptions {
-            user: Some(user.into()),
-            pass: Some(pass.into()),
-            ..ConnectOptions::default()
-        }
-    }
-
-    fn allows(authenticator: &Authenticator, options: &ConnectOptions) -> bool {
-        authenticator.authenticate(options, Some("nonce"), &[]).is_ok()
-    }
-
-    #[test]
-    fn users_are_known_by_plain_and_hashed_passwords() {
-        let hash = bcrypt::hash("secret", 4).unwrap();
-        let users = vec![user("plain", "secret"), user("hashed", &hash)];
-        let authenticator = authenticator(Authorization {
-            users,
-            ..Authorization::default()
-        });
-        for name in ["plain", "hashed"] {
-            assert!(allows(&authenticator, &connect(name, "secret")));
-            assert!(!allows(&authenticator, &connect(name, "wrong")));
-            assert!(!allows(&authenticator, &connect(name, "")));
-        }
-        assert!(!allows(&authenticator, &connect("nobody", "secret")));
-        assert!(!allows(&authenticator, &ConnectOptions::default()));
-    }
-
-    #[test]
-    fn a_token_may_be_shown_as_a_user() {
-        let authenticator = authenticator(Authorization {
-            token: Some(Secret::new("t0k")),
-            ..Authorization::default()
-        });
-        let token = |text: &str| ConnectOptions {
-            auth_token: Some(text.into()),
-            ..ConnectOptions::default()
-        };
-        assert!(allows(&authenticator, &token("t0k")) && !allows(&authenticator, &token("bad")));
-        let as_user = ConnectOptions {
-            user: Some("t0k".into()),
-            ..ConnectOptions::default()
-        };
-        assert!(allows(&authenticator, &as_user));
-    }
-
-    #[test]
-    fn a_key_has_to_sign_this_connections_nonce() {
-        let pair = nkeys::KeyPair::new_user();
-        let nkeys = vec![NkeyUser {
-            nkey: pair.public_key(),
-            permissions: None,
-        }];
-        let authenticator = authenticator(Authorization {
-            nkeys,
-            users: vec![user("a", "b")],
-            ..Authorization::default()
-        });
-        assert!(authenticator.needs_nonce());
-        let signed = |text: &[u8]| ConnectOptions {
-            nkey: Some(pair.public_key()),
-            sig: Some(data_encoding::BASE64URL_NOPAD.encode(&pair.sign(text).unwrap())),
-            ..ConnectOptions::default()
-        };
-        assert!(allows(&authenticator, &signed(b"nonce")) && !allows(&authenticator, &signed(b"other")));
-        assert!(allows(&authenticator, &connect("a", "b")));
-    }
-
-    #[test]
-    fn clients_without_credentials_become_the_user_that_is_named_for_them() {
-        let users = vec![user("guest", "x")];
-        let options = Authorization {
-            users: users.clone(),
-            no_auth_user: Some("guest".into()),
-            ..Authorization::default()
-        };
-        let authenticator = authenticator(options);
-        assert_eq!(
-            authenticator
-                .authenticate(&ConnectOptions::default(), None, &[])
-                .unwrap()
-                .name,
-            "guest"
-        );
-        assert!(!authenticator.is_required() && !allows(&authenticator, &connect("guest", "wrong")));
-        let wrong = Authorization {
-            users,
-            no_auth_user: Some("nobody".into()),
-            ..Authorization::default()
-        };
-        assert!(
-            Authenticator::from_options(&Options {
-                authorization: wrong,
-                ..Options::default()
-            })
-            .is_err()
-        );
-    }
-
-    #[test]
-    fn passwords_do_not_show_in_debug_output() {
-        let text = format!("{:?}", user("a", "hunter2"));
-        assert!(!text.contains("hunter2"), "{text}");
-    }
-}
+mod tests;

@@ -4,46 +4,43 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Names in the order in which nats-server looks for a user: e-mail addresses, DNS names, URIs, then the subject.
-pub(super) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
-        return Vec::new();
-    };
-    let alternative = certificate.subject_alternative_name().ok().flatten();
-    let general: &[GeneralName<'_>] = alternative
-        .as_ref()
-        .map_or(&[], |names| &names.value.general_names);
-    let pick =
-        |kind: fn(&GeneralName<'_>) -> Option<String>| general.iter().filter_map(kind).collect::<Vec<_>>();
-    let mut names = pick(|name| {
-        if let GeneralName::RFC822Name(text) = name {
-            Some((*text).to_owned())
-        } else {
-            None
-        }
-    });
-    names.extend(pick(|name| {
-        if let GeneralName::DNSName(text) = name {
-            Some((*text).to_owned())
-        } else {
-            None
-        }
-    }));
-    names.extend(pick(|name| {
-        if let GeneralName::URI(text) = name {
-            Some((*text).to_owned())
-        } else {
-            None
-        }
-    }));
-    names.extend(subject_names(&certificate));
-    names
+use super::distinguished_name::{DistinguishedName, subject_text};
+
+/// What a certificate calls its owner.
+#[derive(Debug, Default)]
+pub(super) struct CertificateNames {
+    /// In the order in which nats-server looks for a user: e-mail addresses, DNS names, URIs, then the subject's text.
+    pub(super) texts: Vec<String>,
+    /// The subject, for users whose name has its parts in another order.
+    pub(super) subject: Option<DistinguishedName>,
 }
 
-/// The subject in RFC 2253's order, as it stands, and its common name alone.
-fn subject_names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let subject = certificate.subject();
-    let parts: Vec<String> = subject.to_string().split(", ").map(str::to_owned).collect();
-    let reversed: Vec<&str> = parts.iter().rev().map(String::as_str).collect();
-    vec![reversed.join(","), parts.join(",")]
+impl CertificateNames {
+    /// Of a certificate that was verified; one that cannot be read has none.
+    pub(super) fn read(certificate: &CertificateDer<'_>) -> Self {
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+            return Self::default();
+        };
+        let mut texts = alternative_names(&certificate);
+        texts.push(subject_text(certificate.subject()));
+        Self {
+            texts,
+            subject: DistinguishedName::of_subject(certificate.subject()),
+        }
+    }
+}
+
+fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let general = alternative.map_or(&[][..], |names| &names.value.general_names);
+    let (mut mails, mut hosts, mut uris) = (Vec::new(), Vec::new(), Vec::new());
+    for name in general {
+        match name {
+            GeneralName::RFC822Name(text) => mails.push((*text).to_owned()),
+            GeneralName::DNSName(text) => hosts.push((*text).to_owned()),
+            GeneralName::URI(text) => uris.push((*text).to_owned()),
+            _ => {}
+        }
+    }
+    [mails, hosts, uris].concat()
 }

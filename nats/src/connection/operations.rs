@@ -7,7 +7,7 @@ use super::Connection;
 use super::close::CloseReason;
 use super::connect::ConnectOptions;
 use super::pings::{Pings, Tick};
-use crate::auth::Identity;
+use crate::auth::{Denied, Identity};
 use crate::delivery::{Dispatcher, Publisher};
 use crate::message::Message;
 use crate::protocol::{Operation, Parser, Publish, write_error, write_message};
@@ -34,7 +34,7 @@ pub(super) struct Desk {
 enum Admission {
     /// It must CONNECT first.
     Awaited,
-    /// No credentials are asked for, or it may begin as the user for those who have none.
+    /// No credentials are asked for, or it may begin as somebody without any.
     Open,
     Connected,
 }
@@ -49,24 +49,32 @@ pub(super) enum Step {
 }
 
 impl Desk {
-    pub(super) fn new(connection: Arc<Connection>, pings: Pings) -> Self {
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        pings: Pings,
+        newcomer: Result<Option<Identity>, Denied>,
+    ) -> Self {
         let shared = Arc::clone(&connection.shared);
         let parser = Parser::new(shared.limits.max_control_line, shared.max_payload());
-        let admission = if shared.authenticator.is_required() {
-            Admission::Awaited
-        } else {
-            Admission::Open
+        let options = ConnectOptions::default();
+        let admission = match newcomer {
+            Ok(identity) => {
+                connection.adopt(&options, identity.as_ref());
+                Admission::Open
+            }
+            Err(Denied) => Admission::Awaited,
         };
         Self {
             parser,
             dispatcher: Dispatcher::new(shared),
             pings,
             publisher: Publisher {
+                permissions: connection.permissions(),
                 connection: Some(Arc::clone(&connection)),
                 ..Publisher::default()
             },
             connection,
-            options: ConnectOptions::default(),
+            options,
             admission,
             greeted: false,
             active: false,
@@ -140,13 +148,6 @@ impl Desk {
         self.active = true;
         self.confirm();
         Step::Continue
-    }
-
-    /// The user that clients without credentials are, before they CONNECT.
-    pub(super) fn admit_anonymous(&mut self, identity: &Identity) {
-        self.connection.adopt(&self.options, Some(identity));
-        self.publisher.permissions = self.connection.permissions();
-        self.dispatcher.forget();
     }
 
     fn ping(&mut self) {

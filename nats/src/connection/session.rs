@@ -41,7 +41,11 @@ impl Session {
         let _ = getrandom::fill(&mut random); // Only spreads pings.
         let jitter = f64::from(random[0]) / f64::from(u8::MAX);
         let pings = Pings::new(limits.ping_interval, limits.max_pings_out, now, jitter);
-        let desk = Desk::new(Arc::clone(&connection), pings);
+        let newcomer = connection
+            .shared
+            .authenticator
+            .newcomer(&credentials.certificates);
+        let desk = Desk::new(Arc::clone(&connection), pings, newcomer);
         let connect_deadline = desk.is_waiting_for_connect().then(|| now + limits.auth_timeout);
         Self {
             connection,
@@ -54,16 +58,8 @@ impl Session {
 
     /// Serves the client. Ends when it leaves, errs, is too slow, or the server stops.
     pub(super) async fn run(mut self) {
-        self.begin();
         let reason = self.serve().await;
         self.end(reason).await;
-    }
-
-    /// With a user for clients that have no credentials, everybody begins as that one.
-    fn begin(&mut self) {
-        if let Some(identity) = self.connection.shared.authenticator.anonymous() {
-            self.desk.admit_anonymous(&identity);
-        }
     }
 
     async fn serve(&mut self) -> CloseReason {

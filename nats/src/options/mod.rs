@@ -1,5 +1,6 @@
 //! All settings of the server: plain values with nats-server's defaults.
 
+mod doubts;
 mod file;
 mod secret;
 mod units;

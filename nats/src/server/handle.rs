@@ -77,6 +77,9 @@ impl Server {
         let authenticator =
             Authenticator::from_options(&options).map_err(|error| StartError::Options(error.into()))?;
         let tls = crate::tls::setup(&options).map_err(|error| StartError::Options(error.into()))?;
+        for doubt in options.doubts() {
+            tracing::warn!("{doubt}");
+        }
         let configured = format_address(&options.host, options.port);
         let listen_error = |source| StartError::Listen {
             address: configured.clone(),

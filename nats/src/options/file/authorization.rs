@@ -65,16 +65,7 @@ fn check_together(read: &Reader<'_>, authorization: &Authorization) -> Result<()
         (Some(_), None) if has_list => {
             Err(read.wrong("has both a single user and users, move the single one to the list"))
         }
-        (only_user, token) => {
-            if authorization.default_permissions.is_some() && (only_user.is_some() || token.is_some()) {
-                tracing::warn!(
-                    place = %read.0.place,
-                    "permissions hold for the users of a list only, as in nats-server: clients with the single user's \
-                     password or the token may do everything"
-                );
-            }
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }
 
@@ -108,8 +99,8 @@ fn user(list: &Reader<'_>, block: &[Entry], out: &mut Authorization) -> Result<(
     match (name, password, nkey) {
         (None, None, Some(nkey)) => out.nkeys.push(NkeyUser { nkey, permissions }),
         (Some(name), password, None) => {
-            // A user that a certificate is mapped to needs no password.
-            let password = password.unwrap_or_else(|| Secret::new(unguessable()));
+            // As in nats-server; made for users that a certificate is mapped to.
+            let password = password.unwrap_or_else(|| Secret::new(""));
             out.users.push(User {
                 name,
                 password,
@@ -119,14 +110,6 @@ fn user(list: &Reader<'_>, block: &[Entry], out: &mut Authorization) -> Result<(
         _ => return Err(list.wrong("has a user that is neither a name with a password nor an nkey")),
     }
     Ok(())
-}
-
-/// Stands for a password that nobody can show: no client can send a line end in one.
-fn unguessable() -> String {
-    let mut bytes = [0; 32];
-    // Without randomness the text is known, but still none that bcrypt or a comparison of a client's text meets.
-    let _ = getrandom::fill(&mut bytes);
-    format!("\u{0}{}", data_encoding::HEXLOWER.encode(&bytes))
 }
 
 fn permissions(read: &Reader<'_>) -> Result<PermissionRules, OptionsError> {
