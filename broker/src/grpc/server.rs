@@ -124,7 +124,13 @@ impl GrpcServer {
 
     /// Waits for connections to end, for a bounded time; the context's token has been cancelled before.
     pub(crate) async fn stop(self) {
-        let mut task = self.task;
+        let Self {
+            mut health, mut task, ..
+        } = self;
+        // Ends the calls of those who watch it; nothing else would.
+        for service in [SERVICE_NAME, ""] {
+            health.clear_service_status(service).await;
+        }
         if tokio::time::timeout(STOP_TIMEOUT, &mut task).await.is_err() {
             task.abort();
         }
