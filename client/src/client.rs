@@ -316,10 +316,7 @@ impl Client {
         if ack.ack_error == api::ack::Error::Ok as i32 {
             return Ok(Some(ack.into()));
         }
-        Err(Error::new(
-            ErrorKind::Other,
-            format!("the message was refused with ack error {}", ack.ack_error),
-        ))
+        Err(Error::of_ack(ack.ack_error()))
     }
 
     /// A publisher of many messages.

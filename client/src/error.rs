@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use strandline_proto::api;
 use tonic::{Code, Status};
 
 /// An error of a call.
@@ -51,6 +52,20 @@ impl Error {
             message: message.into(),
             may_have_taken_effect: false,
             is_answer: false,
+        }
+    }
+
+    /// What an ack says that is none. The texts are those of the server's statuses.
+    pub(crate) fn of_ack(error: api::ack::Error) -> Self {
+        let (kind, text) = match error {
+            api::ack::Error::IncorrectOffset => (ErrorKind::IncorrectOffset, "incorrect expected offset"),
+            api::ack::Error::TooLarge => (ErrorKind::TooLarge, "message exceeds max replication size"),
+            api::ack::Error::Encryption => (ErrorKind::Other, "encryption failed on partition"),
+            api::ack::Error::Ok | api::ack::Error::Unknown => (ErrorKind::Other, "the message was refused"),
+        };
+        Self {
+            is_answer: true,
+            ..Self::new(kind, text)
         }
     }
 

@@ -195,6 +195,12 @@ const ENDS: [&str; 3] = [
     "End of readonly partition",
 ];
 
+/// What servers say when no record lies between the start and a stop time: that is no error of who asks.
+const NOTHING_BETWEEN: [&str; 2] = [
+    "no record at or before the stop time",
+    "Stop offset is before start offset",
+];
+
 /// Whether a subscription is over as it should be: its stop position is reached, there is nothing up to it, or a reverse read
 /// has come to the oldest record.
 fn is_end(request: &api::SubscribeRequest, status: &tonic::Status) -> bool {
@@ -202,6 +208,11 @@ fn is_end(request: &api::SubscribeRequest, status: &tonic::Status) -> bool {
     match status.code() {
         Code::ResourceExhausted => ENDS.iter().any(|end| text.contains(end)),
         Code::Unknown => request.reverse && text == "EOF",
+        Code::Internal | Code::InvalidArgument
+            if request.stop_position() == api::StopPosition::StopTimestamp =>
+        {
+            NOTHING_BETWEEN.iter().any(|nothing| text.contains(nothing))
+        }
         _ => false,
     }
 }
@@ -244,9 +255,16 @@ impl Subscription {
         message.into()
     }
 
+    /// Whether the record at the stop offset has been delivered: however the call ended, there is nothing to resume.
+    fn has_come_to_its_stop(&self) -> bool {
+        let stop = self.request.stop_offset;
+        self.request.stop_position() == api::StopPosition::StopOffset
+            && self.next.is_some_and(|next| next > stop)
+    }
+
     /// What to do at the end of a call: open it again, end, or tell the error.
     fn ended(&mut self, status: tonic::Status) -> Option<Error> {
-        if is_end(&self.request, &status) {
+        if is_end(&self.request, &status) || self.has_come_to_its_stop() {
             self.state = State::Ended;
             return None;
         }

@@ -59,14 +59,15 @@ fn a_stream_is_created_listed_described_and_deleted() {
     ]);
     let (code, error) = bench.fail(&["stream", "create", "orders", "--subject", "orders.*"]);
     assert!(code == Some(1) && error.contains("exists"), "{code:?} {error}");
-    bench.succeed(&[
+    let there = bench.succeed(&[
         "stream",
         "create",
         "orders",
         "--subject",
-        "orders.*",
+        "orders.new",
         "--if-missing",
     ]);
+    assert!(there.contains("exists on subject orders.*"), "{there}");
     let list = bench.succeed(&["stream", "list"]);
     assert!(list.contains("orders") && list.contains("orders.*"), "{list}");
     let info: serde_json::Value =
@@ -138,6 +139,33 @@ fn every_partition_is_read_unless_some_are_chosen() {
     all.sort();
     assert_eq!(all, ["one", "zero"]);
     assert_eq!(bench.values(&["subscribe", "s", "--partition", "1"]), ["one"]);
+    bench.broker.stop();
+}
+
+/// A partition without a record in the time was an error, after the records of the others.
+#[test]
+fn a_time_in_which_nothing_was_published_has_nothing_to_replay() {
+    let bench = Bench::new();
+    bench.succeed(&["stream", "create", "s", "--partitions", "2"]);
+    bench.succeed(&["publish", "s", "zero"]);
+    assert_eq!(bench.values(&["subscribe", "s", "--to", "time:0s"]), ["zero"]);
+    let nothing = Vec::<String>::new();
+    for (from, to) in [
+        ("earliest", "time:1h"),
+        ("time:2h", "time:1h"),
+        ("time:2030-01-01", "time:2030-01-02"),
+    ] {
+        assert_eq!(
+            bench.values(&["subscribe", "s", "--from", from, "--to", to]),
+            nothing,
+            "{from} to {to}"
+        );
+    }
+    let (code, error) = bench.fail(&["subscribe", "s", "--from", "1", "--to", "0"]);
+    assert!(
+        code == Some(1) && error.contains("before start offset"),
+        "{code:?} {error}"
+    );
     bench.broker.stop();
 }
 
@@ -282,6 +310,12 @@ fn a_broker_can_check_expected_offsets_on_every_stream() {
         ]
         .concat(),
     );
+    assert!(
+        code == Some(1) && error.contains("incorrect expected offset"),
+        "{code:?} {error}"
+    );
+    // A message on the subject expects offset 0.
+    let (code, error) = fail(&[["publish", "--subject", "s", "c"].as_slice(), &servers].concat());
     assert!(
         code == Some(1) && error.contains("incorrect expected offset"),
         "{code:?} {error}"

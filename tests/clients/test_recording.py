@@ -80,7 +80,7 @@ async def test_binary_payloads_come_back_byte_for_byte(broker, client, unique):
 
 @pytest.mark.differs_from_liftbridge("it has no such header")
 class TestAckOnRequest:
-    @pytest.mark.parametrize("policy", ["leader", "all", "ALL"])
+    @pytest.mark.parametrize("policy", ["leader", "all", "ALL", "whatever"])
     async def test_a_request_with_the_header_is_answered_with_its_offset(self, broker, client, unique, policy):
         stream = f"{unique}-{policy}"
         async with api.connected(broker) as stub:

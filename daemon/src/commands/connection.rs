@@ -17,6 +17,7 @@ const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// Where the broker is and how to talk to it.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
     /// Brokers to ask, host:port, with commas or repeated [default: STRANDLINE_SERVERS, else localhost:9292]
     #[arg(short, long, value_name = "A,B", value_delimiter = ',', global = true)]

@@ -65,7 +65,7 @@ async fn show(directory: &Path, messages: u32) -> Result<(), Failure> {
     strandline(&broker, &["stream", "create", STREAM, "--subject", SUBJECT]).await?;
 
     say(&format!(
-        "\n3. A plain NATS client publishes {messages} messages; the last one asks for an ack."
+        "\n3. A plain NATS client publishes messages, {messages} in all; the last one asks for an ack."
     ))?;
     let ack = nats::publish(broker.nats(), messages).await?;
     say(&format!("   the broker answers: {ack}"))?;
@@ -84,7 +84,7 @@ async fn show(directory: &Path, messages: u32) -> Result<(), Failure> {
     let second = strandline(&broker, &["subscribe", STREAM, "--from", "earliest"]).await?;
     compare(&first, &second, messages)?;
     say(&format!(
-        "\n8. All {messages} messages are there, with the same offsets and times. The broker stops."
+        "\n8. Every message is there ({messages} of {messages}), with the same offset and time. The broker stops."
     ))?;
     broker.stop().await
 }
@@ -106,7 +106,7 @@ fn compare(first: &str, second: &str, messages: u32) -> Result<(), Failure> {
 async fn strandline(broker: &DemoBroker, args: &[&str]) -> Result<String, Failure> {
     say(&format!(
         "   $ strandline {} --servers {}",
-        args.join(" "),
+        args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" "),
         broker.grpc()
     ))?;
     let output = Command::new(broker::executable()?)
@@ -130,6 +130,15 @@ async fn strandline(broker: &DemoBroker, args: &[&str]) -> Result<String, Failur
         )));
     }
     Ok(text)
+}
+
+/// An argument as it is typed: a shell would take a wildcard for file names.
+fn quoted(argument: &str) -> String {
+    if argument.contains('*') {
+        format!("'{argument}'")
+    } else {
+        argument.to_owned()
+    }
 }
 
 fn say(line: &str) -> Result<(), Failure> {

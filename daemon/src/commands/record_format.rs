@@ -63,13 +63,13 @@ fn text(record: &Record<'_>, output: &mut impl Write) -> io::Result<()> {
         record.partition,
         record.offset,
         time::show(record.timestamp),
-        record.subject
+        readable(record.subject.as_bytes())
     )?;
     if let Some(key) = record.key {
-        write!(output, "  key={}", key.escape_ascii())?;
+        write!(output, "  key={}", readable(key))?;
     }
     for (name, value) in &record.headers {
-        write!(output, "  {}={}", name.escape_debug(), value.escape_ascii())?;
+        write!(output, "  {}={}", name.escape_debug(), readable(value))?;
     }
     writeln!(output, "  {}", readable(record.value))
 }
@@ -190,9 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_move_the_cursor_of_a_terminal() {
+    fn no_part_of_a_record_can_move_the_cursor_of_a_terminal() {
+        let wild = "a\x1b[2Jb\nc";
         let record = Record {
-            value: b"a\x1b[2Jb\nc",
+            subject: wild,
+            key: Some(wild.as_bytes()),
+            headers: vec![(wild, wild.as_bytes())],
+            value: wild.as_bytes(),
             ..record()
         };
         let text = written(Format::Text, &record);
@@ -200,6 +204,17 @@ mod tests {
             !text.contains('\x1b') && text.matches('\n').count() == 1,
             "{text:?}"
         );
+    }
+
+    #[test]
+    fn text_of_any_language_is_shown_as_it_is() {
+        let record = Record {
+            key: Some("schlüssel".as_bytes()),
+            headers: vec![("größe", "klein–groß".as_bytes())],
+            value: "日本".as_bytes(),
+            ..record()
+        };
+        assert!(written(Format::Text, &record).ends_with("  key=schlüssel  größe=klein–groß  日本\n"));
     }
 
     proptest! {

@@ -66,7 +66,10 @@ pub(super) async fn run(args: &CreateArgs, client: &Client) -> Result<String, Fa
     match client.create_stream(config(args, subject)).await {
         Ok(()) => Ok(format!("created stream {} on subject {subject}\n", args.name)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && args.if_missing => {
-            Ok(format!("stream {} exists\n", args.name))
+            let found = client.stream(&args.name).await;
+            let found = found.map_err(|error| refused(&format!("describe stream {}", args.name), &error))?;
+            let subject = found.map_or_else(String::new, |stream| format!(" on subject {}", stream.subject));
+            Ok(format!("stream {} exists{subject}\n", args.name))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Failure::new(format!(
             "cannot create stream {}: it exists already",
