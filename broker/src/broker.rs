@@ -42,9 +42,7 @@ pub struct Broker {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error(
-        "cannot listen on {address} for {what}: {source}; is another process using it? choose another with {setting}"
-    )]
+    #[error("cannot listen on {address} for {what}: {source}; {guess}choose another with {setting}", guess = guess(source))]
     Listen {
         /// What was to listen.
         what: &'static str,
@@ -57,7 +55,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The data directory cannot be used.
-    #[error("cannot use the data directory {directory}: {source}", directory = directory.display())]
+    #[error("cannot use the data directory {directory}: {problem}; choose another with --data-dir", directory = directory.display(), problem = directory_problem(source))]
     DataDirectory {
         /// The directory.
         directory: PathBuf,
@@ -101,6 +99,22 @@ pub enum StartError {
     /// The operating system gives no thread.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
+}
+
+fn guess(source: &std::io::Error) -> &'static str {
+    if source.kind() == std::io::ErrorKind::AddrInUse {
+        "is another process using it? "
+    } else {
+        ""
+    }
+}
+
+fn directory_problem(source: &std::io::Error) -> String {
+    match source.kind() {
+        std::io::ErrorKind::AlreadyExists => format!("a file is in its place ({source})"),
+        std::io::ErrorKind::NotADirectory => format!("a part of its path is a file ({source})"),
+        _ => source.to_string(),
+    }
 }
 
 impl Broker {
@@ -218,6 +232,20 @@ async fn start_engine(
 ) -> Result<(Arc<Context>, Appender, Option<Server>), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metadata = open_metadata(settings, counted(disk, &metrics.metadata_files), port, &clock).await?;
+    let started = start_around(metadata.clone(), settings, disk, clock, metrics).await;
+    if started.is_err() {
+        metadata.shutdown().await;
+    }
+    started
+}
+
+async fn start_around(
+    metadata: MetadataHandle,
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Context>, Appender, Option<Server>), StartError> {
     let directory = settings.data_dir.join("streams");
     let files = SegmentFactory::new().max_open_files(settings.max_open_files);
     let store = open_store(files, counted(disk, &metrics.stream_files), directory).await?;
@@ -362,9 +390,7 @@ async fn start_bus(
     match &settings.nats {
         NatsMode::Embedded(options) => {
             let server = Server::bind(options.as_ref().clone()).await;
-            let server = server.map_err(|error| StartError::EmbeddedNats {
-                reason: crate::streams::describe(&error),
-            })?;
+            let server = server.map_err(embedded_nats_failed)?;
             Ok((
                 Arc::new(EmbeddedBus::new(server.clone(), Arc::clone(clock))),
                 Some(server),
@@ -375,6 +401,20 @@ async fn start_bus(
             let bus = ExternalBus::connect(external, &name, Arc::clone(clock), Arc::clone(inboxes)).await?;
             Ok((Arc::new(bus), None))
         }
+    }
+}
+
+fn embedded_nats_failed(error: strandline_nats::StartError) -> StartError {
+    match error {
+        strandline_nats::StartError::Listen { address, source } => StartError::Listen {
+            what: "nats clients",
+            address,
+            setting: "--nats-listen",
+            source,
+        },
+        other => StartError::EmbeddedNats {
+            reason: crate::streams::describe(&other),
+        },
     }
 }
 

@@ -59,6 +59,50 @@ fn contradicting_settings_name_each_other() {
 }
 
 #[test]
+fn two_doors_at_one_port_name_each_other() {
+    let (code, error) = fail(&[
+        "config",
+        "check",
+        "--listen",
+        "127.0.0.1:7000",
+        "--nats-listen",
+        ":7000",
+    ]);
+    assert_eq!(code, Some(3));
+    let both = "listen (--listen) and nats.embedded.listen (--nats-listen)";
+    assert!(error.contains(both) && error.contains("port 7000"), "{error}");
+    let (code, error) = fail(&[
+        "config",
+        "check",
+        "--http-listen",
+        "9292",
+        "-e=false",
+        "-n",
+        "n:1",
+    ]);
+    assert!(
+        code == Some(3) && error.contains("port") && error.contains("http.listen"),
+        "{code:?} {error}"
+    );
+    succeed(&[
+        "config",
+        "check",
+        "--listen",
+        "127.0.0.1:7000",
+        "--nats-listen",
+        "127.0.0.2:7000",
+    ]);
+    succeed(&[
+        "config",
+        "check",
+        "--listen",
+        "127.0.0.1:0",
+        "--nats-listen",
+        "127.0.0.1:0",
+    ]);
+}
+
+#[test]
 fn wrong_usage_has_its_own_exit_code() {
     assert_eq!(fail(&["frobnicate"]).0, Some(2));
     assert_eq!(fail(&["serve", "--set", "nothing"]).0, Some(2));

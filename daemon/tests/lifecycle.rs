@@ -98,6 +98,7 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (one, other) in [("--listen", "--nats-listen"), ("--nats-listen", "--listen")] {
+        let fix = format!("choose another with {one}");
         let (code, error) = fail(&[
             "serve",
             one,
@@ -111,7 +112,65 @@ fn a_port_in_use_is_named() {
         assert!(
             error
                 .lines()
-                .any(|line| line.starts_with("error: ") && line.contains(&address)),
+                .any(|line| line.starts_with("error: ") && line.contains(&address) && line.contains(&fix)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_not_taken_for_one_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    for (one, other) in [("--listen", "--nats-listen"), ("--nats-listen", "--listen")] {
+        let data = data.to_str().unwrap();
+        let (code, error) = fail(&["serve", one, "203.0.113.1:0", other, "127.0.0.1:0", "-d", data]);
+        assert_eq!(code, Some(4), "{error}");
+        assert!(error.contains("203.0.113.1:0") && error.contains(one), "{error}");
+        assert!(!error.contains("another process"), "{error}");
+    }
+}
+
+/// The warning was written while the configuration was read, before there was a log.
+#[test]
+fn a_doubtful_setting_of_the_nats_server_is_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let nats = directory.path().join("nats.conf");
+    std::fs::write(
+        &nats,
+        "authorization { token: t, default_permissions { publish: x } }",
+    )
+    .unwrap();
+    let data = directory.path().join("data");
+    let mut arguments = vec![
+        "serve",
+        "--nats-listen",
+        "127.0.0.1:0",
+        "-d",
+        data.to_str().unwrap(),
+    ];
+    arguments.extend(["--embedded-nats-config", nats.to_str().unwrap()]);
+    let broker = Broker::start_as(directory.path(), &arguments);
+    broker.stop();
+    let log = read(directory.path(), "stderr");
+    assert!(log.contains("WARN") && log.contains("may do everything"), "{log}");
+}
+
+/// The consensus library complained of its end when the start failed behind it.
+#[test]
+fn a_failed_start_has_one_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let nats = directory.path().join("nats.conf");
+    std::fs::write(&nats, "tls { cert_file: missing.pem, key_file: missing.pem }").unwrap();
+    let data = directory.path().join("data");
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    arguments.extend(["--embedded-nats-config", nats.to_str().unwrap()]);
+    arguments.extend(["-d", data.to_str().unwrap()]);
+    for _ in 0..5 {
+        let (code, error) = fail(&arguments);
+        assert_eq!(code, Some(4), "{error}");
+        assert!(
+            error.contains("missing.pem") && !error.contains("ERROR"),
             "{error}"
         );
     }
@@ -157,7 +216,8 @@ fn a_data_directory_that_cannot_be_is_named() {
         below,
     ]);
     assert_eq!(code, Some(4), "{error}");
-    assert!(error.contains(below), "{error}");
+    assert!(error.contains(below) && error.contains("--data-dir"), "{error}");
+    assert!(error.contains("a part of its path is a file"), "{error}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Kind {
         match self {
             Self::Text if trimmed.is_empty() => Err("must not be empty".to_owned()),
             Self::Text => Ok(Value::Text(text.to_owned())),
-            Self::Path if trimmed.is_empty() => Err("a path must not be empty".to_owned()),
+            Self::Path if trimmed.is_empty() => Err("must not be empty".to_owned()),
             Self::Path => Ok(Value::Text(text.to_owned())),
             Self::Token => token(trimmed),
             Self::Bool => boolean(trimmed),

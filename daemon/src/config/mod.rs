@@ -13,6 +13,7 @@ mod grpc_tls;
 mod key;
 mod keys;
 mod kind;
+mod listeners;
 mod nats_mode;
 mod problem;
 #[cfg(test)]

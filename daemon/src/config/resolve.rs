@@ -15,7 +15,7 @@ use super::embedded_nats;
 use super::nats_mode::{self, Invocation};
 use super::problem::{Problem, Problems};
 use super::values::Values;
-use super::{effects, grpc_tls};
+use super::{effects, grpc_tls, listeners};
 
 /// A configuration without contradictions.
 #[derive(Clone, Debug)]
@@ -88,6 +88,7 @@ pub(crate) fn resolve(
         stream_defaults: stream_defaults(&values),
         concurrency_control: values.bool("streams.concurrency.control").unwrap_or_default(),
     };
+    listeners::check(&settings, &values, &mut problems);
     problems.none_or()?;
     Ok(Config {
         settings,

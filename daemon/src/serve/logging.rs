@@ -34,7 +34,7 @@ fn directives(logging: &Logging) -> String {
     let mut directives = vec![level.to_owned()];
     directives.extend(NOISY.map(|library| format!("{library}={quiet}")));
     directives.push(format!("openraft={}", part(logging.raft)));
-    directives.push(format!("strandline_nats={}", part(logging.nats)));
+    directives.extend(["strandline_nats", "async_nats"].map(|nats| format!("{nats}={}", part(logging.nats))));
     if logging.recovery {
         directives.push(format!(
             "strandline_broker::metadata={}",
@@ -65,6 +65,7 @@ mod tests {
             text.starts_with("debug,")
                 && text.contains("openraft=warn")
                 && text.contains("strandline_nats=warn")
+                && text.contains("async_nats=warn")
         );
         let text = directives(&Logging {
             raft: true,

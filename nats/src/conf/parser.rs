@@ -50,8 +50,8 @@ impl Parser {
     fn file(&mut self, path: &Path) -> Result<Vec<Entry>, ConfError> {
         let place = Place {
             file: Arc::new(path.to_owned()),
-            line: 1,
-            column: 1,
+            line: 0,
+            column: 0,
         };
         let failed = |problem: String| ConfError {
             place: place.clone(),

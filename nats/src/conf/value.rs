@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Place {
     /// The file; empty for text that came from elsewhere.
     pub file: Arc<PathBuf>,
-    /// Line, from 1.
+    /// Line, from 1; 0 = the file as a whole.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
@@ -17,7 +17,10 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+        match self.line {
+            0 => write!(f, "{}", self.file.display()),
+            line => write!(f, "{}:{line}:{}", self.file.display(), self.column),
+        }
     }
 }
 
