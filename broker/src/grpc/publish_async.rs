@@ -177,7 +177,7 @@ impl LastTarget {
             request.stream.clone_into(&mut self.stream);
             self.partition = request.partition;
         }
-        self.handle.as_ref().ok_or(NoTarget::Stream {
+        self.handle.as_ref().ok_or_else(|| NoTarget::Stream {
             name: request.stream.to_owned(),
         })
     }

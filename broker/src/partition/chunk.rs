@@ -56,12 +56,13 @@ pub(crate) struct ChunkRoom {
 }
 
 impl ChunkRoom {
-    /// Expects the next chunk to be as this one.
+    /// Expects the next chunk to be as this one. A small one after a large one only halves the guess: a burst ends in a small
+    /// rest, and the next begins as large as this one began.
     pub(crate) fn note(&mut self, chunk: &Chunk) {
         *self = Self {
-            record_bytes: chunk.records.len(),
-            text_bytes: chunk.texts.len(),
-            entries: chunk.entries.len(),
+            record_bytes: chunk.records.len().max(self.record_bytes / 2),
+            text_bytes: chunk.texts.len().max(self.text_bytes / 2),
+            entries: chunk.entries.len().max(self.entries / 2),
         };
     }
 }
@@ -316,6 +317,28 @@ mod tests {
             .map(|(_, t)| (t.correlation_id, t.inbox, t.subject))
             .collect();
         assert_eq!(texts, [("c1", "in", ""), ("", "", ""), ("c2", "in", "far")]);
+    }
+
+    #[test]
+    fn room_follows_large_chunks_at_once_and_small_ones_by_halves() {
+        let chunk = |messages: usize| {
+            let (room, records) = (ChunkRoom::default(), BytesMut::new());
+            let mut chunk = Chunk::new(Origin::Bus, Timestamp::ZERO, room, records);
+            let fields = Fields {
+                key: None,
+                value: &[1; 100],
+                subject: "s",
+                reply: "",
+            };
+            (0..messages).for_each(|_| chunk.push(&fields, [], &Delivery::default()));
+            chunk
+        };
+        let mut room = ChunkRoom::default();
+        let mut after = |messages: usize| {
+            room.note(&chunk(messages));
+            room.entries
+        };
+        assert_eq!([8, 1, 1, 1, 1, 9].map(&mut after), [8, 4, 2, 1, 1, 9]);
     }
 
     #[test]

@@ -64,8 +64,9 @@ impl Owner {
     /// Admits the messages of these chunks and appends them. `now` is the wall clock's time.
     pub(super) fn append(&mut self, mut chunks: Vec<Chunk>, now: Timestamp) -> Turn {
         let time = self.state.stamp(now);
+        let mut coming = chunks.iter().map(Chunk::record_bytes).sum();
         for chunk in &mut chunks {
-            self.admit(chunk, time);
+            self.admit(chunk, time, &mut coming);
         }
         self.finish_batch();
         if self.batches.is_empty() {
@@ -141,7 +142,8 @@ impl Owner {
         }
     }
 
-    fn admit(&mut self, chunk: &mut Chunk, time: Timestamp) {
+    /// Puts the records of a chunk into batches. `coming` are the bytes of records of this turn that are still to come.
+    fn admit(&mut self, chunk: &mut Chunk, time: Timestamp, coming: &mut usize) {
         let mut records = RecordIter::new(&chunk.records);
         let mut first = None;
         for entry in &mut chunk.entries {
@@ -161,7 +163,11 @@ impl Owner {
                     if self.is_full(record.bytes(), offset, time) {
                         self.finish_batch();
                     }
+                    if self.builder.records() == 0 {
+                        self.builder.reserve((*coming).min(self.limits.max_bytes));
+                    }
                     self.builder.push(&record, self.state.epoch(), offset, time);
+                    *coming = coming.saturating_sub(record.bytes());
                 }
                 Err(reject) => {
                     entry.refusal = Some(reject);

@@ -69,7 +69,7 @@ pub fn append_record<'h>(
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
 ) -> Result<usize, BodyError> {
     let start = out.len();
-    out.reserve(PREFIX_BYTES + 64 + fields.value.len() + 3 * fields.subject.len());
+    out.reserve(record_bytes(fields));
     out.put_bytes(0, PREFIX_BYTES);
     put_fields(out, fields);
     let result = put_user_headers(out, headers).and_then(|()| {
@@ -81,6 +81,24 @@ pub fn append_record<'h>(
         out.truncate(start);
     }
     result
+}
+
+/// Length of a record without user headers. Exact: a buffer that has held such records before has room for as many again, and
+/// to ask for more would have it grow, which copies it.
+fn record_bytes(fields: &Fields<'_>) -> usize {
+    let present = |bytes: usize| if bytes == 0 { 0 } else { field_bytes(bytes) };
+    let header = |key: &str, value: &str| field_bytes(field_bytes(key.len()) + field_bytes(value.len()));
+    PREFIX_BYTES
+        + fields.key.map_or(0, |key| field_bytes(key.len()))
+        + present(fields.value.len())
+        + present(fields.subject.len())
+        + present(fields.reply.len())
+        + header(SUBJECT_HEADER, fields.subject)
+        + header(REPLY_HEADER, fields.reply)
+}
+
+fn field_bytes(bytes: usize) -> usize {
+    1 + varint_bytes(bytes) + bytes
 }
 
 fn put_fields(out: &mut BytesMut, fields: &Fields<'_>) {

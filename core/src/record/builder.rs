@@ -32,6 +32,11 @@ impl BatchBuilder {
         self.buffer.len()
     }
 
+    /// Makes room for a batch whose records have so many bytes, so that its buffer does not grow by being copied.
+    pub fn reserve(&mut self, record_bytes: usize) {
+        self.buffer.reserve(HEADER_BYTES + record_bytes);
+    }
+
     /// Whether a record of so many bytes at this place would break a limit of the format, so that the batch must be
     /// finished first. Never true for an empty builder.
     pub fn must_finish_before(&self, record_bytes: usize, offset: Offset, time: Timestamp) -> bool {
