@@ -26,15 +26,17 @@ class Broker:
         nats_lines: str = "",
         lines: str = "",
         nats_server: Optional[NatsServer] = None,
+        binary: Optional[Path] = None,
     ) -> None:
         """`lines` go to the broker's configuration file, `nats_lines` to that of its embedded NATS server. With a
-        `nats_server` it uses that and embeds none."""
+        `nats_server` it uses that and embeds none. `binary` is another one than that of the other suites."""
         self.directory = directory
         self.data_dir = data_dir or directory / "data"
         self.grpc, self.nats = free_addresses(2)
         self.nats_server = nats_server
         if nats_server is not None:
             self.nats = nats_server.nats
+        self.binary = binary or settings.broker_binary()
         self.nats_lines = nats_lines
         self.lines = lines
         self.process: Optional[Process] = None
@@ -52,7 +54,7 @@ class Broker:
 
     def spawn(self, *, wrapper: Sequence[object] = ()) -> Process:
         """Starts the process and waits for nothing."""
-        command = [*wrapper, settings.broker_binary(), *self.arguments()]
+        command = [*wrapper, self.binary, *self.arguments()]
         self.process = Process(command, self.directory / "log")
         return self.process
 

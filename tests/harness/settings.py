@@ -15,6 +15,11 @@ def broker_binary() -> Path:
     return Path(required("STRANDLINE_TEST_BROKER"))
 
 
+def counted_broker_binary() -> Path:
+    """With the system's allocator instead of a linked one, so that what it asks for can be counted."""
+    return Path(required("STRANDLINE_TEST_COUNTED_BROKER"))
+
+
 def nats_server_binary() -> Path:
     return Path(required("STRANDLINE_TEST_NATS_SERVER"))
 
