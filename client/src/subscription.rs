@@ -217,6 +217,12 @@ fn is_end(request: &api::SubscribeRequest, status: &tonic::Status) -> bool {
     }
 }
 
+/// Whether the record at the stop offset has been delivered: however the call ended, there is nothing to resume.
+fn is_past_stop(request: &api::SubscribeRequest, next: Option<i64>) -> bool {
+    let stop = request.stop_offset;
+    request.stop_position() == api::StopPosition::StopOffset && next.is_some_and(|next| next > stop)
+}
+
 /// Opens the call and takes its handshake; none when there is nothing to deliver.
 async fn open(client: Client, request: api::SubscribeRequest) -> Result<Opened, Error> {
     let partition = u32::try_from(request.partition).unwrap_or(0);
@@ -255,16 +261,9 @@ impl Subscription {
         message.into()
     }
 
-    /// Whether the record at the stop offset has been delivered: however the call ended, there is nothing to resume.
-    fn has_come_to_its_stop(&self) -> bool {
-        let stop = self.request.stop_offset;
-        self.request.stop_position() == api::StopPosition::StopOffset
-            && self.next.is_some_and(|next| next > stop)
-    }
-
     /// What to do at the end of a call: open it again, end, or tell the error.
     fn ended(&mut self, status: tonic::Status) -> Option<Error> {
-        if is_end(&self.request, &status) || self.has_come_to_its_stop() {
+        if is_end(&self.request, &status) || is_past_stop(&self.request, self.next) {
             self.state = State::Ended;
             return None;
         }
@@ -330,5 +329,48 @@ impl std::fmt::Debug for Subscription {
             .field("request", &self.request)
             .field("next", &self.next)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Status;
+
+    use super::*;
+
+    fn stopping(stop: api::StopPosition) -> api::SubscribeRequest {
+        api::SubscribeRequest {
+            stop_position: stop.into(),
+            stop_offset: 7,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_time_without_records_is_an_end_and_a_wrong_offset_an_error() {
+        let (time, offset) = (
+            stopping(api::StopPosition::StopTimestamp),
+            stopping(api::StopPosition::StopOffset),
+        );
+        let before = Status::invalid_argument("Stop offset is before start offset: 3 < 4");
+        let nothing =
+            Status::internal("Failed to lookup offset for timestamp: no record at or before the stop time");
+        assert!(is_end(&time, &before) && is_end(&time, &nothing));
+        assert!(!is_end(&offset, &before) && !is_end(&offset, &nothing));
+        for other in [
+            Status::internal("the log failed"),
+            Status::invalid_argument("Unknown StopPosition 9"),
+        ] {
+            assert!(!is_end(&time, &other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_loss_of_a_connection_behind_the_stop_offset_is_its_end() {
+        let offset = stopping(api::StopPosition::StopOffset);
+        assert!(
+            is_past_stop(&offset, Some(8)) && !is_past_stop(&offset, Some(7)) && !is_past_stop(&offset, None)
+        );
+        assert!(!is_past_stop(&stopping(api::StopPosition::StopOnCancel), Some(8)));
     }
 }
