@@ -64,6 +64,12 @@ pub enum BenchError {
         /// How many are.
         found: u64,
     },
+    /// The server changed, repeated or reordered records.
+    #[error("a record did not come back as it was published: {reason}")]
+    WrongRecord {
+        /// Which, and how.
+        reason: String,
+    },
     /// The work cannot be done on this server.
     #[error("{work} is not possible here: {reason}")]
     NotPossible {

@@ -26,4 +26,4 @@ pub use limits::{DiskLimit, Limits};
 pub use options::{Options, Peer, Target};
 pub use report::{Report, Row};
 pub use run::run;
-pub use work::Work;
+pub use work::{Part, Work};

@@ -22,6 +22,10 @@ pub struct Options {
     pub time: Duration,
     /// Bytes that the work `restart` stores before it kills the server.
     pub restart_bytes: u64,
+    /// How long the work `soak` goes on.
+    pub soak_time: Duration,
+    /// Bytes that the work `soak` keeps on the disk, give or take a few segments.
+    pub soak_bytes: u64,
 }
 
 impl Options {

@@ -35,10 +35,18 @@ pub(crate) enum Acks {
 }
 
 /// What a publisher has done.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Published {
     pub(crate) acked: u64,
     pub(crate) latency: Latency,
+}
+
+impl Published {
+    /// Takes in what another publisher has done.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.acked += other.acked;
+        self.latency.merge(&other.latency);
+    }
 }
 
 impl Publisher {
@@ -86,18 +94,22 @@ impl Publisher {
 
 /// Messages on their way, in the order in which they were sent, which is that of their acks.
 #[derive(Debug, Default)]
-struct InFlight {
+pub(crate) struct InFlight {
     sent: VecDeque<(u64, Instant)>,
     total: u64,
 }
 
 impl InFlight {
-    fn add(&mut self, count: u64) {
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(crate) fn add(&mut self, count: u64) {
         self.sent.push_back((count, Instant::now()));
         self.total += count;
     }
 
-    fn remove(&mut self, mut acked: u64, latency: &mut Latency) {
+    pub(crate) fn remove(&mut self, mut acked: u64, latency: &mut Latency) {
         let now = Instant::now();
         self.total = self.total.saturating_sub(acked);
         while let Some((count, sent)) = self.sent.front_mut()

@@ -90,6 +90,9 @@ impl Run<'_> {
         for (number, &work) in self.options.works.iter().enumerate() {
             let row = self.on_target(work, number, report.limits.as_ref()).await?;
             report.rows.push(row);
+            if self.stop.is_cancelled() {
+                return Err(BenchError::Interrupted);
+            }
             for peer in &self.options.against {
                 if let Some(row) = self.on_peer(work, peer, number, report.limits.as_ref()).await? {
                     report.rows.push(row);
@@ -172,7 +175,12 @@ impl Run<'_> {
             options: self.options,
             value: &self.value,
             name: stream_name(&self.options.target, number),
+            stop: self.stop,
+            progress: &self.progress,
         };
+        if work.ends_in_order() {
+            return work.run(&mut task).await;
+        }
         self.unless_stopped(work.run(&mut task)).await
     }
 

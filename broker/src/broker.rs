@@ -12,7 +12,7 @@ use strandline_core::Clock;
 use strandline_core::disk::{Disk, DiskLock};
 use strandline_core::storage::{Factory, StorageError, Store};
 use strandline_nats::Server;
-use strandline_storage_backends::{SegmentFactory, SystemDisk};
+use strandline_storage_backends::{SegmentFactory, SystemDisk, TailMemory};
 
 use crate::bus::{AckInboxes, Bus, ConnectError, EmbeddedBus, ExternalBus};
 use crate::cleaner;
@@ -22,9 +22,9 @@ use crate::grpc::{GrpcServer, GrpcServerError};
 use crate::http::{HttpServer, Site};
 use crate::metadata::{ChangeError, MetadataHandle, OpenError, ServerIdentity};
 use crate::metrics::{CountedDisk, FileNumbers, Metrics};
-use crate::partition::{Answerer, Appender, BatchLimits};
+use crate::partition::{Answerer, Appender, AppenderLimits, BatchLimits};
 use crate::settings::{Address, NatsMode, Settings};
-use crate::streams::{Expect, Opener, Streams};
+use crate::streams::{Expect, Opener, Streams, TAIL_CACHES_BYTES};
 
 /// A broker that serves clients. Dropping it without [`Broker::shutdown`] ends it like a crash.
 #[derive(Debug)]
@@ -257,6 +257,7 @@ async fn start_around(
         streams: Arc::clone(&streams),
         store,
         appender: appender.handle().clone(),
+        tail_memory: Arc::new(TailMemory::new(TAIL_CACHES_BYTES)),
         bus: Arc::clone(&bus),
         defaults: settings.stream_defaults,
         concurrency_control: settings.concurrency_control,
@@ -273,6 +274,7 @@ async fn start_around(
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
         max_message_bytes: settings.max_message_bytes,
+        max_open_files: settings.max_open_files,
         metrics: Arc::clone(metrics),
     };
     Ok((Arc::new(context), appender, nats))
@@ -303,9 +305,13 @@ fn start_appender(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<Appender, StartError> {
-    let limits = BatchLimits {
-        max_records: settings.batch_max_messages,
-        max_bytes: settings.batch_max_bytes,
+    let limits = AppenderLimits {
+        batch: BatchLimits {
+            max_records: settings.batch_max_messages,
+            max_bytes: settings.batch_max_bytes,
+        },
+        // The other half is left to readers.
+        max_unsynced: settings.max_open_files / 2,
     };
     let answerer = Answerer::new(bus.ack_publisher(), Arc::clone(metrics));
     let (store, clock, metrics) = (Arc::clone(store), Arc::clone(clock), Arc::clone(metrics));

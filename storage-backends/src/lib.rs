@@ -15,6 +15,7 @@ mod disk;
 mod memory;
 mod segment;
 mod tail_cache;
+mod tail_memory;
 
 pub use disk::SystemDisk;
 #[cfg(any(test, feature = "test-util"))]
@@ -22,3 +23,4 @@ pub use disk::sim;
 pub use memory::MemoryFactory;
 pub use segment::SegmentFactory;
 pub use tail_cache::TailCache;
+pub use tail_memory::TailMemory;

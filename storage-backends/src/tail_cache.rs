@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use parking_lot::Mutex;
 
 use strandline_core::record::Batch;
 use strandline_core::storage::{
@@ -13,41 +12,91 @@ use strandline_core::storage::{
 };
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 
+use crate::tail_memory::{SharedTail, TailMemory};
+
 /// A batch of at least this size is handed out alone, without a copy.
 const COPY_MAX_BYTES: usize = 32 << 10;
 
 /// Wraps a log and keeps what was appended last, so that readers who follow the end never touch the disk.
 ///
-/// Holds only what was appended through it since it was made, up to a limit in bytes.
+/// Holds only what was appended through it since it was made, up to a limit in bytes of its own and one that it shares with
+/// others.
 #[derive(Debug)]
 pub struct TailCache {
     log: Arc<dyn Log>,
     max_bytes: usize,
-    tail: Mutex<Tail>,
+    shared: SharedTail,
 }
 
+/// What is in memory of one log.
 #[derive(Debug, Default)]
-struct Tail {
+pub(crate) struct Tail {
     batches: VecDeque<Batch>,
     bytes: usize,
+    /// Whether the shared memory knows that something is here.
+    is_holder: bool,
+    /// Whether it was used since the shared memory looked.
+    was_used: bool,
+}
+
+impl Tail {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the shared memory has to be told of it. Said once, until it is emptied by that.
+    pub(crate) fn is_new_holder(&mut self) -> bool {
+        self.bytes > 0 && !std::mem::replace(&mut self.is_holder, true)
+    }
+
+    pub(crate) fn is_used_again(&mut self) -> bool {
+        std::mem::take(&mut self.was_used)
+    }
+
+    /// Lets go of everything; returns the bytes that were there.
+    pub(crate) fn empty(&mut self) -> usize {
+        std::mem::take(self).bytes
+    }
+
+    fn push(&mut self, batch: &Batch) {
+        self.bytes += batch.bytes().len();
+        self.batches.push_back(batch.clone());
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.batches.pop_front() {
+            self.bytes -= oldest.bytes().len();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.batches.clear();
+        self.bytes = 0;
+    }
 }
 
 impl TailCache {
     /// Wraps a log; keeps up to `max_bytes` of batches.
     pub fn new(log: Arc<dyn Log>, max_bytes: usize) -> Self {
+        Self::sharing(log, max_bytes, Arc::default())
+    }
+
+    /// Wraps a log; keeps up to `max_bytes` of batches as long as the memory that is shared has room for them.
+    pub fn sharing(log: Arc<dyn Log>, max_bytes: usize, memory: Arc<TailMemory>) -> Self {
         Self {
             log,
             max_bytes,
-            tail: Mutex::default(),
+            shared: SharedTail::new(memory),
         }
     }
 
     /// As [`Log::read`], if the batch that holds `from` is in memory; never blocks on the disk.
     pub fn read_cached(&self, from: Offset, limit: ReadLimit) -> Option<Run> {
-        let tail = self.tail.lock();
+        let mut tail = self.shared.tail.lock();
         if tail.batches.front()?.header().base > from {
             return None;
         }
+        tail.was_used = true;
         let first = tail.batches.partition_point(|batch| batch.header().end() <= from);
         let wanted = tail
             .batches
@@ -86,20 +135,17 @@ impl TailCache {
     }
 
     fn keep(&self, batches: &[Batch]) {
-        let mut tail = self.tail.lock();
-        for batch in batches {
-            tail.bytes += batch.bytes().len();
-            tail.batches.push_back(batch.clone());
-        }
-        while tail.bytes > self.max_bytes
-            && let Some(oldest) = tail.batches.pop_front()
-        {
-            tail.bytes -= oldest.bytes().len();
-        }
+        self.shared.change(|tail| {
+            tail.was_used = true;
+            batches.iter().for_each(|batch| tail.push(batch));
+            while tail.bytes > self.max_bytes {
+                tail.drop_oldest();
+            }
+        });
     }
 
     fn forget(&self) {
-        *self.tail.lock() = Tail::default();
+        self.shared.change(Tail::clear);
     }
 }
 
@@ -213,14 +259,69 @@ impl Log for TailCache {
 
 impl TailCache {
     fn drop_below(&self, offset: Offset) {
-        let mut tail = self.tail.lock();
-        while tail
-            .batches
-            .front()
-            .is_some_and(|batch| batch.header().base < offset)
-            && let Some(oldest) = tail.batches.pop_front()
-        {
-            tail.bytes -= oldest.bytes().len();
+        self.shared.change(|tail| {
+            let is_below = |batch: &Batch| batch.header().base < offset;
+            while tail.batches.front().is_some_and(is_below) {
+                tail.drop_oldest();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strandline_core::storage::Factory;
+
+    use super::*;
+    use crate::{MemoryFactory, SystemDisk};
+
+    const VALUE_BYTES: usize = 1000;
+
+    fn batch(offset: u64) -> Batch {
+        use strandline_core::record::{BatchBuilder, Fields, RecordIter, append_record};
+        let mut records = BytesMut::new();
+        let fields = Fields {
+            key: None,
+            value: &[7; VALUE_BYTES],
+            subject: "s",
+            reply: "",
+        };
+        append_record(&mut records, &fields, []).unwrap();
+        let mut builder = BatchBuilder::new();
+        let record = RecordIter::new(&records).next().unwrap();
+        let time = Timestamp::from_nanos(1);
+        builder.push(&record, LeaderEpoch::new(1), Offset::new(offset), time);
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn caches_that_were_not_used_for_the_longest_time_make_room_for_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = MemoryFactory::new()
+            .open(Arc::new(SystemDisk::new()), directory.path())
+            .unwrap();
+        let length = batch(0).bytes().len();
+        let memory = Arc::new(TailMemory::new(10 * length));
+        let caches: Vec<_> = (0..100)
+            .map(|id| {
+                let log = store.create(LogId::new(id), &LogSettings::default()).unwrap();
+                TailCache::sharing(log, 4 * length, Arc::clone(&memory))
+            })
+            .collect();
+        for (offset, cache) in (0..6).flat_map(|offset| caches.iter().map(move |cache| (offset, cache))) {
+            cache.append(&[batch(offset)]).unwrap();
+            assert!(memory.bytes() <= 11 * length, "{} of {length}", memory.bytes());
         }
+        let newest = |cache: &TailCache| {
+            let limit = ReadLimit {
+                end: Offset::MAX,
+                max_bytes: 1 << 20,
+            };
+            cache.read_cached(Offset::new(5), limit)
+        };
+        assert!(newest(caches.last().unwrap()).is_some(), "it was used last");
+        assert!(newest(&caches[0]).is_none(), "it made room");
+        drop(caches);
+        assert_eq!(memory.bytes(), 0);
     }
 }

@@ -146,3 +146,36 @@ def test_a_full_disk_is_told_as_such(small_disk):
         command("publish", "--seconds", 20, "--directory", small_disk), capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 1 and ("disk" in done.stderr or "space" in done.stderr), done.stderr
+
+
+def test_a_soak_reads_back_every_acked_record_and_shows_the_course_of_memory(bench):
+    done = bench("soak", "--soak-seconds", 4, "--soak-mib", 64, "--json")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert row["count"] > 10_000 and row["p50"] > 0
+    assert len(row["course"]) >= 8
+    for part in row["course"]:
+        least, median, most = part["memory"]
+        assert 0 < least <= median <= most and part["per_second"] >= 0 and part["stored"] > 0, part
+
+
+async def test_a_soak_that_is_interrupted_tells_what_it_has_and_cleans_up(own_broker, own_directory):
+    arguments = ["soak", "--soak-seconds", 600, "--soak-mib", 64, "--servers", own_broker.grpc]
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments), cwd=own_directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while not logs(own_broker):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(2)
+    process.send_signal(signal.SIGINT)
+    output, error = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 130 and b"interrupted" in error, error
+    assert b"soak, 4 x 1,000, all read back  strandline" in output and b"memory least, median, most" in output
+    assert logs(own_broker) == [] and list(own_directory.iterdir()) == []
+
+
+def test_the_latency_of_a_lone_publisher_stands_beside_what_it_is_without_the_load(bench):
+    done = bench("fairness", "--seconds", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert 0 < row["alone_p50"] <= row["alone_p99"] and 0 < row["p50"] <= row["p99"]

@@ -2,7 +2,7 @@
 
 mod row;
 mod table;
-mod units;
+pub(crate) mod units;
 
 pub use row::Row;
 

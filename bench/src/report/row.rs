@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::limits::Limits;
-use crate::work::{Measured, Work};
+use crate::work::{Measured, Part, Work};
 
 /// Figures of one work on one server, in base units: seconds, bytes.
 #[derive(Clone, Debug, Serialize)]
@@ -34,6 +34,12 @@ pub struct Row {
     pub idle: Option<f64>,
     /// From the start of a killed server's successor to its first ack.
     pub first_ack: Option<f64>,
+    /// Half of the messages took no longer while nobody else kept the server busy.
+    pub alone_p50: Option<f64>,
+    /// 99 of 100 took no longer then.
+    pub alone_p99: Option<f64>,
+    /// The course of a long run; empty for others.
+    pub course: Vec<Part>,
     /// The limit of the machine that the work is compared with, and how many times as much this is.
     pub share: Option<Share>,
     /// Why there are no figures.
@@ -52,6 +58,7 @@ pub struct Share {
 impl Row {
     pub(crate) fn new(work: Work, server: &str, measured: &Measured, limits: Option<&Limits>) -> Self {
         let within = |share| measured.latency.within(share).map(|time| time.as_secs_f64());
+        let alone = |share| Some(measured.alone.as_ref()?.within(share)?.as_secs_f64());
         let seconds = measured.spent.time.as_secs_f64();
         let count = measured.count as f64;
         let per_message = |seconds: f64| (measured.count > 0).then(|| seconds / count);
@@ -70,6 +77,9 @@ impl Row {
             memory: measured.spent.peak_memory,
             idle: measured.idle,
             first_ack: measured.first_ack.map(|time| time.as_secs_f64()),
+            alone_p50: alone(0.5),
+            alone_p99: alone(0.99),
+            course: measured.course.clone(),
             ..Self::empty(work, server)
         };
         row.share = limits.and_then(|limits| row.share(work, limits));
@@ -99,6 +109,9 @@ impl Row {
             memory: None,
             idle: None,
             first_ack: None,
+            alone_p50: None,
+            alone_p99: None,
+            course: Vec::new(),
             share: None,
             problem: None,
         }

@@ -58,8 +58,27 @@ impl fmt::Display for Report {
                 format!("{line}  {}", notes.unwrap_or_default()).trim_end()
             )?;
         }
-        Ok(())
+        self.rows.iter().try_for_each(|row| write_course(f, row))
     }
+}
+
+fn write_course(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
+    if row.course.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{}: memory least, median, most; files", row.description)?;
+    for part in &row.course {
+        let rate = units::rate(part.per_second);
+        write!(f, "  to {:>6.0} s  {rate:>9}", part.end)?;
+        for memory in part.memory.iter().flatten() {
+            write!(f, "  {:>8}", units::bytes(*memory))?;
+        }
+        if let Some(stored) = part.stored {
+            write!(f, "  {:>9}", units::bytes(stored))?;
+        }
+        writeln!(f)?;
+    }
+    Ok(())
 }
 
 fn write_limits(f: &mut fmt::Formatter<'_>, limits: &Limits) -> fmt::Result {
@@ -123,6 +142,10 @@ impl Report {
                 units::time(first_ack)
             ));
         }
+        if let (Some(p50), Some(p99)) = (row.alone_p50, row.alone_p99) {
+            let (p50, p99) = (units::time(p50), units::time(p99));
+            notes.push(format!("alone p50 {p50}, p99 {p99}"));
+        }
         if let Some(share) = &row.share {
             notes.push(format!("{:.2} x {}", share.times, share.of));
         }
@@ -176,6 +199,8 @@ mod tests {
             latency: Latency::default(),
             idle: None,
             first_ack: None,
+            alone: None,
+            course: Vec::new(),
         };
         let report = Report {
             value_bytes: 256,

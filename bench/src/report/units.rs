@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// A rate: 1.98 M/s, 311 k/s.
-pub(super) fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 999_500.0 => format!("{:.2} M/s", rate / 1e6),
         rate if rate >= 9_995.0 => format!("{:.0} k/s", rate / 1e3),
@@ -11,7 +11,7 @@ pub(super) fn rate(per_second: f64) -> String {
 }
 
 /// A time: 850 ns, 1.20 us, 3.4 ms, 1.8 s.
-pub(super) fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     match seconds {
         time if time < 0.999_5e-6 => format!("{:.0} ns", time * 1e9),
         time if time < 99.95e-6 => format!("{:.1} us", time * 1e6),
@@ -23,12 +23,12 @@ pub(super) fn time(seconds: f64) -> String {
 }
 
 /// CPU time of one message, always in microseconds.
-pub(super) fn micros(seconds: f64) -> String {
+pub(crate) fn micros(seconds: f64) -> String {
     format!("{:.2}", seconds * 1e6)
 }
 
 /// Memory and sizes: 40 MiB.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         bytes if bytes >= 10 << 20 => format!("{} MiB", bytes >> 20),
         bytes if bytes >= 1 << 20 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),

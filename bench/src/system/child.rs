@@ -109,6 +109,8 @@ fn spawn(what: &str, program: &Path, arguments: &[String], log: &Path) -> Result
         .stdout(output.try_clone().map_err(failed)?)
         .stderr(output)
         .kill_on_drop(true)
+        // Ctrl-C is for the benchmark, which ends its servers when it is through with them.
+        .process_group(0)
         .spawn()
         .map_err(failed)
 }

@@ -4,7 +4,7 @@ mod child;
 mod jetstream;
 mod strandline;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -70,6 +70,25 @@ impl System {
                 reason: "JetStream has none".to_owned(),
             }),
             Self::JetStream(server) => server.create_stream(name).await,
+        }
+    }
+
+    /// Creates a stream that keeps about so many bytes.
+    pub(crate) async fn create_bounded_stream(&mut self, name: &str, bytes: u64) -> Result<(), BenchError> {
+        match self {
+            Self::Strandline(server) => server.create_bounded_stream(name, bytes).await,
+            Self::JetStream(_) => Err(BenchError::NotPossible {
+                work: "a soak",
+                reason: "only Strandline is soaked".to_owned(),
+            }),
+        }
+    }
+
+    /// Where a server that was started keeps its data.
+    pub(crate) fn files(&self) -> Option<PathBuf> {
+        match self {
+            Self::Strandline(server) => server.files(),
+            Self::JetStream(_) => None,
         }
     }
 

@@ -21,6 +21,14 @@ use crate::subscriber::{From, Subscriber};
 
 /// Requests for new streams that are under way at a time.
 const CREATORS: usize = 8;
+/// Segments of a stream that keeps a number of bytes; whole ones are removed.
+const SEGMENTS: u64 = 16;
+const MIN_SEGMENT_BYTES: u64 = 4 << 20;
+const MAX_SEGMENT_BYTES: u64 = 256 << 20;
+/// At full speed a second writes hundreds of MiB.
+const CLEANER_INTERVAL: Duration = Duration::from_secs(1);
+/// The data directory of a broker that was started.
+const DATA: &str = "data";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A broker of ours, or somebody's.
@@ -50,7 +58,7 @@ impl Strandline {
         let arguments = [
             "serve",
             "--data-dir",
-            &text(&directory.join("data")),
+            &text(&directory.join(DATA)),
             "--listen",
             "127.0.0.1:0",
             "--nats-listen",
@@ -100,11 +108,29 @@ impl Strandline {
 
     pub(crate) async fn create_stream(&mut self, name: &str, partitions: u32) -> Result<(), BenchError> {
         let config = StreamConfig::new(name, name).partitions(partitions);
+        self.create(name, config).await
+    }
+
+    pub(crate) async fn create_bounded_stream(&mut self, name: &str, bytes: u64) -> Result<(), BenchError> {
+        let segment = (bytes / SEGMENTS).clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES);
+        let config = StreamConfig::new(name, name)
+            .retention_max_bytes(bytes)
+            .cleaner_interval(CLEANER_INTERVAL)
+            .segment_max_bytes(segment);
+        self.create(name, config).await
+    }
+
+    async fn create(&mut self, name: &str, config: StreamConfig) -> Result<(), BenchError> {
         self.created.push(name.to_owned());
         self.client
             .create_stream(config)
             .await
             .map_err(|error| refused("a new stream", &error))
+    }
+
+    pub(crate) fn files(&self) -> Option<PathBuf> {
+        let (_, ready) = self.child.as_ref()?;
+        Some(ready.with_file_name(DATA))
     }
 
     pub(crate) async fn create_streams(&mut self, names: &[String]) -> Result<(), BenchError> {

@@ -1,14 +1,21 @@
 //! What is measured: one file for each kind of work.
 
+mod fairness;
 mod idle;
 mod ingest;
 mod publish;
 mod replay;
 mod restart;
+mod soak;
 mod streams;
 mod tail;
 
 use std::time::Duration;
+
+use indicatif::ProgressBar;
+use tokio_util::sync::CancellationToken;
+
+pub use soak::Part;
 
 use crate::error::BenchError;
 use crate::figures::{Latency, Span, Spent};
@@ -36,6 +43,8 @@ pub enum Work {
     Tail,
     /// 4 publishers with 1,000 messages in flight, spread over 100 partitions.
     Spread,
+    /// One publisher that waits for each ack, beside 4 publishers with 1,000 messages in flight on another stream.
+    Fairness,
     /// 1,000 streams are created; then the server idles with them.
     Streams,
     /// 10 streams with 1,000 partitions each are created; then the server idles with them.
@@ -44,6 +53,8 @@ pub enum Work {
     Idle,
     /// The server is killed with data stored; until the first ack.
     Restart,
+    /// 4 publishers with 1,000 messages in flight for minutes; everything is read back and compared.
+    Soak,
 }
 
 /// What a work has cost.
@@ -57,6 +68,10 @@ pub(crate) struct Measured {
     pub(crate) idle: Option<f64>,
     /// Time from the start of the killed server's successor to its first ack.
     pub(crate) first_ack: Option<Duration>,
+    /// The same latency without others who keep the server busy.
+    pub(crate) alone: Option<Latency>,
+    /// How a long run went on.
+    pub(crate) course: Vec<Part>,
 }
 
 impl Measured {
@@ -67,6 +82,8 @@ impl Measured {
             latency,
             idle: None,
             first_ack: None,
+            alone: None,
+            course: Vec::new(),
         }
     }
 }
@@ -79,11 +96,14 @@ pub(crate) struct Task<'a> {
     pub(crate) value: &'a [u8],
     /// Prefix of the names of streams that nobody else uses.
     pub(crate) name: String,
+    /// Cancelled when the user has had enough, for works that then end in order.
+    pub(crate) stop: &'a CancellationToken,
+    pub(crate) progress: &'a ProgressBar,
 }
 
 impl Work {
-    /// All of them, in the order in which they are done and shown.
-    pub const ALL: [Self; 13] = [
+    /// All that make the table, in the order in which they are done and shown.
+    pub const ALL: [Self; 14] = [
         Self::Publish,
         Self::PublishOne,
         Self::NatsAcks,
@@ -93,11 +113,15 @@ impl Work {
         Self::WindowOne,
         Self::Tail,
         Self::Spread,
+        Self::Fairness,
         Self::Streams,
         Self::Partitions,
         Self::Idle,
         Self::Restart,
     ];
+
+    /// Those that are done only when they are named.
+    pub const APART: [Self; 1] = [Self::Soak];
 
     /// Those that give an impression within a minute.
     pub const QUICK: [Self; 5] = [
@@ -120,10 +144,12 @@ impl Work {
             Self::WindowOne => "window-one",
             Self::Tail => "tail",
             Self::Spread => "spread",
+            Self::Fairness => "fairness",
             Self::Streams => "streams",
             Self::Partitions => "partitions",
             Self::Idle => "idle",
             Self::Restart => "restart",
+            Self::Soak => "soak",
         }
     }
 
@@ -139,10 +165,12 @@ impl Work {
             Self::WindowOne => "publish, 1 in flight",
             Self::Tail => "tail at 50,000/s",
             Self::Spread => "publish, 4 x 1,000 over 100 partitions",
+            Self::Fairness => "1 in flight beside 4 x 1,000",
             Self::Streams => "1,000 streams",
             Self::Partitions => "10 streams x 1,000 partitions",
             Self::Idle => "idle",
             Self::Restart => "first ack after kill -9",
+            Self::Soak => "soak, 4 x 1,000, all read back",
         }
     }
 
@@ -164,7 +192,12 @@ impl Work {
 
     /// Whether servers without partitions can do it.
     pub(crate) fn suits_jetstream(self) -> bool {
-        !matches!(self, Self::Spread | Self::Partitions)
+        !matches!(self, Self::Spread | Self::Partitions | Self::Soak)
+    }
+
+    /// Whether it ends by itself, with what it has, when the user has had enough.
+    pub(crate) fn ends_in_order(self) -> bool {
+        self == Self::Soak
     }
 
     pub(crate) async fn run(self, task: &mut Task<'_>) -> Result<Measured, BenchError> {
@@ -178,10 +211,12 @@ impl Work {
             Self::WindowOne => publish::windowed(task, Door::Api, 1, 1, 1).await,
             Self::Tail => tail::run(task).await,
             Self::Spread => publish::windowed(task, Door::Api, 4, 1000, 100).await,
+            Self::Fairness => fairness::run(task).await,
             Self::Streams => streams::run(task, 1000, 1).await,
             Self::Partitions => streams::run(task, 10, 1000).await,
             Self::Idle => idle::run(task, 0, Span::begin(task.system.process()).end()).await,
             Self::Restart => restart::run(task).await,
+            Self::Soak => soak::run(task).await,
         }
     }
 }

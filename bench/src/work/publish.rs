@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{Measured, Task};
 use crate::error::BenchError;
-use crate::figures::{Latency, Span};
+use crate::figures::Span;
 use crate::message::Burst;
 use crate::publisher::Published;
 use crate::system::Door;
@@ -78,14 +78,9 @@ impl Load {
             let burst = Burst::new(&templates, messages);
             running.spawn(publisher.run(burst, self.window, until));
         }
-        let mut all = Published {
-            acked: 0,
-            latency: Latency::default(),
-        };
+        let mut all = Published::default();
         while let Some(published) = running.join_next().await {
-            let published = published.map_err(|_| BenchError::Interrupted)??;
-            all.acked += published.acked;
-            all.latency.merge(&published.latency);
+            all.add(&published.map_err(|_| BenchError::Interrupted)??);
         }
         Ok(all)
     }

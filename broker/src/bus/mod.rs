@@ -66,6 +66,9 @@ pub(crate) struct ExternalNumbers {
     pub(crate) connections_lost: u64,
     pub(crate) slow_consumer_events: u64,
     pub(crate) acks_dropped: u64,
+    /// Acks that wait for the connection, and most of them.
+    pub(crate) acks_waiting: usize,
+    pub(crate) max_acks_waiting: usize,
 }
 
 /// A subscription; dropping it ends the deliveries.

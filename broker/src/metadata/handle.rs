@@ -131,6 +131,12 @@ impl MetadataHandle {
         &self.inner.broker
     }
 
+    /// Changes that wait, and most of them.
+    pub(crate) fn waiting_changes(&self) -> (usize, usize) {
+        let most = self.inner.requests.max_capacity();
+        (most - self.inner.requests.capacity(), most)
+    }
+
     /// The state as far as it is applied here.
     pub(crate) fn state(&self) -> Arc<State> {
         Arc::clone(&self.inner.state.borrow())

@@ -13,8 +13,11 @@ use crate::bus::BusNumbers;
 use crate::context::Context;
 use crate::grpc::{ANSWERS_MAX_BYTES, QUEUE_MAX_BYTES};
 use crate::http::MAX_CONNECTIONS;
-use crate::partition::{INBOX_MAX_BYTES, PartitionHandle};
-use crate::streams::{PartitionState, Stream};
+use crate::partition::{
+    ALL_INBOXES_MAX_BYTES, INBOX_MAX_BYTES, PartitionHandle, REJECTED_MAX_BYTES, SPARE_MAX_BYTES,
+    UNSYNCED_MAX_BYTES,
+};
+use crate::streams::{PartitionState, Stream, TAIL_CACHE_BYTES};
 
 /// What a scrape looks at.
 #[derive(Debug)]
@@ -95,6 +98,8 @@ impl Scrape<'_> {
         out.number(&APPENDED_RECORDS, append.records.get());
         out.number(&APPENDED_BYTES, append.bytes.get());
         out.number(&ACKS, append.acks.get());
+        out.number(&UNSYNCED, append.unsynced.get());
+        out.number(&UNSYNCED_LIMIT, UNSYNCED_MAX_BYTES);
         for (metric, histogram) in [
             (&INBOX_TIME, &append.inbox_time),
             (&BATCH_RECORDS, &append.batch_records),
@@ -181,6 +186,17 @@ impl Scrape<'_> {
         out.number(&INBOX_BYTES, inboxes().sum::<usize>());
         out.number(&INBOX_MAX, inboxes().max().unwrap_or_default());
         out.number(&INBOX_LIMIT, INBOX_MAX_BYTES);
+        out.number(&INBOXES_LIMIT, ALL_INBOXES_MAX_BYTES);
+        let appender = &context.opener.appender;
+        out.number(&REJECTED, appender.rejected_bytes());
+        out.number(&REJECTED_LIMIT, REJECTED_MAX_BYTES);
+        out.number(&SPARE, appender.spare_bytes());
+        out.number(&SPARE_LIMIT, SPARE_MAX_BYTES);
+        let cached = &context.opener.tail_memory;
+        out.number(&CACHE_BYTES, cached.bytes());
+        out.number(&CACHE_LIMIT, TAIL_CACHE_BYTES);
+        out.number(&CACHES_LIMIT, cached.max_bytes());
+        out.number(&SEGMENT_FILES_LIMIT, context.max_open_files);
         if let Some(stored) = self.stored {
             out.number(&STORED_SEGMENTS, stored.segments);
             out.number(&STORED_RECORDS, stored.records);
@@ -230,11 +246,15 @@ fn bus(out: &mut Exposition, numbers: &BusNumbers) {
             out.number(&NATS_PENDING, stats.pending_bytes);
             out.number(&NATS_PENDING_MAX, stats.largest_pending_bytes);
             out.number(&NATS_PENDING_LIMIT, stats.max_pending_bytes);
+            out.number(&NATS_UNFINISHED, stats.unfinished_bytes);
+            out.number(&NATS_UNFINISHED_LIMIT, stats.max_unfinished_bytes);
         }
         BusNumbers::External(external) => {
             out.number(&EXTERNAL_UP, external.connected);
             out.number(&EXTERNAL_LOST, external.connections_lost);
             out.number(&EXTERNAL_SLOW, external.slow_consumer_events);
+            out.number(&EXTERNAL_ACKS, external.acks_waiting);
+            out.number(&EXTERNAL_ACKS_LIMIT, external.max_acks_waiting);
             out.number(&EXTERNAL_ACKS_DROPPED, external.acks_dropped);
         }
     }
@@ -244,6 +264,9 @@ fn metadata(out: &mut Exposition, context: &Context) {
     let state = context.metadata.state();
     out.number(&METADATA_LEADER, context.metadata.is_leader_known());
     out.number(&METADATA_REVISION, state.revision());
+    let (waiting, limit) = context.metadata.waiting_changes();
+    out.number(&METADATA_WAITING, waiting);
+    out.number(&METADATA_WAITING_LIMIT, limit);
     out.number(&METADATA_STREAMS, state.streams().len());
     out.number(&METADATA_PARTITIONS, state.partition_count());
 }

@@ -45,8 +45,22 @@ metrics! {
         "bytes that wait in the fullest inbox";
     INBOX_LIMIT: Gauge "strandline_inbox_limit_bytes"
         "bytes that one inbox takes before publishers wait";
+    INBOXES_LIMIT: Gauge "strandline_inboxes_limit_bytes"
+        "bytes that all inboxes together take before publishers wait";
     INBOX_TIME: Histogram "strandline_inbox_seconds"
         "per turn of a partition, time from its oldest message at the door to the appender";
+    UNSYNCED: Gauge "strandline_unsynced_bytes"
+        "bytes that are appended and wait for a sync and their answers";
+    UNSYNCED_LIMIT: Gauge "strandline_unsynced_limit_bytes"
+        "bytes at which nothing more is appended until some of it is synced";
+    REJECTED: Gauge "strandline_rejected_bytes"
+        "bytes of rejected messages that wait for the appender to tell their publishers";
+    REJECTED_LIMIT: Gauge "strandline_rejected_limit_bytes"
+        "bytes at which rejected messages are dropped without an answer";
+    SPARE: Gauge "strandline_spare_buffer_bytes"
+        "bytes of buffers for records that wait to be used again";
+    SPARE_LIMIT: Gauge "strandline_spare_buffer_limit_bytes"
+        "most bytes of such buffers that are kept";
     APPENDED_RECORDS: Counter "strandline_appended_records"
         "records that logs accepted";
     APPENDED_BYTES: Counter "strandline_appended_bytes"
@@ -82,6 +96,8 @@ metrics! {
         "bytes that were cut off files";
     FILES_OPEN: Gauge "strandline_files_open"
         "open files";
+    SEGMENT_FILES_LIMIT: Gauge "strandline_segment_files_limit"
+        "segment files that are kept open while they are not in use";
 
     STREAMS: Gauge "strandline_streams"
         "streams that are served";
@@ -106,6 +122,12 @@ metrics! {
         "records read for subscribers";
     READ_BYTES: Counter "strandline_read_bytes"
         "bytes of batches read for subscribers";
+    CACHE_BYTES: Gauge "strandline_tail_cache_bytes"
+        "bytes of the newest records in memory, of all partitions";
+    CACHE_LIMIT: Gauge "strandline_tail_cache_limit_bytes"
+        "bytes of its newest records that one partition keeps in memory";
+    CACHES_LIMIT: Gauge "strandline_tail_caches_limit_bytes"
+        "bytes of their newest records that all partitions together keep in memory";
     CACHE_HITS: Counter "strandline_tail_cache_hits"
         "reads for subscribers that memory answered";
     CACHE_MISSES: Counter "strandline_tail_cache_misses"
@@ -156,6 +178,10 @@ metrics! {
         "bytes that wait for the slowest NATS client";
     NATS_PENDING_LIMIT: Gauge "strandline_nats_pending_limit_bytes"
         "bytes at which a NATS client is cut off";
+    NATS_UNFINISHED: Gauge "strandline_nats_unfinished_bytes"
+        "bytes set aside for messages of NATS clients whose end has not arrived";
+    NATS_UNFINISHED_LIMIT: Gauge "strandline_nats_unfinished_limit_bytes"
+        "most bytes set aside for them; clients wait then";
 
     EXTERNAL_UP: Gauge "strandline_nats_external_connected"
         "1 while the external NATS is connected";
@@ -163,6 +189,10 @@ metrics! {
         "connections to the external NATS that were lost; each is a gap in what plain publishers could have recorded";
     EXTERNAL_SLOW: Counter "strandline_nats_external_slow_consumers"
         "times that a partition did not keep up with the external NATS and messages were dropped";
+    EXTERNAL_ACKS: Gauge "strandline_nats_external_acks_waiting"
+        "acks that wait for the external NATS";
+    EXTERNAL_ACKS_LIMIT: Gauge "strandline_nats_external_acks_waiting_limit"
+        "most of them; more are dropped";
     EXTERNAL_ACKS_DROPPED: Counter "strandline_nats_external_acks_dropped"
         "acks that the external NATS did not take fast enough";
 
@@ -170,6 +200,10 @@ metrics! {
         "1 while somebody is known to lead the metadata";
     METADATA_REVISION: Gauge "strandline_metadata_revision"
         "index in the metadata log of the last change that is in force";
+    METADATA_WAITING: Gauge "strandline_metadata_waiting_changes"
+        "changes of streams that wait for the metadata log";
+    METADATA_WAITING_LIMIT: Gauge "strandline_metadata_waiting_changes_limit"
+        "most of them; more calls wait";
     METADATA_STREAMS: Gauge "strandline_metadata_streams"
         "streams that the metadata knows";
     METADATA_PARTITIONS: Gauge "strandline_metadata_partitions"

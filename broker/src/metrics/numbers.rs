@@ -79,6 +79,8 @@ pub(crate) struct AppendNumbers {
     /// From a chunk's first message at the door to its answers.
     pub(crate) publish_time: Histogram,
     pub(crate) acks: Counter,
+    /// Bytes that wait for a sync and their answers.
+    pub(crate) unsynced: Gauge,
 }
 
 /// Reading for subscribers.
@@ -146,6 +148,7 @@ impl Metrics {
                 answer_time: time(),
                 publish_time: time(),
                 acks: Counter::default(),
+                unsynced: Gauge::default(),
             },
             publisher_wait: time(),
             readers: ReaderNumbers::default(),

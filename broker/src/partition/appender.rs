@@ -17,20 +17,27 @@ use strandline_core::{Clock, LeaderEpoch, LogId, Offset};
 
 use super::answer::Answerer;
 use super::chunk::Chunk;
-use super::handle::PartitionHandle;
-use super::owner::{BatchLimits, Owner, Turn};
+use super::handle::{PartitionHandle, PartitionInfo};
+use super::inbox_memory::InboxMemory;
+use super::owner::{BatchLimits, Owner, Turn, Unanswered};
 use super::record_buffers::RecordBuffers;
+use super::turns::{TURN_MAX_BYTES, Turns};
 use super::watch::ReadState;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Refusal};
 
-/// Bytes that a partition may append before the next partition has its turn.
-const TURN_MAX_BYTES: usize = 4 << 20;
-/// Bytes appended and not yet durable at which the appender waits for the sync.
-const UNSYNCED_MAX_BYTES: usize = 64 << 20;
 /// Up to here a turn is synced on the appender's own thread.
 const OWN_SYNC_MAX_BYTES: usize = 32 << 10;
-/// Chunks of rejected messages that wait to be answered; more are dropped, their publishers hear nothing.
-const REJECTED_MAX_CHUNKS: usize = 10_000;
+/// Memory of rejected messages that wait to be answered; more are dropped, their publishers hear nothing.
+pub(crate) const REJECTED_MAX_BYTES: usize = 16 << 20;
+
+/// What bounds an appender.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AppenderLimits {
+    /// One batch.
+    pub(crate) batch: BatchLimits,
+    /// Partitions that wait for a sync at a time: each holds a file open meanwhile.
+    pub(crate) max_unsynced: usize,
+}
 
 /// A way to the appender, cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,6 +57,7 @@ struct Shared {
     events: Mutex<Events>,
     wake: Condvar,
     buffers: RecordBuffers,
+    inboxes: Arc<InboxMemory>,
     metrics: Arc<Metrics>,
 }
 
@@ -58,6 +66,7 @@ struct Events {
     ready: Vec<LogId>,
     synced: Vec<Synced>,
     rejected: Vec<(Arc<PartitionHandle>, Chunk)>,
+    rejected_bytes: usize,
     control: Vec<Control>,
     sleeping: bool,
 }
@@ -66,7 +75,6 @@ struct Events {
 struct Synced {
     log: LogId,
     end: Offset,
-    bytes: usize,
     outcome: Result<(), SyncFailure>,
     accepted_at: Instant,
     synced_at: Instant,
@@ -100,10 +108,19 @@ impl AppenderHandle {
     /// Has messages answered that never got into the inbox.
     pub(super) fn answer(&self, partition: Arc<PartitionHandle>, chunk: Chunk) {
         self.tell(|events| {
-            if events.rejected.len() < REJECTED_MAX_CHUNKS {
+            let bytes = events.rejected_bytes + chunk.bytes();
+            if bytes <= REJECTED_MAX_BYTES || events.rejected.is_empty() {
+                events.rejected_bytes = bytes;
                 events.rejected.push((partition, chunk));
+            } else {
+                chunk.tally(|reject| self.metrics().refused(Refusal::Partition(reject), 1));
             }
         });
+    }
+
+    /// Memory of rejected messages that wait to be answered.
+    pub(crate) fn rejected_bytes(&self) -> usize {
+        self.shared.events.lock().rejected_bytes
     }
 
     /// Gives a partition to the appender. It takes messages when this returns.
@@ -124,6 +141,16 @@ impl AppenderHandle {
     /// Buffers for the records of the next chunks.
     pub(super) fn buffers(&self) -> &RecordBuffers {
         &self.shared.buffers
+    }
+
+    /// Memory of the inboxes.
+    pub(super) fn inboxes(&self) -> &Arc<InboxMemory> {
+        &self.shared.inboxes
+    }
+
+    /// Memory of buffers for records that wait to be used again.
+    pub(crate) fn spare_bytes(&self) -> usize {
+        self.shared.buffers.spare_bytes()
     }
 
     /// Asks for a sign of life.
@@ -157,7 +184,7 @@ impl Appender {
     /// The operating system gives no thread.
     pub(crate) fn start(
         store: Arc<dyn Store>,
-        limits: BatchLimits,
+        limits: AppenderLimits,
         clock: Arc<dyn Clock>,
         answerer: Answerer,
         metrics: Arc<Metrics>,
@@ -165,6 +192,7 @@ impl Appender {
         let handle = AppenderHandle {
             shared: Arc::new(Shared {
                 buffers: RecordBuffers::default(),
+                inboxes: Arc::default(),
                 events: Mutex::default(),
                 wake: Condvar::new(),
                 metrics,
@@ -173,11 +201,11 @@ impl Appender {
         let appender = Loop {
             handle: handle.clone(),
             store,
-            limits,
+            limits: limits.batch,
             clock,
             answerer,
             owners: HashMap::new(),
-            unsynced_bytes: 0,
+            turns: Turns::new(limits.max_unsynced),
         };
         let thread = std::thread::Builder::new()
             .name("appender".to_owned())
@@ -210,7 +238,7 @@ struct Loop {
     clock: Arc<dyn Clock>,
     answerer: Answerer,
     owners: HashMap<LogId, Owner>,
-    unsynced_bytes: usize,
+    turns: Turns,
 }
 
 impl Loop {
@@ -225,19 +253,23 @@ impl Loop {
             for (partition, chunk) in events.rejected.drain(..) {
                 self.answerer.answer(partition.info(), &[chunk], self.clock.now());
             }
-            self.append_ready(&mut events.ready);
+            // At once: these answers shall not wait for the sync of what comes next.
+            self.answerer.flush();
+            for log in events.ready.drain(..) {
+                self.turns.is_ready(log);
+            }
+            self.append_ready();
             for control in events.control.drain(..) {
                 stopping |= self.control(control);
             }
             self.answerer.flush();
-            if stopping && self.unsynced_bytes == 0 && self.nothing_waits() {
+            if stopping && self.turns.unsynced_bytes() == 0 && self.nothing_waits() {
                 break;
             }
         }
         for (_, mut owner) in std::mem::take(&mut self.owners) {
-            let chunks = owner.close(ReadState::Stopping);
-            self.answerer
-                .answer(owner.handle.info(), &chunks, self.clock.now());
+            let unanswered = owner.close(ReadState::Stopping);
+            self.settle(owner.handle.info(), &unanswered);
         }
         self.answerer.flush();
     }
@@ -245,58 +277,53 @@ impl Loop {
     /// Sleeps until there is something to do, and takes all of it.
     fn wait(&self, events: &mut Events, stopping: bool) {
         let mut shared = self.handle.shared.events.lock();
-        let full = self.unsynced_bytes > UNSYNCED_MAX_BYTES;
         loop {
-            let has_input = !shared.ready.is_empty() && !full;
-            let has_news =
-                !shared.synced.is_empty() || !shared.control.is_empty() || !shared.rejected.is_empty();
-            if has_input || has_news || (stopping && self.unsynced_bytes == 0) {
+            let has_news = !shared.ready.is_empty()
+                || !shared.synced.is_empty()
+                || !shared.control.is_empty()
+                || !shared.rejected.is_empty();
+            let is_done = stopping && self.turns.unsynced_bytes() == 0;
+            if has_news || self.turns.somebody_may_go() || is_done {
                 break;
             }
             shared.sleeping = true;
             self.handle.shared.wake.wait(&mut shared);
         }
         shared.sleeping = false;
-        if !full {
-            std::mem::swap(&mut events.ready, &mut shared.ready);
-        }
+        std::mem::swap(&mut events.ready, &mut shared.ready);
         std::mem::swap(&mut events.synced, &mut shared.synced);
         std::mem::swap(&mut events.rejected, &mut shared.rejected);
         std::mem::swap(&mut events.control, &mut shared.control);
+        shared.rejected_bytes = 0;
     }
 
-    fn append_ready(&mut self, ready: &mut Vec<LogId>) {
+    /// Gives each that is ready one turn, then has all of it synced. Who is not done is ready again.
+    fn append_ready(&mut self) {
         let before = self.handle.shared.metrics.append.records.get();
         let mut appended = 0;
-        let mut again = Vec::new();
-        for log in ready.drain(..) {
-            let (bytes, more) = self.turn(log);
-            appended += bytes;
-            if more {
-                again.push(log);
-            }
+        for _ in 0..self.turns.ready() {
+            let Some(log) = self.turns.next() else { break };
+            appended += self.turn(log);
         }
         if appended > 0 {
-            self.unsynced_bytes += appended;
             let append = &self.handle.shared.metrics.append;
             append.sync_records.observe(append.records.get() - before);
-            let lone = again.is_empty() && appended <= OWN_SYNC_MAX_BYTES;
+            let lone = self.turns.ready() == 0 && appended <= OWN_SYNC_MAX_BYTES;
             self.store.sync(if lone { SyncBy::Caller } else { SyncBy::Store });
-        }
-        if !again.is_empty() {
-            self.handle.tell(|events| events.ready.append(&mut again));
         }
     }
 
-    /// One partition's turn: bytes appended, and whether its inbox holds more.
-    fn turn(&mut self, log: LogId) -> (usize, bool) {
+    /// One partition's turn; returns the bytes that were appended.
+    fn turn(&mut self, log: LogId) -> usize {
         let Some(owner) = self.owners.get_mut(&log) else {
-            return (0, false);
+            return 0;
         };
         let mut chunks = Vec::new();
-        let more = owner.handle.inbox.take(TURN_MAX_BYTES, &mut chunks);
+        if owner.handle.inbox.take(TURN_MAX_BYTES, &mut chunks) {
+            self.turns.is_ready(log);
+        }
         if chunks.is_empty() {
-            return (0, more);
+            return 0;
         }
         let now = self.clock.now();
         if let Some(oldest) = chunks.first() {
@@ -304,7 +331,13 @@ impl Loop {
             append.inbox_time.observe_time(now.since(oldest.received));
         }
         match owner.append(chunks, now) {
-            Turn::Accepted { commit, end, bytes } => {
+            Turn::Accepted {
+                commit,
+                end,
+                appended,
+                waiting,
+            } => {
+                self.unsynced(log, waiting);
                 let handle = self.handle.clone();
                 let accepted_at = Instant::now();
                 commit.on_done(move |outcome| {
@@ -313,47 +346,59 @@ impl Loop {
                         events.synced.push(Synced {
                             log,
                             end,
-                            bytes,
                             outcome,
                             accepted_at,
                             synced_at,
                         });
                     });
                 });
-                (bytes, more)
+                appended
+            }
+            Turn::Behind { waiting } => {
+                self.unsynced(log, waiting);
+                0
             }
             Turn::Answer(chunks) => {
                 self.answerer.answer(owner.handle.info(), &chunks, now);
-                (0, more)
+                0
             }
         }
     }
 
     fn synced(&mut self, synced: Synced) {
-        self.unsynced_bytes = self.unsynced_bytes.saturating_sub(synced.bytes);
         let append = &self.handle.shared.metrics.append;
         let waited = synced.synced_at.saturating_duration_since(synced.accepted_at);
         append.commit_time.observe_time(waited);
-        let now = self.clock.now();
         let Some(owner) = self.owners.get_mut(&synced.log) else {
             return;
         };
-        match synced.outcome {
-            Ok(()) => {
-                while let Some(chunks) = owner.durable_to(synced.end) {
-                    self.answerer.answer(owner.handle.info(), &chunks, now);
-                }
-            }
+        let handle = Arc::clone(&owner.handle);
+        let unanswered = match synced.outcome {
+            Ok(()) => owner.durable_to(synced.end),
             Err(failure) => {
-                let info = owner.handle.info();
+                let info = handle.info();
                 tracing::error!(stream = %info.stream, partition = %info.partition, error = %failure.source,
                     "sync failed, the partition takes no more writes until the broker is started again");
-                let chunks = owner.sync_failed();
-                self.answerer.answer(owner.handle.info(), &chunks, now);
+                owner.sync_failed()
             }
-        }
+        };
+        self.settle(handle.info(), &unanswered);
         let append = &self.handle.shared.metrics.append;
         append.answer_time.observe_time(synced.synced_at.elapsed());
+    }
+
+    /// Takes note of what a turn has left to wait for a sync.
+    fn unsynced(&mut self, log: LogId, bytes: usize) {
+        self.turns.appended(log, bytes);
+        self.handle.shared.metrics.append.unsynced.add(bytes as i64);
+    }
+
+    /// Answers what waits no longer.
+    fn settle(&mut self, info: &PartitionInfo, unanswered: &Unanswered) {
+        self.answerer.answer(info, &unanswered.chunks, self.clock.now());
+        self.turns.settled(info.log, unanswered.bytes);
+        let unsynced = &self.handle.shared.metrics.append.unsynced;
+        unsynced.add(-(unanswered.bytes as i64));
     }
 
     fn control(&mut self, control: Control) -> bool {
@@ -366,9 +411,8 @@ impl Loop {
             }
             Control::Remove { log, state, done } => {
                 if let Some(mut owner) = self.owners.remove(&log) {
-                    let chunks = owner.close(state);
-                    self.answerer
-                        .answer(owner.handle.info(), &chunks, self.clock.now());
+                    let unanswered = owner.close(state);
+                    self.settle(owner.handle.info(), &unanswered);
                 }
                 let _ = done.send(());
                 false

@@ -76,7 +76,7 @@ impl PartitionHandle {
         Arc::new(Self {
             info,
             log,
-            inbox: Inbox::new(),
+            inbox: Inbox::new(Arc::clone(appender.inboxes())),
             watch: Watch::new(committed),
             received: ReceivedTimes::default(),
             failed: AtomicBool::new(false),

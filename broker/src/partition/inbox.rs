@@ -1,6 +1,7 @@
 //! The bounded queue in front of a partition.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::chunk::{Chunk, Reject};
+use super::inbox_memory::InboxMemory;
 
 /// Memory that may wait in one inbox. One chunk is taken whatever its size.
 pub(crate) const INBOX_MAX_BYTES: usize = 8 << 20;
@@ -19,6 +21,7 @@ pub(crate) const INBOX_MAX_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Inbox {
     state: Mutex<State>,
     room: Notify,
+    all: Arc<InboxMemory>,
     /// What waits, for who only wants to know: kept beside the lock so that nobody has to take it.
     shown_bytes: AtomicUsize,
 }
@@ -41,10 +44,11 @@ pub(super) enum Refused {
 }
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(all: Arc<InboxMemory>) -> Self {
         Self {
             state: Mutex::default(),
             room: Notify::new(),
+            all,
             shown_bytes: AtomicUsize::new(0),
         }
     }
@@ -60,7 +64,8 @@ impl Inbox {
             return Err(Refused::Closed(chunk));
         }
         let bytes = chunk.bytes();
-        if state.bytes > 0 && state.bytes + bytes > INBOX_MAX_BYTES {
+        let is_empty = state.bytes == 0;
+        if !is_empty && state.bytes + bytes > INBOX_MAX_BYTES || !self.all.take(bytes, is_empty) {
             return Err(Refused::Full(chunk));
         }
         state.bytes += bytes;
@@ -74,17 +79,20 @@ impl Inbox {
     pub(super) async fn push(&self, mut chunk: Chunk) -> Result<bool, Chunk> {
         let deadline = tokio::time::Instant::now() + INBOX_MAX_WAIT;
         loop {
-            let room = self.room.notified();
-            tokio::pin!(room);
+            let (own, all) = (self.room.notified(), self.all.room().notified());
+            tokio::pin!(own, all);
             // Registered before the attempt, so that room made in between is not missed.
-            room.as_mut().enable();
+            own.as_mut().enable();
+            all.as_mut().enable();
             chunk = match self.try_push(chunk) {
                 Ok(schedule) => return Ok(schedule),
                 Err(Refused::Full(chunk)) => chunk,
                 Err(Refused::Closed(chunk)) => return Err(rejected(chunk, Reject::Closed)),
             };
-            if tokio::time::timeout_at(deadline, room).await.is_err() {
-                return Err(rejected(chunk, Reject::Overloaded));
+            tokio::select! {
+                () = own => {}
+                () = all => {}
+                () = tokio::time::sleep_until(deadline) => return Err(rejected(chunk, Reject::Overloaded)),
             }
         }
     }
@@ -106,6 +114,7 @@ impl Inbox {
         state.scheduled = more;
         drop(state);
         if taken > 0 {
+            self.all.give_back(taken);
             self.room.notify_waiters();
         }
         more
@@ -115,7 +124,7 @@ impl Inbox {
     pub(super) fn close(&self) -> Vec<Chunk> {
         let mut state = self.state.lock();
         state.closed = true;
-        state.bytes = 0;
+        self.all.give_back(std::mem::take(&mut state.bytes));
         self.shown_bytes.store(0, Ordering::Relaxed);
         let chunks = std::mem::take(&mut state.chunks).into();
         drop(state);
@@ -137,4 +146,80 @@ impl Inbox {
 fn rejected(mut chunk: Chunk, reject: Reject) -> Chunk {
     chunk.refuse_all(reject);
     chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use strandline_core::Timestamp;
+    use strandline_core::record::Fields;
+
+    use super::super::ack::Origin;
+    use super::super::chunk::{ChunkRoom, Delivery};
+    use super::super::inbox_memory::ALL_INBOXES_MAX_BYTES;
+    use super::super::turns::TURN_MAX_BYTES;
+    use super::*;
+
+    const CHUNK_BYTES: usize = 256 << 10;
+
+    fn chunk() -> Chunk {
+        let mut chunk = Chunk::new(
+            Origin::Bus,
+            Timestamp::ZERO,
+            ChunkRoom::default(),
+            BytesMut::new(),
+        );
+        let fields = Fields {
+            key: None,
+            value: &[7; CHUNK_BYTES],
+            subject: "s",
+            reply: "",
+        };
+        chunk.push(&fields, [], &Delivery::default());
+        chunk
+    }
+
+    fn fill(inbox: &Inbox) -> usize {
+        (0..).take_while(|_| inbox.try_push(chunk()).is_ok()).count()
+    }
+
+    #[test]
+    fn a_turn_takes_no_more_than_its_share_of_a_full_inbox() {
+        let inbox = Inbox::new(Arc::default());
+        assert!(inbox.try_push(chunk()).unwrap(), "the owner has to be told");
+        fill(&inbox);
+        let full = inbox.queued_bytes();
+        assert!((INBOX_MAX_BYTES - 2 * CHUNK_BYTES..=INBOX_MAX_BYTES).contains(&full));
+        let mut turn = Vec::new();
+        assert!(inbox.take(TURN_MAX_BYTES, &mut turn), "there is more");
+        let taken: usize = turn.iter().map(Chunk::bytes).sum();
+        assert!((TURN_MAX_BYTES..TURN_MAX_BYTES + turn[0].bytes()).contains(&taken));
+        assert_eq!(inbox.queued_bytes(), full - taken);
+        assert!(!inbox.try_push(chunk()).unwrap(), "the owner knows");
+    }
+
+    #[tokio::test]
+    async fn all_inboxes_together_are_bounded_and_an_empty_one_takes_a_chunk() {
+        let all = Arc::new(InboxMemory::default());
+        let inboxes: Vec<_> = (0..40).map(|_| Inbox::new(Arc::clone(&all))).collect();
+        let filled: usize = inboxes.iter().map(fill).sum();
+        let most = ALL_INBOXES_MAX_BYTES + inboxes.len() * 2 * CHUNK_BYTES;
+        assert!(
+            (ALL_INBOXES_MAX_BYTES - CHUNK_BYTES..most).contains(&all.bytes()),
+            "{}",
+            all.bytes()
+        );
+        assert!(filled < inboxes.len() * (INBOX_MAX_BYTES / CHUNK_BYTES - 1));
+        let lone = Inbox::new(Arc::clone(&all));
+        assert!(lone.try_push(chunk()).is_ok(), "others do not lock it out");
+        let mut waiting = Box::pin(lone.push(chunk()));
+        assert!(futures_util::FutureExt::now_or_never(waiting.as_mut()).is_none());
+        for inbox in &inboxes {
+            inbox.take(usize::MAX, &mut Vec::new());
+        }
+        waiting.await.unwrap();
+        lone.close();
+        assert_eq!(all.bytes(), 0);
+    }
 }

@@ -11,8 +11,10 @@ mod appender;
 mod chunk;
 mod handle;
 mod inbox;
+mod inbox_memory;
 mod owner;
 mod record_buffers;
+mod turns;
 mod watch;
 
 #[cfg(test)]
@@ -20,9 +22,12 @@ mod tests;
 
 pub(crate) use ack::{Ack, AckSink, Answers, CallAck, Origin, OwnedAck};
 pub(crate) use answer::Answerer;
-pub(crate) use appender::{Appender, AppenderHandle};
+pub(crate) use appender::{Appender, AppenderHandle, AppenderLimits, REJECTED_MAX_BYTES};
 pub(crate) use chunk::{Answer, Chunk, ChunkRoom, Delivery, Reject};
 pub(crate) use handle::{PartitionHandle, PartitionInfo};
 pub(crate) use inbox::INBOX_MAX_BYTES;
+pub(crate) use inbox_memory::ALL_INBOXES_MAX_BYTES;
 pub(crate) use owner::BatchLimits;
+pub(crate) use record_buffers::SPARE_MAX_BYTES;
+pub(crate) use turns::UNSYNCED_MAX_BYTES;
 pub(crate) use watch::{ReadState, Readable};

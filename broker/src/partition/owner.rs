@@ -30,18 +30,40 @@ pub(super) struct Owner {
     limits: BatchLimits,
     builder: BatchBuilder,
     batches: Vec<Batch>,
-    waiting: AckQueue<Vec<Chunk>>,
+    waiting: AckQueue<Unanswered>,
+}
+
+/// Chunks that wait for their answers.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    pub(super) chunks: Vec<Chunk>,
+    /// What they count for: their memory or what was appended of them, whichever is more.
+    pub(super) bytes: usize,
+}
+
+impl Unanswered {
+    fn add(&mut self, next: Self) {
+        self.bytes += next.bytes;
+        if self.chunks.is_empty() {
+            self.chunks = next.chunks;
+        } else {
+            self.chunks.extend(next.chunks);
+        }
+    }
 }
 
 /// What one turn of a partition did.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// Records were accepted; the handle says when they are durable.
+    /// Records were accepted; the handle says when they are durable. `waiting` is [`Unanswered::bytes`] of the turn.
     Accepted {
         commit: Commit,
         end: Offset,
-        bytes: usize,
+        appended: usize,
+        waiting: usize,
     },
+    /// Nothing was appended. The answers wait for those of what was appended before.
+    Behind { waiting: usize },
     /// Nothing was appended, and these chunks can be answered at once.
     Answer(Vec<Chunk>),
 }
@@ -73,7 +95,8 @@ impl Owner {
             return self.answer_in_turn(chunks);
         }
         self.handle.received.note(time);
-        let bytes = self.batches.iter().map(|batch| batch.bytes().len()).sum();
+        let appended = self.batches.iter().map(|batch| batch.bytes().len()).sum();
+        let waiting = memory(&chunks).max(appended);
         let begun = Instant::now();
         let result = self.handle.log().append(&self.batches);
         if result.is_ok() {
@@ -90,39 +113,47 @@ impl Owner {
             Ok(commit) => {
                 self.state.accepted();
                 let end = self.state.next();
-                self.waiting.push(end, chunks);
-                Turn::Accepted { commit, end, bytes }
+                let bytes = waiting;
+                self.waiting.push(end, Unanswered { chunks, bytes });
+                Turn::Accepted {
+                    commit,
+                    end,
+                    appended,
+                    waiting,
+                }
             }
             Err(error) => self.refuse(chunks, &error),
         }
     }
 
     /// Takes note that everything below `end` is durable, and hands out the chunks to answer.
-    pub(super) fn durable_to(&mut self, end: Offset) -> Option<Vec<Chunk>> {
+    pub(super) fn durable_to(&mut self, end: Offset) -> Unanswered {
         if let Some(committed) = self.state.durable_to(end) {
             self.handle.watch.advance(committed);
         }
-        self.waiting.pop_up_to(self.state.committed_end())
+        let mut all = Unanswered::default();
+        while let Some(waiting) = self.waiting.pop_up_to(self.state.committed_end()) {
+            all.add(waiting);
+        }
+        all
     }
 
     /// Takes note that what waits will never be durable, and hands it out as refused.
-    pub(super) fn sync_failed(&mut self) -> Vec<Chunk> {
+    pub(super) fn sync_failed(&mut self) -> Unanswered {
         self.handle.fail();
         self.refuse_waiting(Reject::LogFailed)
     }
 
-    /// Closes the inbox and ends the readers; hands out everything unanswered as refused.
-    pub(super) fn close(&mut self, state: ReadState) -> Vec<Chunk> {
-        let mut chunks = self.refuse_waiting(Reject::Closed);
-        chunks.extend(
-            self.handle
-                .inbox
-                .close()
-                .into_iter()
-                .map(|chunk| refused(chunk, Reject::Closed)),
-        );
+    /// Closes the inbox and ends the readers; hands out everything unanswered as refused. What was in the inbox does not
+    /// count.
+    pub(super) fn close(&mut self, state: ReadState) -> Unanswered {
+        let mut unanswered = self.refuse_waiting(Reject::Closed);
+        let inbox = self.handle.inbox.close();
+        unanswered
+            .chunks
+            .extend(inbox.into_iter().map(|chunk| refused(chunk, Reject::Closed)));
         self.handle.close_readers(state);
-        chunks
+        unanswered
     }
 
     /// Whether appends wait for a sync.
@@ -203,8 +234,9 @@ impl Owner {
         if self.waiting.is_empty() {
             return Turn::Answer(chunks);
         }
-        self.waiting.push(self.state.next(), chunks);
-        Turn::Answer(Vec::new())
+        let bytes = memory(&chunks);
+        self.waiting.push(self.state.next(), Unanswered { chunks, bytes });
+        Turn::Behind { waiting: bytes }
     }
 
     fn refuse(&mut self, chunks: Vec<Chunk>, error: &AppendError) -> Turn {
@@ -225,12 +257,11 @@ impl Owner {
         self.answer_in_turn(chunks)
     }
 
-    fn refuse_waiting(&mut self, reject: Reject) -> Vec<Chunk> {
-        self.waiting
-            .drain()
-            .flatten()
-            .map(|chunk| refused(chunk, reject))
-            .collect()
+    fn refuse_waiting(&mut self, reject: Reject) -> Unanswered {
+        let mut all = Unanswered::default();
+        self.waiting.drain().for_each(|waiting| all.add(waiting));
+        all.chunks.iter_mut().for_each(|chunk| chunk.refuse_all(reject));
+        all
     }
 }
 
@@ -246,4 +277,8 @@ impl From<Refusal> for Reject {
 fn refused(mut chunk: Chunk, reject: Reject) -> Chunk {
     chunk.refuse_all(reject);
     chunk
+}
+
+fn memory(chunks: &[Chunk]) -> usize {
+    chunks.iter().map(Chunk::bytes).sum()
 }

@@ -9,6 +9,8 @@ const MIN_BYTES: usize = 32 << 10;
 const MAX_BYTES: usize = 1 << 20;
 /// Buffers that are kept: as many as publishers at full speed have under way.
 const KEPT: usize = 24;
+/// Memory that is kept at the most.
+pub(crate) const SPARE_MAX_BYTES: usize = KEPT * MAX_BYTES;
 
 /// Large buffers on their way between the doors, which fill them, and the appender, which empties them.
 ///
@@ -27,6 +29,11 @@ impl RecordBuffers {
         }
         let spare = self.spare.lock().pop();
         spare.unwrap_or_else(|| BytesMut::with_capacity(bytes))
+    }
+
+    /// Memory of the buffers that are kept.
+    pub(super) fn spare_bytes(&self) -> usize {
+        self.spare.lock().iter().map(BytesMut::capacity).sum()
     }
 
     /// Takes a buffer whose records are stored.

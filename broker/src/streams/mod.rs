@@ -14,7 +14,7 @@ use strandline_core::StreamName;
 
 use crate::partition::PartitionHandle;
 
-pub(crate) use open::{Expect, OpenError, Opener, describe};
+pub(crate) use open::{Expect, OpenError, Opener, TAIL_CACHE_BYTES, TAIL_CACHES_BYTES, describe};
 pub(crate) use served::{NotServed, check_served};
 pub(crate) use stream::{PartitionState, Stream};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strandline_core::metadata::{PartitionEntry, StreamEntry};
 use strandline_core::storage::{LogSettings, StorageError, Store};
 use strandline_core::{BrokerId, PartitionId};
-use strandline_storage_backends::TailCache;
+use strandline_storage_backends::{TailCache, TailMemory};
 
 use super::Streams;
 use super::stream::{OpenPartition, PartitionState, Stream};
@@ -13,7 +13,9 @@ use crate::bus::{Bus, BusError};
 use crate::partition::{AppenderHandle, PartitionHandle, PartitionInfo, ReadState};
 
 /// Records that a partition keeps in memory for readers that follow its end.
-const TAIL_CACHE_BYTES: usize = 4 << 20;
+pub(crate) const TAIL_CACHE_BYTES: usize = 4 << 20;
+/// Records that all partitions together keep in memory.
+pub(crate) const TAIL_CACHES_BYTES: usize = 256 << 20;
 
 /// Makes streams of this broker available, and takes them away.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct Opener {
     pub(crate) streams: Arc<Streams>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) appender: AppenderHandle,
+    pub(crate) tail_memory: Arc<TailMemory>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) defaults: LogSettings,
     /// Whether streams that do not say otherwise check expected offsets.
@@ -144,7 +147,8 @@ impl Opener {
         let log = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| OpenError::Stopping)??;
-        Ok(Arc::new(TailCache::new(log, TAIL_CACHE_BYTES)))
+        let memory = Arc::clone(&self.tail_memory);
+        Ok(Arc::new(TailCache::sharing(log, TAIL_CACHE_BYTES, memory)))
     }
 
     fn info(&self, entry: &StreamEntry, number: PartitionId, partition: &PartitionEntry) -> PartitionInfo {

@@ -20,7 +20,7 @@ pub(crate) struct BenchArgs {
     /// What to do [default: publish nats-acks replay window-one tail]
     #[arg(value_name = "WORK", value_parser = work, conflicts_with = "all")]
     works: Vec<Work>,
-    /// Everything there is; takes some minutes
+    /// Everything but `soak`; takes some minutes
     #[arg(long)]
     all: bool,
     /// The same work on a real nats-server with JetStream, as it syncs by default and syncing always
@@ -48,6 +48,12 @@ pub(crate) struct BenchArgs {
     /// MiB that the work `restart` stores before it kills the broker
     #[arg(long, value_name = "NUMBER", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     restart_mib: u64,
+    /// Seconds that the work `soak` takes
+    #[arg(long, value_name = "NUMBER", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    soak_seconds: u64,
+    /// MiB that the work `soak` keeps on the disk
+    #[arg(long, value_name = "NUMBER", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
+    soak_mib: u64,
     /// How often to do everything
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
@@ -57,9 +63,9 @@ pub(crate) struct BenchArgs {
 }
 
 fn work(name: &str) -> Result<Work, String> {
-    let found = Work::ALL.into_iter().find(|work| work.name() == name);
-    found.ok_or_else(|| {
-        let names: Vec<&str> = Work::ALL.iter().map(|work| work.name()).collect();
+    let all = || Work::ALL.into_iter().chain(Work::APART);
+    all().find(|work| work.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = all().map(Work::name).collect();
         format!("there are {}", names.join(", "))
     })
 }
@@ -146,6 +152,8 @@ fn options(args: &BenchArgs) -> Result<Options, Failure> {
         value_bytes: usize::try_from(args.size).unwrap_or(Options::DEFAULT_VALUE_BYTES),
         time: Duration::from_secs(args.seconds),
         restart_bytes: args.restart_mib << 20,
+        soak_time: Duration::from_secs(args.soak_seconds),
+        soak_bytes: args.soak_mib << 20,
     })
 }
 
@@ -194,10 +202,12 @@ mod tests {
     fn works_are_chosen_by_name_and_nonsense_is_answered_with_the_names() {
         assert_eq!(parse("").unwrap().works, Work::QUICK);
         assert_eq!(parse("--all").unwrap().works, Work::ALL);
+        assert_eq!(parse("soak --soak-mib 64").unwrap().works, [Work::Soak]);
         assert_eq!(parse("tail publish").unwrap().works, [Work::Tail, Work::Publish]);
         assert!(parse("publsh").unwrap_err().contains("publish, publish-one"));
         assert!(parse("tail --all").is_err());
         assert!(parse("--size 7").is_err() && parse("--seconds 0").is_err());
+        assert!(parse("soak --soak-mib 1").is_err() && parse("soak --soak-seconds 0").is_err());
         assert!(parse("--nats 127.0.0.1:4222").is_err());
     }
 

@@ -172,7 +172,10 @@ impl Server {
                 (connections + 1, pending.saturating_add(bytes), bytes.max(largest));
         }
         let limits = &self.shared.limits;
+        let (unfinished, max_unfinished) = self.shared.unfinished.bytes();
         Stats {
+            unfinished_bytes: unfinished as u64,
+            max_unfinished_bytes: max_unfinished as u64,
             max_connections: limits.max_connections.map(|max| max as u64),
             pending_bytes: pending,
             largest_pending_bytes: largest,

@@ -34,6 +34,10 @@ pub struct Stats {
     pub largest_pending_bytes: u64,
     /// Bytes at which a client is cut off.
     pub max_pending_bytes: u64,
+    /// Bytes set aside for messages whose end has not arrived.
+    pub unfinished_bytes: u64,
+    /// Most bytes set aside for them.
+    pub max_unfinished_bytes: u64,
 }
 
 #[derive(Debug, Default)]

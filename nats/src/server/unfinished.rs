@@ -23,6 +23,7 @@ const NETWORK_PART: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     all: Arc<Semaphore>,
+    units: usize,
     per_network: usize,
     /// Networks that hold or want something.
     by_network: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
@@ -55,6 +56,7 @@ impl Unfinished {
     fn with_units(all: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
+            units: all,
             per_network: all / NETWORK_PART,
             by_network: Arc::default(),
         }
@@ -71,6 +73,12 @@ impl Unfinished {
             permits: Some((of_network.ok()?, of_all.ok()?)),
             _membership: membership,
         })
+    }
+
+    /// Bytes that are set aside now, and most of them.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        let held = self.units.saturating_sub(self.all.available_permits());
+        (held * ALLOWANCE_UNIT, self.units * ALLOWANCE_UNIT)
     }
 
     fn join(&self, network: IpAddr) -> Membership {
@@ -132,6 +140,7 @@ mod tests {
         assert!(is_held_back(&unfinished, ONE, 1).await);
         let others = unfinished.reserve(TWO, 50).await.unwrap();
         assert_eq!((held.units(), others.units()), (50, 50));
+        assert_eq!(unfinished.bytes(), (100 * ALLOWANCE_UNIT, 100 * ALLOWANCE_UNIT));
         assert!(is_held_back(&unfinished, THREE, 1).await, "nothing is left");
         drop(held);
         assert!(unfinished.reserve(ONE, 50).await.is_some());

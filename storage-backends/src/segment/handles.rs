@@ -23,13 +23,17 @@ pub(super) enum Access {
 
 type Key = (LogId, SegmentId, Access);
 
+/// Handles that one call looks at when it looks for files to close. So many files may be held that looking at all of them
+/// would take longer than opening one.
+const LOOK_AT: usize = 128;
+
 /// Opens segments when they are used and closes those that were not used for a while.
 ///
 /// A file that somebody else holds is never closed. An append holds its file until it is synced, so what was written is
 /// always synced through the handle that it was written with, which is the one that hears of errors.
 #[derive(Debug)]
 pub(super) struct Handles {
-    /// More files than this are open only while so many are held.
+    /// More files than this are open only while so many are held or have just been used.
     limit: usize,
     open: Mutex<Open>,
 }
@@ -40,6 +44,8 @@ struct Open {
     places: HashMap<Key, usize>,
     circle: Vec<Handle>,
     hand: usize,
+    /// How often a segment was forgotten.
+    forgotten: u64,
 }
 
 #[derive(Debug)]
@@ -64,17 +70,34 @@ impl Handles {
         directory: &Path,
         (log, segment, access): Key,
     ) -> io::Result<Arc<dyn DiskFile>> {
-        let key = (log, segment, access);
-        if let Some(file) = self.open.lock().find(&key) {
-            return Ok(file);
-        }
-        self.open.lock().shrink_to(self.limit.saturating_sub(1));
         let mode = match access {
             Access::Sealed => OpenMode::Read,
             Access::Active => OpenMode::Write,
         };
-        let file = disk.open(&directory.join(segment.data_file()), mode)?;
-        Ok(self.open.lock().insert(key, file))
+        self.get_or_open((log, segment, access), || {
+            disk.open(&directory.join(segment.data_file()), mode)
+        })
+    }
+
+    fn get_or_open(
+        &self,
+        key: Key,
+        open_file: impl FnOnce() -> io::Result<Arc<dyn DiskFile>>,
+    ) -> io::Result<Arc<dyn DiskFile>> {
+        let mut open = self.open.lock();
+        if let Some(file) = open.find(&key) {
+            return Ok(file);
+        }
+        open.shrink_to(self.limit.saturating_sub(1));
+        let forgotten = open.forgotten;
+        drop(open);
+        let file = open_file()?;
+        let mut open = self.open.lock();
+        if open.forgotten != forgotten {
+            // It may be this segment that went away meanwhile: nobody would ever close its file, nor free its space.
+            return Ok(file);
+        }
+        Ok(open.insert(key, file))
     }
 
     /// Takes over a file that was opened otherwise.
@@ -85,9 +108,11 @@ impl Handles {
         open.insert(key, file);
     }
 
-    /// Closes a segment that is going away or is active no longer. Reads that have begun go on.
+    /// Closes a segment that is active no longer, or whose file has been removed: who opens it before that and hands it in
+    /// afterwards is refused. Reads that have begun go on.
     pub(super) fn forget(&self, log: LogId, segment: SegmentId) {
         let mut open = self.open.lock();
+        open.forgotten += 1;
         open.remove(&(log, segment, Access::Sealed));
         open.remove(&(log, segment, Access::Active));
     }
@@ -114,10 +139,10 @@ impl Open {
         file
     }
 
-    /// Closes files until there are no more than this, or all that are left are held.
+    /// Closes files until there are no more than this, or enough have been looked at; the next call goes on from there.
     fn shrink_to(&mut self, count: usize) {
         // Twice round: on the first a file is only marked as not used since.
-        let mut steps = 2 * self.circle.len();
+        let mut steps = LOOK_AT.min(2 * self.circle.len());
         while self.circle.len() > count && steps > 0 {
             steps -= 1;
             self.hand = if self.hand < self.circle.len() {
@@ -208,6 +233,32 @@ mod tests {
         drop(held);
         drop(get(5));
         assert_eq!(open_files(&handles).len(), 2);
+    }
+
+    #[test]
+    fn files_over_the_limit_are_closed_step_by_step_once_they_are_free() {
+        let (directory, handles) = with_files(2);
+        let get = |log| handles.get(&SystemDisk, directory.path(), key(log)).unwrap();
+        let held: Vec<_> = (0..200).map(get).collect();
+        drop(held);
+        (200..210).for_each(|log| drop(get(log)));
+        assert!(open_files(&handles).len() <= 2);
+    }
+
+    /// A reader with an old view of a log opened a segment, retention removed it and forgot its handle, and then the reader
+    /// put its own handle into the cache: the file's space was not freed until the broker stopped.
+    #[test]
+    fn a_file_that_is_forgotten_while_it_is_opened_is_not_kept() {
+        let (directory, handles) = with_files(8);
+        let (log, segment, _) = key(1);
+        let path = directory.path().join(segment.data_file());
+        let open_file = || {
+            let file = SystemDisk.open(&path, OpenMode::Write);
+            handles.forget(log, segment);
+            file
+        };
+        let file = handles.get_or_open(key(1), open_file).unwrap();
+        assert_eq!((file.len().unwrap(), open_files(&handles)), (0, vec![]));
     }
 
     #[test]

@@ -211,11 +211,12 @@ impl Store for SegmentStore {
             other => other.map_err(failed("listing", &directory))?,
         };
         for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
+            let path = directory.join(&entry.name);
+            let removed = remove_if_there(disk, &path).map_err(failed("removing", &path));
             if let Some((segment, _)) = SegmentId::of_file(&entry.name) {
                 self.shared.handles.forget(id, segment);
             }
-            let path = directory.join(&entry.name);
-            remove_if_there(disk, &path).map_err(failed("removing", &path))?;
+            removed?;
         }
         disk.remove_dir(&directory)
             .map_err(failed("removing", &directory))?;

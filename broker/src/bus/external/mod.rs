@@ -4,7 +4,7 @@ mod connect;
 mod sink;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -28,6 +28,8 @@ pub(crate) use connect::ConnectError;
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Turns of answers that may wait for the connection; more are dropped and counted.
 const ACK_QUEUE_TURNS: usize = 1024;
+/// Answers of these turns.
+const ACK_QUEUE_MAX_ACKS: usize = 262_144;
 
 /// The bus of a broker that is a client of a NATS server.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(crate) struct ExternalBus {
     clock: Arc<dyn Clock>,
     inboxes: Arc<AckInboxes>,
     acks: mpsc::Sender<Vec<AckMessage>>,
+    /// Acks that wait.
+    waiting: Arc<AtomicUsize>,
     tasks: TaskTracker,
 }
 
@@ -61,19 +65,22 @@ impl ExternalBus {
         let client = connect::connect(settings, name).await?;
         let (acks, turns) = mpsc::channel(ACK_QUEUE_TURNS);
         let tasks = TaskTracker::new();
-        tasks.spawn(publish_acks(client.clone(), turns));
+        let waiting = Arc::new(AtomicUsize::new(0));
+        tasks.spawn(publish_acks(client.clone(), turns, Arc::clone(&waiting)));
         Ok(Self {
             client,
             clock,
             inboxes,
             acks,
+            waiting,
             tasks,
         })
     }
 }
 
-async fn publish_acks(client: Client, mut turns: mpsc::Receiver<Vec<AckMessage>>) {
+async fn publish_acks(client: Client, mut turns: mpsc::Receiver<Vec<AckMessage>>, waiting: Arc<AtomicUsize>) {
     while let Some(turn) = turns.recv().await {
+        let acks = turn.len();
         for AckMessage {
             subject,
             headers,
@@ -88,6 +95,7 @@ async fn publish_acks(client: Client, mut turns: mpsc::Receiver<Vec<AckMessage>>
                 tracing::warn!(%error, "an ack could not be published");
             }
         }
+        waiting.fetch_sub(acks, Ordering::AcqRel);
     }
 }
 
@@ -127,6 +135,7 @@ impl Bus for ExternalBus {
     fn ack_publisher(&self) -> Box<dyn AckPublisher> {
         Box::new(ExternalAckPublisher {
             acks: self.acks.clone(),
+            waiting: Arc::clone(&self.waiting),
             turn: Vec::new(),
         })
     }
@@ -141,6 +150,8 @@ impl Bus for ExternalBus {
             connections_lost: connect::CONNECTIONS_LOST.load(Ordering::Relaxed),
             slow_consumer_events: connect::SLOW_CONSUMER_EVENTS.load(Ordering::Relaxed),
             acks_dropped: connect::ACKS_DROPPED.load(Ordering::Relaxed),
+            acks_waiting: self.waiting.load(Ordering::Acquire),
+            max_acks_waiting: ACK_QUEUE_MAX_ACKS,
         })
     }
 
@@ -214,6 +225,7 @@ impl BusPublisher for ExternalPublisher {
 
 struct ExternalAckPublisher {
     acks: mpsc::Sender<Vec<AckMessage>>,
+    waiting: Arc<AtomicUsize>,
     turn: Vec<AckMessage>,
 }
 
@@ -232,8 +244,12 @@ impl AckPublisher for ExternalAckPublisher {
             return;
         }
         let turn = std::mem::take(&mut self.turn);
-        if let Err(error) = self.acks.try_send(turn) {
-            let acks = error.into_inner().len();
+        let acks = turn.len();
+        let before = self.waiting.fetch_add(acks, Ordering::AcqRel);
+        // One turn is taken whatever its size.
+        let is_full = before > 0 && before + acks > ACK_QUEUE_MAX_ACKS;
+        if is_full || self.acks.try_send(turn).is_err() {
+            self.waiting.fetch_sub(acks, Ordering::AcqRel);
             connect::ACKS_DROPPED.fetch_add(acks as u64, Ordering::Relaxed);
             tracing::warn!(acks, "acks dropped: nats does not take them fast enough");
         }

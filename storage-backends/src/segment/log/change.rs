@@ -264,11 +264,13 @@ impl SegmentLog {
     fn remove_files(&self, ids: impl Iterator<Item = SegmentId>) -> Result<(), StorageError> {
         let disk = self.shared.disk.as_ref();
         for id in ids {
-            self.shared.handles.forget(self.id, id);
-            for name in [id.data_file(), id.index_file()] {
+            let removed = [id.data_file(), id.index_file()].map(|name| {
                 let path = self.directory.join(name);
-                remove_if_there(disk, &path).map_err(failed("removing", &path))?;
-            }
+                remove_if_there(disk, &path).map_err(failed("removing", &path))
+            });
+            // Afterwards: nobody can open it again.
+            self.shared.handles.forget(self.id, id);
+            removed.into_iter().collect::<Result<(), _>>()?;
         }
         disk.sync_dir(&self.directory)
             .map_err(failed("sync of", &self.directory))
