@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 
 use strandline_core::record::Batch;
 use strandline_core::storage::{
@@ -25,6 +26,9 @@ const COPY_MAX_BYTES: usize = 32 << 10;
 pub struct TailCache {
     log: Arc<dyn Log>,
     max_bytes: usize,
+    /// Held from before a batch is in the log until it is in the tail, too: whoever takes records out of the log waits for
+    /// it, so that none comes back through the tail.
+    appending: Mutex<()>,
     shared: SharedTail,
 }
 
@@ -86,6 +90,7 @@ impl TailCache {
         Self {
             log,
             max_bytes,
+            appending: Mutex::default(),
             shared: SharedTail::new(memory),
         }
     }
@@ -179,6 +184,7 @@ impl Log for TailCache {
     }
 
     fn append(&self, batches: &[Batch]) -> Result<Commit, AppendError> {
+        let _appending = self.appending.lock();
         let commit = self.log.append(batches)?;
         self.keep(batches);
         Ok(commit)
@@ -259,6 +265,7 @@ impl Log for TailCache {
 
 impl TailCache {
     fn drop_below(&self, offset: Offset) {
+        drop(self.appending.lock());
         self.shared.change(|tail| {
             let is_below = |batch: &Batch| batch.header().base < offset;
             while tail.batches.front().is_some_and(is_below) {

@@ -20,10 +20,15 @@ type Place = usize;
 
 impl SegmentLog {
     pub(super) fn read_run(&self, from: Offset, limit: ReadLimit) -> Result<Run, ReadError> {
-        self.check_readable()?;
-        // The end first: a view that is loaded later holds at least everything below it.
-        let end = self.end();
-        let view = self.view.load_full();
+        self.with_view(|view, end| self.read_run_in(view, end, (from, limit)))
+    }
+
+    fn read_run_in(
+        &self,
+        view: &View,
+        end: Offset,
+        (from, limit): (Offset, ReadLimit),
+    ) -> Result<Run, ReadError> {
         self.check_bounds(from, end)?;
         let limit = ReadLimit {
             end: limit.end.min(end),
@@ -46,7 +51,7 @@ impl SegmentLog {
             {
                 break;
             }
-            let found = self.with_segment(&view, place, |file, index| {
+            let found = self.with_segment(view, place, |file, index| {
                 file.read(index.position_of(from), from, limit)
             })?;
             if let Some(next) = found.next {
@@ -63,9 +68,15 @@ impl SegmentLog {
     }
 
     pub(super) fn read_batch_before(&self, before: Offset) -> Result<Option<Batch>, ReadError> {
-        self.check_readable()?;
-        let end = self.end();
-        let view = self.view.load_full();
+        self.with_view(|view, end| self.read_batch_before_in(view, end, before))
+    }
+
+    fn read_batch_before_in(
+        &self,
+        view: &View,
+        end: Offset,
+        before: Offset,
+    ) -> Result<Option<Batch>, ReadError> {
         if before > end {
             return Err(ReadError::BeyondEnd { end });
         }
@@ -82,7 +93,7 @@ impl SegmentLog {
             newest.saturating_sub(1)
         };
         for place in (0..=newest).rev() {
-            let found = self.with_segment(&view, place, |file, index| {
+            let found = self.with_segment(view, place, |file, index| {
                 file.last_before(index.position_of(last), before)
             })?;
             if found.is_some() {
@@ -93,9 +104,10 @@ impl SegmentLog {
     }
 
     pub(super) fn first_offset_at(&self, time: Timestamp) -> Result<Offset, ReadError> {
-        self.check_readable()?;
-        let end = self.end();
-        let view = self.view.load_full();
+        self.with_view(|view, end| self.first_offset_at_in(view, end, time))
+    }
+
+    fn first_offset_at_in(&self, view: &View, end: Offset, time: Timestamp) -> Result<Offset, ReadError> {
         let older = |sealed: &Arc<Sealed>| sealed.content.records == 0 || sealed.content.last_time < time;
         let first = view
             .sealed
@@ -103,7 +115,7 @@ impl SegmentLog {
             .position(|sealed| !older(sealed))
             .unwrap_or(view.sealed.len());
         for place in first..=view.sealed.len() {
-            let found = self.with_segment(&view, place, |file, index| {
+            let found = self.with_segment(view, place, |file, index| {
                 file.first_at(index.position_at(time), time)
             })?;
             if let Some(offset) = found {
@@ -111,6 +123,25 @@ impl SegmentLog {
             }
         }
         Ok(end)
+    }
+
+    /// Runs a look-up, and runs it again when a segment that it wanted was replaced before its file was opened.
+    fn with_view<T>(&self, look: impl Fn(&View, Offset) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        loop {
+            self.check_readable()?;
+            // The end first: a view that is loaded later holds at least everything below it.
+            let end = self.end();
+            let view = self.view.load_full();
+            match look(&view, end) {
+                Err(ReadError::Io(error))
+                    if error.kind() == ErrorKind::NotFound && !self.is_current(&view) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn is_current(&self, view: &View) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.view.load()), view)
     }
 
     fn check_readable(&self) -> Result<(), ReadError> {
@@ -132,7 +163,8 @@ impl SegmentLog {
         Ok(())
     }
 
-    /// Runs a look-up in one segment. A sealed segment whose file is gone was removed by retention meanwhile.
+    /// Runs a look-up in one segment. A sealed segment whose file is gone was removed by retention meanwhile, or replaced,
+    /// if the view is no longer the present one.
     fn with_segment<T>(
         &self,
         view: &View,
@@ -152,6 +184,9 @@ impl SegmentLog {
                 let start = self.start();
                 if start > sealed.content.range.start {
                     return Err(ReadError::Trimmed { start });
+                }
+                if !self.is_current(view) {
+                    return Err(ReadError::Io(error));
                 }
                 let file = self.directory.join(sealed.id.data_file());
                 Err(Damage {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use strandline_core::Offset;
 use strandline_core::disk::{DirEntry, Disk, DiskFile, DiskLock, OpenMode};
+use strandline_core::record::Batch;
 use strandline_core::storage::{AppendError, Factory, Log, Store, SyncBy};
 
 use super::support::*;
@@ -175,4 +176,44 @@ fn an_append_of_several_batches_that_finds_no_room_to_roll_can_be_tried_again() 
         commit.wait().unwrap();
         assert_eq!(offsets(log.as_ref()), (0..9).collect::<Vec<_>>(), "room {room}");
     }
+}
+
+/// A reader that had looked up its segment just before that was replaced found no file, and called the log damaged.
+#[test]
+fn readers_of_a_segment_that_is_replaced_read_the_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    // Few open files, so that readers have to open theirs.
+    let factory = SegmentFactory::new().max_open_files(1);
+    let store = factory
+        .open(Arc::new(crate::SystemDisk::new()), directory.path())
+        .unwrap();
+    let log = store.create(LOG, &tiny()).unwrap();
+    let all: Vec<_> = (0..20).map(|number| batch(number * 4, 4, 1)).collect();
+    for batch in &all {
+        log.append(std::slice::from_ref(batch)).unwrap();
+    }
+    log.roll().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(offsets(log.as_ref()).len(), 80);
+                    assert!(log.read_before(Offset::new(40)).unwrap().is_some());
+                }
+            });
+        }
+        let replaced = (0..100).try_for_each(|_| {
+            let segments = log.segments();
+            let mut sealed = segments.iter().filter(|segment| segment.sealed);
+            sealed.try_for_each(|segment| {
+                let range = segment.range;
+                let is_in =
+                    |batch: &&Batch| range.start <= batch.header().base && batch.header().end() <= range.end;
+                log.replace_sealed(range, &mut all.iter().filter(is_in).cloned())
+            })
+        });
+        done.store(true, Ordering::Relaxed);
+        replaced.unwrap();
+    });
 }
