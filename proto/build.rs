@@ -1,4 +1,4 @@
-//! Generates the API's types, client and server from its definition, without an installed `protoc`.
+//! Generates the types, clients and servers of the APIs from their definitions, without an installed `protoc`.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["api.proto"], ["proto"])?;
+    let descriptors = protox::compile(["api.proto", "strandline/v1/admin.proto"], ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()

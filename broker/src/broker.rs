@@ -18,7 +18,8 @@ use crate::bus::{AckInboxes, Bus, ConnectError, EmbeddedBus, ExternalBus};
 use crate::cleaner;
 use crate::clock::SystemClock;
 use crate::context::Context;
-use crate::grpc::{GrpcServer, GrpcServerError};
+use crate::cursors::{Cursors, prepare_stream};
+use crate::grpc::{GrpcDoors, GrpcServer, GrpcServerError};
 use crate::http::{HttpServer, Site};
 use crate::metadata::{ChangeError, MetadataHandle, OpenError, ServerIdentity};
 use crate::metrics::{CountedDisk, FileNumbers, Metrics};
@@ -134,8 +135,13 @@ impl Broker {
         let lock = lock_data_directory(&disk, &settings.data_dir).await?;
         let (context, appender, nats) = start_engine(&settings, &disk, port, &metrics).await?;
         open_streams(&context).await;
-        let cleaner = tokio::spawn(cleaner::run(Arc::clone(&context), settings.retention));
-        let grpc = GrpcServer::start(Arc::clone(&context), listener, settings.grpc_tls.as_ref()).await?;
+        prepare_stream(&context, &settings.namespace, settings.cursors_partitions).await;
+        let cleaner = tokio::spawn(cleaner::run(Arc::clone(&context)));
+        let doors = GrpcDoors {
+            tls: settings.grpc_tls.as_ref(),
+            admin_token: settings.admin_token.as_ref(),
+        };
+        let grpc = GrpcServer::start(Arc::clone(&context), listener, doors).await?;
         if let Some(nats) = &nats {
             nats.accept();
         }
@@ -263,6 +269,7 @@ async fn start_around(
         concurrency_control: settings.concurrency_control,
         max_message_bytes: settings.max_message_bytes,
         broker: metadata.broker().clone(),
+        settings_turn: tokio::sync::Mutex::default(),
     };
     let context = Context {
         metadata,
@@ -276,6 +283,8 @@ async fn start_around(
         max_message_bytes: settings.max_message_bytes,
         max_open_files: settings.max_open_files,
         metrics: Arc::clone(metrics),
+        cursors: Cursors::default(),
+        retention: settings.retention,
     };
     Ok((Arc::new(context), appender, nats))
 }

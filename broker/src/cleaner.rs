@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Runs until it is aborted. Partitions are cleaned one after another, each at its own interval; those that are not due cost
 /// nothing.
-pub(crate) async fn run(context: Arc<Context>, defaults: RetentionDefaults) {
+pub(crate) async fn run(context: Arc<Context>) {
     let mut schedule = Schedule::default();
     let mut known = None;
     loop {
@@ -29,7 +29,7 @@ pub(crate) async fn run(context: Arc<Context>, defaults: RetentionDefaults) {
         let now = Instant::now();
         let changes = context.streams.changes();
         if known.replace(changes) != Some(changes) {
-            schedule.replace(plans(&context, &defaults), now);
+            schedule.replace(plans(&context, &context.retention), now);
         }
         let due = schedule.due(now);
         if !due.is_empty() {
@@ -51,7 +51,15 @@ struct Plan {
 #[derive(Debug)]
 struct Schedule<T> {
     due: BinaryHeap<Reverse<(Instant, LogId)>>,
-    plans: HashMap<LogId, (T, Plan)>,
+    plans: HashMap<LogId, Planned<T>>,
+}
+
+#[derive(Debug)]
+struct Planned<T> {
+    partition: T,
+    plan: Plan,
+    /// When its turn is; what else stands in the heap for it is out of date.
+    at: Instant,
 }
 
 impl<T> Default for Schedule<T> {
@@ -64,14 +72,19 @@ impl<T> Default for Schedule<T> {
 }
 
 impl<T: Clone> Schedule<T> {
-    /// Takes what there is now: new partitions have their turn after their interval, those that are gone have none.
+    /// Takes what there is now: partitions that are new, or have another interval than before, have their turn after their
+    /// interval, those that are gone have none.
     fn replace(&mut self, plans: impl IntoIterator<Item = (LogId, T, Plan)>, now: Instant) {
         let before = std::mem::take(&mut self.plans);
         for (log, partition, plan) in plans {
-            if !before.contains_key(&log) {
-                self.due.push(Reverse((now + plan.interval, log)));
+            let same = before
+                .get(&log)
+                .filter(|before| before.plan.interval == plan.interval);
+            let at = same.map_or(now + plan.interval, |before| before.at);
+            if same.is_none() {
+                self.due.push(Reverse((at, log)));
             }
-            self.plans.insert(log, (partition, plan));
+            self.plans.insert(log, Planned { partition, plan, at });
         }
     }
 
@@ -82,10 +95,11 @@ impl<T: Clone> Schedule<T> {
             && at <= now
         {
             self.due.pop();
-            if let Some((partition, plan)) = self.plans.get(&log) {
-                found.push((partition.clone(), plan.limits));
+            if let Some(planned) = self.plans.get_mut(&log).filter(|planned| planned.at == at) {
+                found.push((planned.partition.clone(), planned.plan.limits));
                 // At least a tick: whatever the interval, one turn at a time.
-                self.due.push(Reverse((now + plan.interval.max(TICK / 2), log)));
+                planned.at = now + planned.plan.interval.max(TICK / 2);
+                self.due.push(Reverse((planned.at, log)));
             }
         }
         found
@@ -130,6 +144,10 @@ fn clean_all(partitions: &[(Partition, RetentionLimits)], now: Timestamp) {
 
 /// One partition: a tick that seals the active segment leaves the removal to what is there then.
 fn clean(handle: &PartitionHandle, limits: &RetentionLimits, now: Timestamp) -> Result<(), StorageError> {
+    let Some(_turn) = handle.maintenance().try_lock() else {
+        // Its segments are being rewritten; there will be another turn.
+        return Ok(());
+    };
     let log = handle.log();
     log.roll_if_due(now)?;
     if limits.is_unlimited() {
@@ -183,6 +201,29 @@ mod tests {
         assert_eq!(due(19), Vec::<&str>::new());
         assert_eq!(due(26), ["a", "b"]);
         assert_eq!(due(36), ["a"]);
+    }
+
+    #[test]
+    fn another_interval_holds_at_once_and_other_limits_at_the_next_turn() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut schedule = Schedule::default();
+        let (a, b) = (LogId::new(1), LogId::new(2));
+        schedule.replace([(a, "a", plan(100)), (b, "b", plan(20))], start);
+        let limits = RetentionLimits {
+            max_bytes: Some(1),
+            ..RetentionLimits::default()
+        };
+        let limited = Plan { limits, ..plan(20) };
+        schedule.replace([(a, "a", plan(5)), (b, "b", limited)], at(10));
+        assert_eq!(schedule.due(at(15)), [("a", RetentionLimits::default())]);
+        assert_eq!(
+            schedule.due(at(20)),
+            [("a", RetentionLimits::default()), ("b", limits)]
+        );
+        schedule.replace([(a, "a", plan(300))], at(20));
+        assert_eq!(schedule.due(at(200)), []);
+        assert_eq!(schedule.due(at(320)).len(), 1);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use tokio_util::task::TaskTracker;
 use strandline_core::Clock;
 
 use crate::bus::{AckInboxes, Bus};
+use crate::cursors::Cursors;
 use crate::metadata::MetadataHandle;
 use crate::metrics::Metrics;
+use crate::settings::RetentionDefaults;
 use crate::streams::{Opener, Streams};
 
 /// Room in a request beyond its message: names, ids, headers of the wire.
@@ -32,6 +34,9 @@ pub(crate) struct Context {
     /// Segment files that are kept open.
     pub(crate) max_open_files: usize,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) cursors: Cursors,
+    /// Retention of streams that do not override it.
+    pub(crate) retention: RetentionDefaults,
 }
 
 impl Context {

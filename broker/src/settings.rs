@@ -20,7 +20,7 @@ use strandline_storage_backends::SegmentFactory;
 pub use address::{Address, InvalidAddress};
 pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
 pub use grpc_tls::GrpcTls;
-pub use secret::Secret;
+pub use secret::{InvalidBearer, Secret};
 
 /// Everything a broker needs to know.
 ///
@@ -66,6 +66,11 @@ pub struct Settings {
     pub stream_defaults: LogSettings,
     /// Whether streams that do not say otherwise check the offset that a publisher expects.
     pub concurrency_control: bool,
+    /// What opens the administration to callers that neither come from this machine nor show a certificate; none = they
+    /// are refused.
+    pub admin_token: Option<Secret>,
+    /// Partitions of the stream that stores cursors, if it is not there yet; 0 = it is not created.
+    pub cursors_partitions: u32,
 }
 
 /// Where messages come from.
@@ -148,6 +153,8 @@ impl Settings {
                 ..LogSettings::default()
             },
             concurrency_control: false,
+            admin_token: None,
+            cursors_partitions: 0,
         }
     }
 

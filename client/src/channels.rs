@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use strandline_proto::admin::admin_client::AdminClient;
 use strandline_proto::api::api_client::ApiClient;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
@@ -45,6 +46,12 @@ impl Channels {
         Ok(ApiClient::new(channel)
             .max_decoding_message_size(self.shared.max_message_bytes)
             .max_encoding_message_size(self.shared.max_message_bytes))
+    }
+
+    /// A client of the administration of the broker at `host:port`.
+    pub(crate) fn admin(&self, address: &str) -> Result<AdminClient<Channel>, Error> {
+        let channel = self.channel(address)?;
+        Ok(AdminClient::new(channel).max_decoding_message_size(self.shared.max_message_bytes))
     }
 
     fn channel(&self, address: &str) -> Result<Channel, Error> {

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use strandline_proto::admin::admin_client::AdminClient;
 use strandline_proto::api;
 use strandline_proto::api::api_client::ApiClient;
 use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
+use crate::admin::Admin;
 use crate::channels::Channels;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Ack, AckPolicy, Message};
@@ -33,6 +36,8 @@ struct Inner {
     channels: Channels,
     timeout: Duration,
     tries: u32,
+    /// What admin calls send as `authorization`.
+    bearer: Option<MetadataValue<Ascii>>,
 }
 
 /// Settings of a client.
@@ -46,6 +51,7 @@ pub struct Builder {
     connect_timeout: Duration,
     max_message_bytes: usize,
     tries: u32,
+    admin_token: Option<String>,
 }
 
 impl Builder {
@@ -74,6 +80,13 @@ impl Builder {
     #[must_use]
     pub fn tls_domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
+        self
+    }
+
+    /// Sends this token with the calls of [`Client::admin`], and with no others.
+    #[must_use]
+    pub fn admin_token(mut self, token: impl Into<String>) -> Self {
+        self.admin_token = Some(token.into());
         self
     }
 
@@ -109,8 +122,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// No server answers, or an address or certificate is wrong.
+    /// No server answers, or an address, certificate or token is wrong.
     pub async fn connect(self) -> Result<Client, Error> {
+        let bearer = self.admin_token.as_deref().map(bearer).transpose()?;
         let tls = self.ca_pem.as_ref().map(|ca| {
             let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
             if let Some(identity) = &self.identity {
@@ -132,6 +146,7 @@ impl Builder {
                 channels,
                 timeout: self.timeout,
                 tries: self.tries,
+                bearer,
             }),
         };
         client.metadata().await?;
@@ -151,7 +166,13 @@ impl Client {
             connect_timeout: Duration::from_secs(5),
             max_message_bytes: 64 << 20,
             tries: TRIES,
+            admin_token: None,
         }
+    }
+
+    /// The administration of streams.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
     }
 
     /// Brokers and all streams.
@@ -330,10 +351,31 @@ impl Client {
     }
 
     /// A request with the client's deadline.
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.inner.timeout);
         request
+    }
+
+    /// A request of the administration, with the client's deadline.
+    pub(crate) fn admin_request<T>(&self, message: T) -> Request<T> {
+        let mut request = self.patient_admin_request(message);
+        request.set_timeout(self.inner.timeout);
+        request
+    }
+
+    /// A request of the administration that takes as long as it takes.
+    pub(crate) fn patient_admin_request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(bearer) = &self.inner.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        request
+    }
+
+    /// The administration of the server at an address.
+    pub(crate) fn admin_at(&self, address: &str) -> Result<AdminClient<Channel>, Error> {
+        self.inner.channels.admin(address)
     }
 
     /// Some server.
@@ -353,7 +395,7 @@ impl Client {
     }
 
     /// The server at an address; some server when none is known.
-    fn at(&self, address: Option<&str>) -> Result<ApiClient<Channel>, Error> {
+    pub(crate) fn at(&self, address: Option<&str>) -> Result<ApiClient<Channel>, Error> {
         match address {
             Some(address) => self.inner.channels.client(address),
             None => self.any(),
@@ -365,6 +407,15 @@ impl Client {
     where
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
+        self.on_each(|server| self.inner.channels.client(server).map(&call))
+            .await
+    }
+
+    /// As `on_any`, for calls that connect by themselves.
+    pub(crate) async fn on_each<T, F>(&self, call: impl Fn(&str) -> Result<F, Error>) -> Result<T, Error>
+    where
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
         let mut pause = FIRST_PAUSE;
         let mut last = Error::new(ErrorKind::Unavailable, "there is no server");
         for tried in 0..self.inner.tries {
@@ -373,7 +424,7 @@ impl Client {
                 pause *= 2;
             }
             for server in &self.inner.servers {
-                match call(self.inner.channels.client(server)?).await {
+                match call(server)?.await {
                     Ok(response) => return Ok(response.into_inner()),
                     Err(status) => {
                         last = Error::from(status);
@@ -386,4 +437,17 @@ impl Client {
         }
         Err(last)
     }
+}
+
+/// A token as `authorization` carries it.
+fn bearer(token: &str) -> Result<MetadataValue<Ascii>, Error> {
+    let unfit = |_| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            "the admin token has characters that cannot stand in a header",
+        )
+    };
+    let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(unfit)?;
+    value.set_sensitive(true);
+    Ok(value)
 }

@@ -35,6 +35,8 @@ pub enum ErrorKind {
     IncorrectOffset,
     /// The message is over the server's limit.
     TooLarge,
+    /// The caller may not make the call.
+    PermissionDenied,
     /// The partition takes no messages.
     Readonly,
     /// The server does not know the call.
@@ -117,6 +119,7 @@ impl From<Status> for Error {
             Code::InvalidArgument if text.contains("exceeds max replication size") => ErrorKind::TooLarge,
             Code::InvalidArgument => ErrorKind::InvalidRequest,
             Code::FailedPrecondition => ErrorKind::FailedPrecondition,
+            Code::PermissionDenied | Code::Unauthenticated => ErrorKind::PermissionDenied,
             Code::Unknown if text == "incorrect expected offset" => ErrorKind::IncorrectOffset,
             // The connection broke while the call was on its way.
             Code::Unknown | Code::Internal if broken.is_some() => ErrorKind::Unavailable,

@@ -29,8 +29,11 @@
 //! A [`Client`] is cheap to clone and connects again by itself. Every error says whether trying again can help and whether
 //! the call may have taken effect.
 
+pub mod admin;
+
 mod channels;
 mod client;
+mod cursor;
 mod error;
 mod message;
 mod metadata;

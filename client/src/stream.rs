@@ -22,6 +22,15 @@ pub enum Durability {
     Os,
 }
 
+impl Durability {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::Os => "os",
+        }
+    }
+}
+
 /// Request metadata for what the request has no field for.
 const DURABILITY_METADATA: &str = "strandline-durability";
 
@@ -139,11 +148,7 @@ impl StreamConfig {
     /// Fills in a request for it.
     pub(crate) fn request(&self, mut request: Request<()>) -> Request<CreateStreamRequest> {
         if let Some(durability) = self.durability {
-            let word = match durability {
-                Durability::Fsync => "fsync",
-                Durability::Os => "os",
-            };
-            let value = MetadataValue::from_static(word);
+            let value = MetadataValue::from_static(durability.word());
             request.metadata_mut().insert(DURABILITY_METADATA, value);
         }
         request.map(|()| self.request.clone())

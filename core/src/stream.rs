@@ -1,5 +1,7 @@
 //! What a stream is: its definition in the metadata log and the settings of its partitions.
 
+mod change;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use crate::StreamName;
 use crate::retention::RetentionLimits;
 use crate::storage::{Durability, LogSettings};
 use crate::subject::SubjectFilter;
+
+pub use change::{InvalidChange, MAX_CHANGES, SettingChange};
 
 /// Most partitions of one stream.
 pub const MAX_PARTITIONS: u32 = 10_000;

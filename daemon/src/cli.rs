@@ -40,7 +40,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a broker, with NATS embedded unless told otherwise
     Serve(ServeArgs),
-    /// Create, list, describe and delete streams
+    /// Create, list, describe, change, trim and delete streams
     Stream(StreamArgs),
     /// Publish messages
     Publish(PublishArgs),

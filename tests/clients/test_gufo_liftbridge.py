@@ -205,8 +205,46 @@ async def test_partitions_are_read_one_by_one_and_from_any_replica(client, uniqu
     assert messages[0].subject == f"{unique}.1"
 
 
-@pytest.mark.differs_from_liftbridge("it has cursors; the client then waits for their stream")
-async def test_cursors_are_refused_until_they_are_served(broker):
+@pytest.fixture
+def cursor_broker(brokers):
+    """The client looks for all cursors in partition 0."""
+    return brokers(lines="cursors.stream.partitions: 1").start()
+
+
+async def test_a_cursor_is_what_was_stored_last(cursor_broker, unique):
+    async with LiftbridgeClient([str(cursor_broker.grpc)]) as client:
+        await asyncio.wait_for(client.wait_for_cursors(), 60)
+        await client.create_stream(unique)
+        assert await client.get_cursor(unique, 0, "c") == -1
+        for offset in (5, 10):
+            await client.set_cursor(unique, 0, "c", offset)
+            assert await client.get_cursor(unique, 0, "c") == offset + 1  # the client stores what comes next
+
+
+@pytest.mark.differs_from_liftbridge("a cursor that it has answered may be gone")
+async def test_a_cursor_survives_a_kill(cursor_broker, unique):
+    async with LiftbridgeClient([str(cursor_broker.grpc)]) as client:
+        await client.create_stream(unique)
+        await client.set_cursor(unique, 0, "c", 6)
+        cursor_broker.kill()
+        await asyncio.to_thread(cursor_broker.start)
+    async with LiftbridgeClient([str(cursor_broker.grpc)]) as client:
+        assert await client.get_cursor(unique, 0, "c") == 7
+
+
+async def test_a_subscription_by_cursor_goes_on_behind_the_last_handled_record(cursor_broker, unique):
+    async with LiftbridgeClient([str(cursor_broker.grpc)]) as client:
+        await client.create_stream(unique)
+        await published(client, unique, 4)
+        messages = await take(client, unique, 2, start_position=StartPosition.EARLIEST)
+        assert [message.offset for message in messages] == [0, 1]
+        await client.set_cursor(unique, 0, "worker", messages[-1].offset)
+        messages = await take(client, unique, 2, cursor_id="worker", start_position=StartPosition.RESUME)
+        assert [message.offset for message in messages] == [2, 3]
+
+
+@pytest.mark.differs_from_liftbridge("it waits for the stream to appear")
+async def test_without_their_stream_cursors_are_refused(broker):
     from gufo.liftbridge.api_pb2 import FetchCursorRequest, SetCursorRequest
 
     from harness import api
@@ -218,7 +256,8 @@ async def test_cursors_are_refused_until_they_are_served(broker):
         ):
             with pytest.raises(AioRpcError) as refused:
                 await call
-            assert refused.value.code().name == "UNIMPLEMENTED"
+            assert refused.value.code().name == "INTERNAL"
+            assert refused.value.details() == "Cursors stream does not exist"
 
 
 @pytest.mark.differs_from_liftbridge("a message that it has acked and not checkpointed may be gone")

@@ -20,6 +20,7 @@ const START_WAIT: Duration = Duration::from_secs(60);
 pub struct BrokerProcess {
     directory: TempDir,
     child: Child,
+    settings: Vec<String>,
     /// Where the gRPC API listens.
     pub grpc: SocketAddr,
     /// Where the embedded NATS server listens.
@@ -37,12 +38,23 @@ impl BrokerProcess {
     ///
     /// The binary is not there, or it does not serve; the text ends with its log.
     pub fn start() -> Result<Self, ProcessError> {
+        Self::start_with(&[])
+    }
+
+    /// As [`BrokerProcess::start`], with these settings (`name=value`) at every start.
+    ///
+    /// # Errors
+    ///
+    /// As [`BrokerProcess::start`].
+    pub fn start_with(settings: &[&str]) -> Result<Self, ProcessError> {
         let directory = tempfile::tempdir()?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let child = spawn(directory.path(), any, any)?;
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let child = spawn(directory.path(), (any, any), &settings)?;
         let mut broker = Self {
             directory,
             child,
+            settings,
             grpc: any,
             nats: any,
         };
@@ -84,7 +96,7 @@ impl BrokerProcess {
     }
 
     fn restart(&mut self) -> Result<(), ProcessError> {
-        self.child = spawn(self.directory.path(), self.grpc, self.nats)?;
+        self.child = spawn(self.directory.path(), (self.grpc, self.nats), &self.settings)?;
         self.wait_until_serving()
     }
 
@@ -141,7 +153,11 @@ impl From<io::Error> for ProcessError {
     }
 }
 
-fn spawn(directory: &Path, grpc: SocketAddr, nats: SocketAddr) -> Result<Child, ProcessError> {
+fn spawn(
+    directory: &Path,
+    (grpc, nats): (SocketAddr, SocketAddr),
+    settings: &[String],
+) -> Result<Child, ProcessError> {
     let log = File::options()
         .create(true)
         .append(true)
@@ -163,6 +179,7 @@ fn spawn(directory: &Path, grpc: SocketAddr, nats: SocketAddr) -> Result<Child, 
         .arg(directory.join("data"))
         .arg("--ready-file")
         .arg(ready_file(directory))
+        .args(settings.iter().flat_map(|setting| ["--set", setting]))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
+use strandline_client::admin::TrimBefore;
 use strandline_client::{
     AckPolicy, Client, ErrorKind, Message, Partitioning, Record, Start, Stop, StreamConfig,
 };
@@ -194,4 +195,91 @@ async fn refusals_say_what_they_are() {
         kind(client.publish("orders", large).await.map(|_| ())),
         ErrorKind::TooLarge
     );
+}
+
+#[tokio::test]
+async fn what_was_trimmed_or_erased_stays_away_after_a_kill() {
+    let mut broker = BrokerProcess::start().unwrap();
+    let client = connect(&broker).await;
+    let config = StreamConfig::new("orders", "orders").segment_max_bytes(2_000);
+    client.create_stream(config).await.unwrap();
+    for number in 0..100_u64 {
+        let key = if number % 5 == 0 { "alice" } else { "bob" };
+        let message = Message::new(format!("v{number}")).key(key);
+        client.publish("orders", message).await.unwrap();
+    }
+    let expected = |from: u64| -> Vec<String> {
+        let left = (from..100).filter(|number| number % 5 != 0);
+        left.map(|number| format!("v{number}")).collect()
+    };
+    let admin = client.admin();
+    let erased = admin.erase_key("orders", "alice").await.unwrap();
+    assert_eq!(erased.iter().map(|erased| erased.records).sum::<u64>(), 20);
+    broker.kill_and_restart().unwrap();
+    assert_eq!(values(&replay(&client, "orders").await), expected(0));
+    for before in [7, 8, 43, 44] {
+        let trimmed = admin
+            .trim_stream("orders", TrimBefore::Offset(before), &[])
+            .await
+            .unwrap();
+        assert_eq!(trimmed[0].start, before);
+        broker.kill_and_restart().unwrap();
+        assert_eq!(values(&replay(&client, "orders").await), expected(before));
+    }
+}
+
+/// The process is killed at any moment of a removal: what was not asked for is there, what was asked for can be asked for
+/// again.
+#[tokio::test]
+async fn a_removal_that_a_kill_interrupts_can_be_repeated() {
+    let mut broker = BrokerProcess::start().unwrap();
+    let client = connect(&broker).await;
+    let config = StreamConfig::new("orders", "orders").segment_max_bytes(20_000);
+    client.create_stream(config).await.unwrap();
+    let mut publisher = client.publisher("orders").window(100).open().await.unwrap();
+    for number in 0..5_000_u64 {
+        let key = if number % 2 == 0 {
+            format!("key-{}", number % 40)
+        } else {
+            "kept".to_owned()
+        };
+        publisher
+            .send(Message::new(format!("v{number}")).key(key))
+            .await
+            .unwrap();
+    }
+    publisher.flush().await.unwrap();
+    let kept: Vec<String> = (0..5_000)
+        .filter(|number| number % 2 == 1)
+        .map(|number| format!("v{number}"))
+        .collect();
+    for round in 0..20_u64 {
+        let key = format!("key-{}", round * 2);
+        let erasing = {
+            let (admin, key) = (client.admin(), key.clone());
+            tokio::spawn(async move { admin.erase_key("orders", key).await })
+        };
+        tokio::time::sleep(Duration::from_millis(round)).await;
+        broker.kill_and_restart().unwrap();
+        let _ = erasing.await;
+        client.admin().erase_key("orders", key.clone()).await.unwrap();
+        let records = replay(&client, "orders").await;
+        assert!(records.iter().all(|record| record.key != key.as_bytes()));
+        let left = records.iter().filter(|record| &record.key[..] == b"kept").count();
+        assert_eq!(left, kept.len());
+    }
+    assert_eq!(values(&replay(&client, "orders").await), kept);
+}
+
+#[tokio::test]
+async fn cursors_survive_a_kill() {
+    let mut broker = BrokerProcess::start_with(&["cursors.stream.partitions=3"]).unwrap();
+    let client = connect(&broker).await;
+    assert_eq!(client.fetch_cursor("orders", 0, "c").await.unwrap(), None);
+    for offset in [5, 10] {
+        client.set_cursor("orders", 0, "c", offset).await.unwrap();
+        broker.kill_and_restart().unwrap();
+        assert_eq!(client.fetch_cursor("orders", 0, "c").await.unwrap(), Some(offset));
+    }
+    assert_eq!(client.fetch_cursor("orders", 1, "c").await.unwrap(), None);
 }

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use strandline_proto::api::api_server::Api;
 use strandline_proto::api::*;
 
-use super::{create, errors, metadata, publish};
+use super::{create, cursor, errors, metadata, publish};
 use crate::context::Context;
 
 /// The ordinary service; PublishAsync and Subscribe never get here.
@@ -112,15 +112,20 @@ impl Api for ApiService {
         Err(errors::unimplemented("SetStreamReadonly"))
     }
 
-    async fn set_cursor(&self, _: Request<SetCursorRequest>) -> Result<Response<SetCursorResponse>, Status> {
-        Err(errors::unimplemented("SetCursor"))
+    async fn set_cursor(
+        &self,
+        request: Request<SetCursorRequest>,
+    ) -> Result<Response<SetCursorResponse>, Status> {
+        cursor::set(&self.context, request.into_inner()).await?;
+        Ok(Response::new(SetCursorResponse {}))
     }
 
     async fn fetch_cursor(
         &self,
-        _: Request<FetchCursorRequest>,
+        request: Request<FetchCursorRequest>,
     ) -> Result<Response<FetchCursorResponse>, Status> {
-        Err(errors::unimplemented("FetchCursor"))
+        let fetched = cursor::fetch(&self.context, request.into_inner()).await?;
+        Ok(Response::new(fetched))
     }
 
     async fn join_consumer_group(

@@ -15,7 +15,7 @@ use strandline_proto::convert::stream_settings;
 
 use super::errors;
 use crate::context::Context;
-use crate::streams::{Expect, check_served};
+use crate::streams::{Expect, check_served, describe};
 
 /// Request metadata by which an API client, whose request has no field for it, chooses a stream's durability.
 const DURABILITY_METADATA: &str = "strandline-durability";
@@ -36,6 +36,15 @@ pub(super) async fn create_stream(
         .await
         .map_err(|error| errors::create(&error))?;
     let stream = context.opener.open(&entry, Expect::New).await;
+    if has_changed(context, &entry) {
+        // Somebody was faster than the opening.
+        let followed = context
+            .opener
+            .follow(&context.metadata, entry.definition.name.as_str());
+        followed
+            .await
+            .map_err(|error| errors::stream_not_opened(&describe(&error)))?;
+    }
     match stream.first_failure() {
         None => {
             remember_created(context, entry);
@@ -68,6 +77,13 @@ pub(super) async fn delete_stream(context: &Context, request: DeleteStreamReques
         tracing::warn!(%error, "the removal of a stream's logs could not be recorded");
     }
     Ok(())
+}
+
+/// Whether the stream has other settings by now.
+fn has_changed(context: &Context, entry: &StreamEntry) -> bool {
+    let state = context.metadata.state();
+    let now = state.stream(entry.definition.name.as_str());
+    now.is_some_and(|now| now.definition.settings != entry.definition.settings)
 }
 
 /// Records that the stream's logs exist. Nobody waits for it: until it is recorded a log that is missing after a crash

@@ -6,14 +6,17 @@ use tonic::{Code, Status};
 
 use strandline_core::InvalidName;
 use strandline_core::metadata::Rejection;
+use strandline_core::storage::{ReadError, StorageError};
 use strandline_core::subject::InvalidSubject;
 use strandline_proto::convert::{NegativeSetting, UnknownPosition};
 use strandline_proto::wire::{AsyncError, AsyncErrorCode, FrameError};
 
 use crate::bus::BusError;
+use crate::cursors::{CursorError, InvalidKey};
 use crate::metadata::{ChangeError, ProposeError};
 use crate::partition::Reject;
 use crate::reader::{PlanError, ReadEnd};
+use crate::removal::RemovalError;
 use crate::streams::{NoTarget, NotServed, OpenError, describe};
 
 /// A call that is served by a layer above the service that got it.
@@ -195,6 +198,7 @@ pub(super) fn async_error(reject: Reject) -> AsyncError {
 pub(super) fn publish_target(error: &NoTarget) -> Status {
     match error {
         NoTarget::Stream { .. } | NoTarget::Partition { .. } => Status::not_found(error.to_string()),
+        NoTarget::Reserved => stream_is_reserved(),
         NoTarget::OutOfService { .. } => Status::data_loss(error.to_string()),
     }
 }
@@ -202,6 +206,7 @@ pub(super) fn publish_target(error: &NoTarget) -> Status {
 pub(super) fn async_target(error: &NoTarget) -> AsyncError {
     let code = match error {
         NoTarget::Stream { .. } | NoTarget::Partition { .. } => AsyncErrorCode::NotFound,
+        NoTarget::Reserved => AsyncErrorCode::BadRequest,
         NoTarget::OutOfService { .. } => AsyncErrorCode::Internal,
     };
     AsyncError {
@@ -210,18 +215,89 @@ pub(super) fn async_target(error: &NoTarget) -> AsyncError {
     }
 }
 
+// The administration.
+
+pub(super) fn permission_denied(denied: &dyn Error) -> Status {
+    Status::permission_denied(denied.to_string())
+}
+
+pub(super) fn refused_change(refused: &dyn Error) -> Status {
+    Status::invalid_argument(refused.to_string())
+}
+
+pub(super) fn update(error: &ChangeError) -> Status {
+    match error {
+        ChangeError::Rejected(Rejection::NoSuchStream { .. }) => stream_does_not_exist(),
+        ChangeError::Rejected(Rejection::ReservedName { .. }) => stream_is_reserved(),
+        ChangeError::Rejected(other) => Status::invalid_argument(other.to_string()),
+        ChangeError::Failed(error) => propose("Failed to change the stream", error),
+    }
+}
+
+pub(super) fn update_failed(error: &OpenError) -> Status {
+    Status::internal(format!(
+        "the settings are changed and hold after the next start; a partition could not follow at once: {}",
+        describe(error)
+    ))
+}
+
+pub(super) fn no_trim_point() -> Status {
+    Status::invalid_argument("before is missing: an offset or a time")
+}
+
+pub(super) fn no_key() -> Status {
+    Status::invalid_argument("key is missing; records without a key cannot be erased by one")
+}
+
+pub(super) fn no_such_partition(number: u32) -> Status {
+    Status::not_found(format!("no such partition: {number}"))
+}
+
+pub(super) fn removal(partition: u32, error: &RemovalError) -> Status {
+    let text = format!(
+        "partition {partition}: {}; what was removed until then is gone, the call can be repeated",
+        describe(error)
+    );
+    match error {
+        RemovalError::Stopping => stopping(),
+        RemovalError::Malformed(_)
+        | RemovalError::Read(ReadError::Damaged(_))
+        | RemovalError::Storage(StorageError::Damaged(_)) => Status::data_loss(text),
+        RemovalError::Read(_) | RemovalError::Storage(_) => Status::internal(text),
+    }
+}
+
+// Cursors.
+
+pub(super) fn invalid_cursor(error: &InvalidKey) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+pub(super) fn cursor(error: &CursorError) -> Status {
+    match error {
+        // The whole text is compared by clients.
+        CursorError::Off => Status::internal("Cursors stream does not exist"),
+        CursorError::Refused(reject) => Status::new(publish(*reject).code(), error.to_string()),
+        CursorError::Timeout => Status::deadline_exceeded(error.to_string()),
+        CursorError::Stopping => stopping(),
+        CursorError::NoTarget(_) | CursorError::Read(_) => Status::internal(describe(error)),
+    }
+}
+
 // Subscribe and metadata.
 
 pub(super) fn subscribe_target(error: &NoTarget) -> Status {
     match error {
-        NoTarget::Stream { .. } | NoTarget::Partition { .. } => Status::not_found("No such partition"),
+        NoTarget::Stream { .. } | NoTarget::Partition { .. } | NoTarget::Reserved => {
+            Status::not_found("No such partition")
+        }
         NoTarget::OutOfService { .. } => Status::data_loss(error.to_string()),
     }
 }
 
 pub(super) fn partition_metadata_target(error: &NoTarget) -> Status {
     match error {
-        NoTarget::Stream { .. } | NoTarget::Partition { .. } => partition_not_found(),
+        NoTarget::Stream { .. } | NoTarget::Partition { .. } | NoTarget::Reserved => partition_not_found(),
         NoTarget::OutOfService { .. } => Status::data_loss(error.to_string()),
     }
 }
@@ -268,7 +344,7 @@ pub(super) fn read_end(end: &ReadEnd) -> Status {
             let text = describe(error);
             tracing::error!(error = %text, "a subscription cannot be read on");
             match error {
-                strandline_core::storage::ReadError::Damaged(_) => Status::data_loss(text),
+                ReadError::Damaged(_) => Status::data_loss(text),
                 _ => Status::internal(text),
             }
         }

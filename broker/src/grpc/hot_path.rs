@@ -81,7 +81,7 @@ fn ready(response: Response<Body>) -> BoxFuture<'static, Result<Response<Body>, 
 }
 
 /// Counts an answer that is an error and nothing else: its status stands in the headers.
-fn counted(context: &BrokerContext, response: Response<Body>) -> Response<Body> {
+pub(super) fn counted(context: &BrokerContext, response: Response<Body>) -> Response<Body> {
     if let Some(status) = response.headers().get("grpc-status") {
         context.metrics.grpc.failure(status.as_bytes());
     }

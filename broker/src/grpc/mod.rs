@@ -1,11 +1,13 @@
 //! The gRPC API.
 //!
 //! PublishAsync and Subscribe are served below tonic's codec, whole DATA frames at a time ([`HotPath`]); everything else
-//! is an ordinary tonic service on the same port. Authentication, limits and metrics are layers over HTTP, so that they
+//! is an ordinary tonic service on the same port, as is the administration of streams (`strandline.v1`). Authentication, limits and metrics are layers over HTTP, so that they
 //! hold for both.
 
+mod admin;
 mod api;
 mod create;
+mod cursor;
 mod errors;
 mod frame_buffers;
 mod frames;
@@ -19,5 +21,5 @@ mod session;
 mod subscribe;
 
 pub(crate) use publish_async::ANSWERS_MAX_BYTES;
-pub(crate) use server::{GrpcServer, GrpcServerError};
+pub(crate) use server::{GrpcDoors, GrpcServer, GrpcServerError};
 pub(crate) use subscribe::QUEUE_MAX_BYTES;

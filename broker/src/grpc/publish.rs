@@ -34,7 +34,7 @@ pub(super) async fn publish(
     }
     let policy = convert::ack_policy(request.ack_policy)
         .ok_or_else(|| errors::unknown_ack_policy(request.ack_policy))?;
-    let partition = context.streams.partition(&request.stream, request.partition);
+    let partition = context.streams.target(&request.stream, request.partition);
     let partition = partition.map_err(|error| errors::publish_target(&error))?;
     if partition.info().concurrency_control && policy == AckPolicy::None {
         return Err(errors::policy_missing());

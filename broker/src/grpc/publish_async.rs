@@ -173,7 +173,7 @@ impl LastTarget {
             self.handle = None;
         }
         if self.handle.is_none() {
-            self.handle = Some(streams.partition(request.stream, request.partition)?);
+            self.handle = Some(streams.target(request.stream, request.partition)?);
             request.stream.clone_into(&mut self.stream);
             self.partition = request.partition;
         }

@@ -10,14 +10,18 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic_health::server::HealthReporter;
 
 use strandline_proto::FILE_DESCRIPTOR_SET;
+use strandline_proto::admin::admin_server::{self, AdminServer};
 use strandline_proto::api::api_server::{ApiServer, SERVICE_NAME};
 
+use super::admin::{Access, AdminService, Gate};
 use super::api::ApiService;
 use super::hot_path::HotPath;
 use super::incoming::Incoming;
 use crate::context::Context;
-use crate::settings::GrpcTls;
+use crate::settings::{GrpcTls, Secret};
 
+/// The services whose health is told.
+const SERVICES: [&str; 2] = [SERVICE_NAME, admin_server::SERVICE_NAME];
 /// Calls that one connection may have open.
 const MAX_STREAMS_PER_CONNECTION: u32 = 1024;
 /// Flow-control window of one call; smaller ones cost throughput.
@@ -43,6 +47,15 @@ pub(crate) struct GrpcServer {
     task: JoinHandle<()>,
 }
 
+/// Who gets in, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GrpcDoors<'a> {
+    /// None = plaintext.
+    pub(crate) tls: Option<&'a GrpcTls>,
+    /// Opens the administration to callers from elsewhere.
+    pub(crate) admin_token: Option<&'a Secret>,
+}
+
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GrpcServerError {
@@ -65,13 +78,15 @@ impl GrpcServer {
     pub(crate) async fn start(
         context: Arc<Context>,
         listener: TcpListener,
-        tls: Option<&GrpcTls>,
+        doors: GrpcDoors<'_>,
     ) -> Result<Self, GrpcServerError> {
         let address = listener.local_addr()?;
         let (health, health_service) = tonic_health::server::health_reporter();
-        health
-            .set_service_status(SERVICE_NAME, tonic_health::ServingStatus::Serving)
-            .await;
+        for name in SERVICES {
+            health
+                .set_service_status(name, tonic_health::ServingStatus::Serving)
+                .await;
+        }
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -81,8 +96,12 @@ impl GrpcServer {
         let ordinary = ApiServer::new(ApiService::new(Arc::clone(&context)))
             .max_decoding_message_size(max_bytes)
             .max_encoding_message_size(usize::MAX);
+        let admin = AdminServer::new(AdminService::new(Arc::clone(&context)))
+            .max_decoding_message_size(max_bytes)
+            .max_encoding_message_size(usize::MAX);
+        let access = Access::new(doors.admin_token.cloned());
         let mut server = builder();
-        if let Some(tls) = tls {
+        if let Some(tls) = doors.tls {
             server = server
                 .tls_config(tls_config(tls))
                 .map_err(|error| GrpcServerError::Tls {
@@ -91,6 +110,7 @@ impl GrpcServer {
         }
         let router = server
             .add_service(HotPath::new(Arc::clone(&context), ordinary))
+            .add_service(Gate::new(access, Arc::clone(&context), admin))
             .add_service(health_service)
             .add_service(reflection);
         let (stopping, open) = (context.stopping.clone(), context.metrics.grpc.connections.clone());
@@ -117,9 +137,11 @@ impl GrpcServer {
 
     /// Says that the API is going away.
     pub(crate) async fn announce_stop(&self) {
-        self.health
-            .set_service_status(SERVICE_NAME, tonic_health::ServingStatus::NotServing)
-            .await;
+        for name in SERVICES {
+            self.health
+                .set_service_status(name, tonic_health::ServingStatus::NotServing)
+                .await;
+        }
     }
 
     /// Waits for connections to end, for a bounded time; the context's token has been cancelled before.
@@ -128,7 +150,7 @@ impl GrpcServer {
             mut health, mut task, ..
         } = self;
         // Ends the calls of those who watch it; nothing else would.
-        for service in [SERVICE_NAME, ""] {
+        for service in SERVICES.into_iter().chain([""]) {
             health.clear_service_status(service).await;
         }
         if tokio::time::timeout(STOP_TIMEOUT, &mut task).await.is_err() {

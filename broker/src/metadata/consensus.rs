@@ -31,9 +31,12 @@ pub(super) trait Consensus: fmt::Debug + Send + Sync {
 /// Whether a command has to work on a full disk, too: it frees space or lets a broker start.
 pub(super) fn is_essential(command: &Command) -> bool {
     match command {
-        Command::CreateStream { .. } | Command::LogsCreated { .. } => false,
+        Command::CreateStream { .. } | Command::CreateInternalStream { .. } | Command::LogsCreated { .. } => {
+            false
+        }
         Command::FoundCluster { .. }
         | Command::RegisterBroker { .. }
+        | Command::UpdateStream { .. }
         | Command::DeleteStream { .. }
         | Command::ElectLeader { .. }
         | Command::LogsRemoved { .. } => true,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use strandline_core::disk::{Disk, DiskLock};
 use strandline_core::metadata::{ClusterId, Command, Outcome, State, StreamEntry};
-use strandline_core::stream::StreamDefinition;
+use strandline_core::stream::{SettingChange, StreamDefinition};
 use strandline_core::{BrokerId, Clock, LogId, StreamName};
 
 use super::consensus::Consensus;
@@ -165,12 +165,53 @@ impl MetadataHandle {
         &self,
         definition: StreamDefinition,
     ) -> Result<Arc<StreamEntry>, ChangeError> {
+        self.create(definition, false).await
+    }
+
+    /// As [`create_stream`](Self::create_stream), for a stream of the server's own under a reserved name.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`create_stream`](Self::create_stream).
+    pub(crate) async fn create_internal_stream(
+        &self,
+        definition: StreamDefinition,
+    ) -> Result<Arc<StreamEntry>, ChangeError> {
+        self.create(definition, true).await
+    }
+
+    async fn create(
+        &self,
+        definition: StreamDefinition,
+        internal: bool,
+    ) -> Result<Arc<StreamEntry>, ChangeError> {
         let change = Change::Create {
             definition: Box::new(definition),
             now: self.inner.clock.now(),
+            internal,
         };
         match self.change(change).await? {
             Outcome::Created(entry) => Ok(entry),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Changes settings of a stream and returns it as it is then. Whoever has its partitions open has to follow.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether the settings are changed.
+    pub(crate) async fn update_stream(
+        &self,
+        name: &StreamName,
+        changes: Vec<SettingChange>,
+    ) -> Result<Arc<StreamEntry>, ChangeError> {
+        let name = name.clone();
+        match self
+            .change(Change::plain(Command::UpdateStream { name, changes }))
+            .await?
+        {
+            Outcome::Updated(entry) => Ok(entry),
             other => Err(unexpected(&other)),
         }
     }

@@ -29,6 +29,8 @@ pub(super) enum Change {
     Create {
         definition: Box<StreamDefinition>,
         now: Timestamp,
+        /// Whether it is one of the server's own.
+        internal: bool,
     },
     /// As it is.
     Plain(Box<Command>),
@@ -153,13 +155,25 @@ impl Request {
 fn plan(change: Change, state: &State, planner: &mut Option<Planner>) -> Result<Command, ChangeError> {
     match change {
         Change::Plain(command) => Ok(*command),
-        Change::Create { definition, now } => {
+        Change::Create {
+            definition,
+            now,
+            internal,
+        } => {
             let planner = planner.get_or_insert_with(|| Planner::new(state));
-            let placement = planner.plan(&definition)?;
-            Ok(Command::CreateStream {
-                definition: *definition,
-                placement,
-                now,
+            let (placement, definition) = (planner.plan(&definition)?, *definition);
+            Ok(if internal {
+                Command::CreateInternalStream {
+                    definition,
+                    placement,
+                    now,
+                }
+            } else {
+                Command::CreateStream {
+                    definition,
+                    placement,
+                    now,
+                }
             })
         }
     }

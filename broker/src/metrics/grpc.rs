@@ -26,7 +26,7 @@ pub(crate) struct GrpcNumbers {
 }
 
 /// The calls of the API; the last name stands for all others.
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 11] = [
     "PublishAsync",
     "Publish",
     "PublishToSubject",
@@ -35,6 +35,8 @@ const METHODS: [&str; 9] = [
     "DeleteStream",
     "FetchMetadata",
     "FetchPartitionMetadata",
+    "SetCursor",
+    "FetchCursor",
     "other",
 ];
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Instant;
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use strandline_core::storage::Log;
@@ -51,6 +52,7 @@ pub(crate) struct PartitionHandle {
     pub(super) watch: Watch,
     pub(super) received: ReceivedTimes,
     failed: AtomicBool,
+    maintenance: Mutex<()>,
     appender: AppenderHandle,
 }
 
@@ -80,6 +82,7 @@ impl PartitionHandle {
             watch: Watch::new(committed),
             received: ReceivedTimes::default(),
             failed: AtomicBool::new(false),
+            maintenance: Mutex::default(),
             appender,
         })
     }
@@ -90,6 +93,12 @@ impl PartitionHandle {
 
     pub(crate) fn log(&self) -> &Arc<TailCache> {
         &self.log
+    }
+
+    /// Held by whoever removes or rewrites sealed segments. Held for long at times: to be waited for by threads that may
+    /// block only.
+    pub(crate) fn maintenance(&self) -> &Mutex<()> {
+        &self.maintenance
     }
 
     /// How far the partition can be read now.

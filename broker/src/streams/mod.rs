@@ -1,5 +1,6 @@
 //! The streams that this broker serves: from the metadata's definition to open partitions.
 
+mod follow;
 mod open;
 mod served;
 mod stream;
@@ -33,6 +34,9 @@ pub(crate) enum NoTarget {
         /// The number.
         partition: i32,
     },
+    /// The server alone writes to it.
+    #[error("Stream is reserved")]
+    Reserved,
     /// The partition is out of service.
     #[error("partition {partition} of stream {stream} is out of service: {reason}")]
     OutOfService {
@@ -92,6 +96,19 @@ impl Streams {
         }
     }
 
+    /// An open partition that clients may publish to.
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing, or that the stream is the server's own.
+    pub(crate) fn target(&self, stream: &str, partition: i32) -> Result<Arc<PartitionHandle>, NoTarget> {
+        let target = self.partition(stream, partition)?;
+        if target.info().stream.is_reserved() {
+            return Err(NoTarget::Reserved);
+        }
+        Ok(target)
+    }
+
     /// Adds a stream that is open.
     pub(crate) fn insert(&self, stream: Arc<Stream>) {
         self.by_name.write().insert(stream.name().to_string(), stream);
@@ -105,7 +122,13 @@ impl Streams {
         stream
     }
 
-    /// How often a stream was added or taken out: who has seen the streams at this number need not look again.
+    /// Tells who follows the streams that settings have changed.
+    pub(crate) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often a stream was added, taken out or given other settings: who has seen the streams at this number need not
+    /// look again.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }

@@ -31,6 +31,8 @@ pub(crate) struct Opener {
     pub(crate) max_message_bytes: usize,
     /// Who this broker is.
     pub(crate) broker: BrokerId,
+    /// Held while partitions are made to follow the settings of their stream.
+    pub(crate) settings_turn: tokio::sync::Mutex<()>,
 }
 
 /// Whether a log has to be there.
@@ -122,7 +124,11 @@ impl Opener {
         self.appender
             .add(Arc::clone(&handle), partition.leader_epoch)
             .await;
-        let subscription = self.bus.subscribe(Arc::clone(&handle)).await?;
+        // The server's own streams are written to by it alone, whatever arrives on their subject.
+        let subscription = match entry.definition.name.is_reserved() {
+            true => None,
+            false => Some(self.bus.subscribe(Arc::clone(&handle)).await?),
+        };
         Ok(PartitionState::Open(OpenPartition::new(handle, subscription)))
     }
 

@@ -30,12 +30,12 @@ pub(crate) enum PartitionState {
 #[derive(Debug)]
 pub(crate) struct OpenPartition {
     handle: Arc<PartitionHandle>,
-    // Held for its drop.
-    _subscription: Box<dyn Subscription>,
+    // Held for its drop; none = nothing comes over the bus.
+    _subscription: Option<Box<dyn Subscription>>,
 }
 
 impl OpenPartition {
-    pub(super) fn new(handle: Arc<PartitionHandle>, subscription: Box<dyn Subscription>) -> Self {
+    pub(super) fn new(handle: Arc<PartitionHandle>, subscription: Option<Box<dyn Subscription>>) -> Self {
         Self {
             handle,
             _subscription: subscription,

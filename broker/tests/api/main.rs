@@ -7,6 +7,8 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod administration;
+mod cursors;
 mod harness;
 mod monitoring;
 mod publishing;

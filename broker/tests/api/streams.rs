@@ -252,7 +252,7 @@ async fn calls_of_later_versions_are_refused_by_name() {
     assert!(status.message().contains("PauseStream"));
     let status = harness
         .client
-        .set_cursor(SetCursorRequest::default())
+        .join_consumer_group(JoinConsumerGroupRequest::default())
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);

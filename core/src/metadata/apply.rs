@@ -7,7 +7,7 @@ use super::{
     Broker, ClusterId, Command, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry, Placement, Rejection,
 };
 use super::{State, StreamEntry};
-use crate::stream::{MAX_PARTITIONS, StreamDefinition};
+use crate::stream::{MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
 use crate::{BrokerId, LeaderEpoch, LogId, StreamName, Timestamp};
 
 /// Applies the command at `index` of the metadata log. The same state and command give the same result on every broker;
@@ -29,7 +29,19 @@ pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome
             definition,
             placement,
             now,
-        } => create_stream(state, definition, placement, *now),
+        } => {
+            refuse_reserved(&definition.name)?;
+            create_stream(state, definition, placement, *now)
+        }
+        Command::CreateInternalStream {
+            definition,
+            placement,
+            now,
+        } => {
+            require_reserved(&definition.name)?;
+            create_stream(state, definition, placement, *now)
+        }
+        Command::UpdateStream { name, changes } => update_stream(state, name, changes),
         Command::DeleteStream { name } => delete_stream(state, name),
         Command::ElectLeader { broker } => elect_leader(state, broker),
         Command::LogsCreated { broker, name, first } => logs_created(state, broker, (name, *first)),
@@ -126,9 +138,6 @@ fn check_definition(state: &State, definition: &StreamDefinition) -> Result<(), 
         ..
     } = definition;
     let brokers = state.brokers.len();
-    if name.is_reserved() {
-        return Err(Rejection::ReservedName { name: name.clone() });
-    }
     if !(1..=MAX_PARTITIONS).contains(partitions) {
         return Err(Rejection::InvalidPartitionCount {
             partitions: *partitions,
@@ -185,10 +194,45 @@ fn check_placement(
     Ok(())
 }
 
-fn delete_stream(state: &mut State, name: &StreamName) -> Result<Outcome, Rejection> {
+fn refuse_reserved(name: &StreamName) -> Result<(), Rejection> {
     if name.is_reserved() {
         return Err(Rejection::ReservedName { name: name.clone() });
     }
+    Ok(())
+}
+
+fn require_reserved(name: &StreamName) -> Result<(), Rejection> {
+    if name.is_reserved() {
+        return Ok(());
+    }
+    Err(Rejection::NotReserved { name: name.clone() })
+}
+
+fn update_stream(
+    state: &mut State,
+    name: &StreamName,
+    changes: &[SettingChange],
+) -> Result<Outcome, Rejection> {
+    refuse_reserved(name)?;
+    if changes.len() > MAX_CHANGES {
+        return Err(Rejection::TooManyChanges {
+            changes: changes.len(),
+        });
+    }
+    changes.iter().try_for_each(SettingChange::check)?;
+    let Some(stream) = state.streams.get_mut(name.as_str()) else {
+        return Err(Rejection::NoSuchStream { name: name.clone() });
+    };
+    let mut settings = stream.definition.settings;
+    changes.iter().for_each(|&change| settings.change(change));
+    if settings != stream.definition.settings {
+        Arc::make_mut(stream).definition.settings = settings;
+    }
+    Ok(Outcome::Updated(Arc::clone(stream)))
+}
+
+fn delete_stream(state: &mut State, name: &StreamName) -> Result<Outcome, Rejection> {
+    refuse_reserved(name)?;
     let Some(entry) = state.streams.remove(name.as_str()) else {
         return Err(Rejection::NoSuchStream { name: name.clone() });
     };

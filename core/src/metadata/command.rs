@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Broker, ClusterId, MAX_CLUSTER_PARTITIONS, Placement, StreamEntry};
-use crate::stream::{MAX_PARTITIONS, StreamDefinition};
+use crate::stream::{InvalidChange, MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
 use crate::{BrokerId, LogId, StreamName, Timestamp};
 
 /// One change of the cluster's state, as it stands in the metadata log.
@@ -36,6 +36,22 @@ pub enum Command {
         placement: Placement,
         /// The proposer's time.
         now: Timestamp,
+    },
+    /// Creates a stream of the server's own, under a name that is reserved for it.
+    CreateInternalStream {
+        /// What the server wants.
+        definition: StreamDefinition,
+        /// The proposer's choice of brokers, from a [`Planner`](super::Planner).
+        placement: Placement,
+        /// The proposer's time.
+        now: Timestamp,
+    },
+    /// Changes settings of a stream; all of them or, if one cannot be, none. Repeating it is harmless.
+    UpdateStream {
+        /// Which.
+        name: StreamName,
+        /// What changes, in order; at most [`MAX_CHANGES`].
+        changes: Vec<SettingChange>,
     },
     /// Deletes a stream. Its logs stay known as [pending removal](super::State::pending_removals) until their holders
     /// report them removed.
@@ -81,6 +97,8 @@ pub enum Outcome {
     },
     /// The stream exists.
     Created(#[serde(with = "shared")] Arc<StreamEntry>),
+    /// The stream is like this now.
+    Updated(#[serde(with = "shared")] Arc<StreamEntry>),
     /// The stream existed like this and is gone.
     Deleted(#[serde(with = "shared")] Arc<StreamEntry>),
     /// The broker now leads so many partitions under a new epoch.
@@ -121,6 +139,24 @@ pub enum Rejection {
     ReservedName {
         /// The name.
         name: StreamName,
+    },
+    /// Only names that the server keeps for itself are those of internal streams.
+    #[error("stream is not one of the server's own: {name}")]
+    NotReserved {
+        /// The name.
+        name: StreamName,
+    },
+    /// A setting cannot have the value.
+    #[error("{setting} must be above zero")]
+    InvalidSetting {
+        /// The setting, as the configuration calls it.
+        setting: String,
+    },
+    /// More than [`MAX_CHANGES`].
+    #[error("at most {MAX_CHANGES} settings change at once: {changes} asked for")]
+    TooManyChanges {
+        /// How many were asked for.
+        changes: usize,
     },
     /// No partitions, or more than a stream may have.
     #[error("a stream has 1 to {MAX_PARTITIONS} partitions: {partitions} asked for")]
@@ -169,6 +205,14 @@ pub enum Rejection {
         /// The identity it has.
         cluster: ClusterId,
     },
+}
+
+impl From<InvalidChange> for Rejection {
+    fn from(invalid: InvalidChange) -> Self {
+        Self::InvalidSetting {
+            setting: invalid.setting.to_owned(),
+        }
+    }
 }
 
 /// Serde for a shared value: as if it were not shared.

@@ -7,7 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::stream::{MAX_PARTITIONS, StreamDefinition, StreamSettings};
+use crate::storage::Durability;
+use crate::stream::{MAX_PARTITIONS, SettingChange, StreamDefinition, StreamSettings};
 use crate::subject::SubjectFilter;
 use crate::{BrokerId, LeaderEpoch, LogId, PartitionId, StreamName, Timestamp};
 
@@ -61,6 +62,13 @@ fn created(state: &mut State, name: &str, partitions: u32) -> Arc<StreamEntry> {
     match apply(state, 100, &command).unwrap() {
         Outcome::Created(entry) => entry,
         other => panic!("{other:?}"),
+    }
+}
+
+fn update(name: &str, changes: Vec<SettingChange>) -> Command {
+    Command::UpdateStream {
+        name: StreamName::new(name).unwrap(),
+        changes,
     }
 }
 
@@ -151,6 +159,105 @@ fn a_name_is_taken_once_and_free_again_after_delete() {
         Err(Rejection::NoSuchStream { name })
     );
     created(&mut state, "orders", 1);
+}
+
+#[test]
+fn settings_of_a_stream_change_and_go_back_to_the_servers() {
+    let mut state = cluster_of(1);
+    let before = created(&mut state, "a", 2);
+    let outcome = apply(
+        &mut state,
+        107,
+        &update(
+            "a",
+            vec![
+                SettingChange::RetentionMaxBytes(None),
+                SettingChange::Durability(Some(Durability::Os)),
+            ],
+        ),
+    );
+    let Ok(Outcome::Updated(entry)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    let expected = StreamSettings {
+        durability: Some(Durability::Os),
+        ..StreamSettings::default()
+    };
+    assert_eq!(entry.definition.settings, expected);
+    assert_eq!(entry.partitions, before.partitions);
+    assert_eq!(state.stream("a"), Some(&entry));
+    assert_eq!(state.revision(), 107);
+}
+
+#[test]
+fn a_change_that_cannot_be_made_changes_nothing() {
+    let mut state = cluster_of(1);
+    created(&mut state, "a", 1);
+    let before = state.clone();
+    let good = SettingChange::RetentionMaxBytes(Some(1));
+    let cases = [
+        (update("b", vec![good]), "stream does not exist: b"),
+        (update("__cursors", vec![good]), "stream is reserved: __cursors"),
+        (
+            update("a", vec![good, SettingChange::SegmentMaxBytes(Some(0))]),
+            "segment.max.bytes must be above zero",
+        ),
+        (
+            update("a", vec![good; 65]),
+            "at most 64 settings change at once: 65 asked for",
+        ),
+    ];
+    for (command, text) in cases {
+        let rejection = apply(&mut state, 9, &command).unwrap_err();
+        assert_eq!(rejection.to_string(), text);
+        assert_eq!(state, before);
+    }
+}
+
+#[test]
+fn the_servers_own_streams_are_created_by_its_own_command_only() {
+    let mut state = cluster_of(1);
+    let internal = |name: &str| {
+        let definition = definition(name, 1, 1);
+        Command::CreateInternalStream {
+            placement: Placement::new(vec![vec![broker(0)]]),
+            definition,
+            now: Timestamp::from_nanos(5),
+        }
+    };
+    let refused = apply(&mut state, 1, &internal("a"));
+    assert!(
+        matches!(refused, Err(Rejection::NotReserved { .. })),
+        "{refused:?}"
+    );
+    assert!(matches!(
+        apply(&mut state, 2, &internal("__cursors")),
+        Ok(Outcome::Created(_))
+    ));
+    let again = apply(&mut state, 3, &internal("__cursors"));
+    assert!(matches!(again, Err(Rejection::StreamExists { .. })), "{again:?}");
+    let deleted = apply(&mut state, 4, &delete("__cursors"));
+    assert!(
+        matches!(deleted, Err(Rejection::ReservedName { .. })),
+        "{deleted:?}"
+    );
+}
+
+/// The form in which changes stand in metadata logs: it must be read by every later version.
+#[test]
+fn the_stored_form_of_a_change_stays_readable() {
+    let stored = r#"[1,[{"update_stream":{"name":"a","changes":[{"retention_max_age_ms":5},{"durability":"os"},{"segment_max_bytes":null}]}}]]"#;
+    let batch: CommandBatch = serde_json::from_str(stored).unwrap();
+    let expected = update(
+        "a",
+        vec![
+            SettingChange::RetentionMaxAgeMs(Some(5)),
+            SettingChange::Durability(Some(Durability::Os)),
+            SettingChange::SegmentMaxBytes(None),
+        ],
+    );
+    assert_eq!(batch.commands(), [expected]);
+    assert_eq!(serde_json::to_string(&batch).unwrap(), stored);
 }
 
 #[test]
@@ -402,6 +509,16 @@ fn a_stored_state_that_contradicts_itself_is_refused() {
     }
 }
 
+fn any_change() -> impl Strategy<Value = SettingChange> {
+    let number = prop::option::of(0_u64..3);
+    prop_oneof![
+        number.clone().prop_map(SettingChange::RetentionMaxBytes),
+        number.clone().prop_map(SettingChange::SegmentMaxBytes),
+        number.prop_map(SettingChange::CleanerIntervalMs),
+        Just(SettingChange::Durability(Some(Durability::Os))),
+    ]
+}
+
 fn any_command() -> impl Strategy<Value = (Command, bool)> {
     let name = prop::sample::select(vec!["a", "b", "c", "__cursors"]);
     let id = (0_u32..4).prop_map(broker);
@@ -414,7 +531,8 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
             .prop_map(|(broker, host, port, now)| Command::RegisterBroker { broker, host, port, now }),
         6 => (definitions, placement, now)
             .prop_map(|(definition, placement, now)| Command::CreateStream { definition, placement, now }),
-        4 => name.prop_map(delete),
+        4 => name.clone().prop_map(delete),
+        2 => (name, vec(any_change(), 0..3)).prop_map(|(name, changes)| update(name, changes)),
         1 => id.clone().prop_map(|broker| Command::ElectLeader { broker }),
         2 => (id.clone(), "[a-c]", 0_u64..8).prop_map(|(broker, name, first)| Command::LogsCreated {
             broker,

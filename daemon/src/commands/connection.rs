@@ -12,6 +12,8 @@ use crate::exit::{Exit, Failure};
 const DEFAULT_SERVERS: &str = "localhost:9292";
 /// Variables that name the servers; the second is that of Liftbridge's tools.
 const SERVERS_VARIABLES: [&str; 2] = ["STRANDLINE_SERVERS", "LIFTBRIDGE_SERVERS"];
+/// Variable that holds the token of the administration; a broker reads its own from it, too.
+const TOKEN_VARIABLE: &str = "STRANDLINE_ADMIN_TOKEN";
 /// Largest message that a broker may send.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
@@ -45,7 +47,26 @@ pub(crate) struct ConnectionArgs {
 impl ConnectionArgs {
     /// Connects to the first server that answers.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        self.connect_with(self.builder()?).await
+    }
+
+    /// As `connect`, for who administrates: with the token of this file, or of the environment.
+    pub(super) async fn connect_as_admin(&self, token_file: Option<&Path>) -> Result<Client, Failure> {
+        let token = match token_file {
+            Some(path) => Some(String::from_utf8_lossy(&read(path)?).trim().to_owned()),
+            None => std::env::var(TOKEN_VARIABLE)
+                .ok()
+                .filter(|token| !token.is_empty()),
+        };
         let builder = self.builder()?;
+        self.connect_with(match token {
+            Some(token) => builder.admin_token(token),
+            None => builder,
+        })
+        .await
+    }
+
+    async fn connect_with(&self, builder: Builder) -> Result<Client, Failure> {
         let mut failures = Vec::new();
         for server in self.servers() {
             match builder.clone().server(&server).connect().await {
@@ -151,6 +172,9 @@ pub(super) fn refused(what: &str, error: &Error) -> Failure {
         ErrorKind::Unavailable => {
             Failure::with(Exit::Unreachable, format!("cannot {what}: {error}; {TLS_HINT}"))
         }
+        ErrorKind::PermissionDenied => Failure::new(format!(
+            "cannot {what}: {error}; --admin-token-file or {TOKEN_VARIABLE} hold the token, --tls-cert and --tls-key the certificate"
+        )),
         _ => Failure::new(format!("cannot {what}: {error}")),
     }
 }

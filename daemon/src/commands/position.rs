@@ -1,5 +1,7 @@
 //! Where a subscription starts and ends, as it is said on the command line.
 
+use strandline_client::admin::TrimBefore;
+
 use crate::time;
 
 /// Where a subscription starts.
@@ -59,6 +61,18 @@ pub(crate) fn end(text: &str, now: i64) -> Result<End, String> {
     }
 }
 
+/// Reads an offset, `offset:N` or `time:T`.
+pub(crate) fn before(text: &str, now: i64) -> Result<TrimBefore, String> {
+    match point(text, now) {
+        Some(Ok(Point::Offset(offset))) => Ok(TrimBefore::Offset(offset.unsigned_abs())),
+        Some(Ok(Point::Time(nanos))) => Ok(TrimBefore::Time(nanos)),
+        Some(Err(reason)) => Err(reason),
+        None => {
+            Err("takes an offset, or time:T such as time:2026-01-31T12:00:00Z or time:90m (ago)".to_owned())
+        }
+    }
+}
+
 enum Point {
     Offset(i64),
     Time(i64),
@@ -106,6 +120,19 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(end(text, 0), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_point_to_trim_before_is_read() {
+        assert_eq!(before("7", 0), Ok(TrimBefore::Offset(7)));
+        assert_eq!(before("offset:0", 0), Ok(TrimBefore::Offset(0)));
+        assert_eq!(
+            before("time:1s", 10_000_000_000),
+            Ok(TrimBefore::Time(9_000_000_000))
+        );
+        for text in ["", "-1", "latest", "earliest", "time:soon"] {
+            assert!(before(text, 0).is_err(), "{text}");
         }
     }
 

@@ -102,7 +102,6 @@ mod tests {
             ("clustering.min.insync.replicas", "2"),
             ("clustering.raft.bootstrap.peers", "a,b"),
             ("activity.stream.enabled", "true"),
-            ("cursors.stream.partitions", "1"),
             ("telemetry.enabled", "true"),
         ];
         for (name, value) in cases {

@@ -1,6 +1,7 @@
 //! The configuration: where it comes from, what it may say, and the typed form that it is checked into once.
 
 mod addresses;
+mod admin;
 mod data_dir;
 mod duration;
 mod effects;
@@ -25,7 +26,7 @@ mod value;
 mod values;
 mod yaml;
 
-pub(crate) use duration::parse as parse_duration;
+pub(crate) use duration::{parse as parse_duration, show as show_duration};
 pub(crate) use key::{Flag, Key};
 pub(crate) use keys::{GROUPS, all as all_keys};
 pub(crate) use kind::Kind;

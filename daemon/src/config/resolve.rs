@@ -10,6 +10,7 @@ use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::{Durability, LogSettings};
 
 use super::addresses::addresses;
+use super::admin;
 use super::data_dir::Account;
 use super::embedded_nats;
 use super::nats_mode::{self, Invocation};
@@ -65,6 +66,7 @@ pub(crate) fn resolve(
     let addresses = addresses(&values, &mut problems, &mut notices);
     let grpc_tls = grpc_tls::grpc_tls(&values, &mut problems);
     let nats = nats(&values, invocation, &mut problems, &mut notices);
+    let admin_token = admin::token(&values, &addresses.listen, &mut problems, &mut notices);
     let settings = Settings {
         listen: addresses.listen,
         advertise: addresses.advertise,
@@ -87,6 +89,8 @@ pub(crate) fn resolve(
         retention: retention(&values),
         stream_defaults: stream_defaults(&values),
         concurrency_control: values.bool("streams.concurrency.control").unwrap_or_default(),
+        admin_token,
+        cursors_partitions: whole(&values, "cursors.stream.partitions").unwrap_or_default(),
     };
     listeners::check(&settings, &values, &mut problems);
     problems.none_or()?;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use strandline_client::admin::StreamDescription;
 use strandline_client::{PartitionInfo, StreamInfo};
 
+use super::stored::{settings_json, stored_json};
 use crate::time;
 
 /// Streams by name.
@@ -58,17 +60,35 @@ pub(super) fn details(name: &str, stream: &StreamInfo) -> String {
 
 /// One JSON object a stream and line.
 pub(super) fn json_lines(streams: &Streams) -> String {
-    let line = |(name, stream): (&String, &StreamInfo)| {
-        let partitions: Vec<_> = stream.partitions.iter().map(partition_json).collect();
-        let object = json!({
-            "name": name,
-            "subject": stream.subject,
-            "created": stream.created,
-            "partitions": partitions,
-        });
-        format!("{object}\n")
-    };
+    let line = |(name, stream): (&String, &StreamInfo)| json_object(name, stream, None);
     streams.iter().map(line).collect()
+}
+
+/// One JSON object on a line, with what is stored if that is known.
+pub(super) fn json_object(name: &str, stream: &StreamInfo, stored: Option<&StreamDescription>) -> String {
+    let partitions = stream.partitions.iter().map(|(number, partition)| {
+        let stored = stored.and_then(|stored| {
+            stored
+                .partitions
+                .iter()
+                .find(|stored| stored.partition == *number)
+        });
+        let mut object = partition_json((number, partition));
+        if let (Some(object), Some(stored)) = (object.as_object_mut(), stored) {
+            object.extend(stored_json(stored));
+        }
+        object
+    });
+    let mut object = json!({
+        "name": name,
+        "subject": stream.subject,
+        "created": stream.created,
+        "partitions": partitions.collect::<Vec<_>>(),
+    });
+    if let (Some(object), Some(stored)) = (object.as_object_mut(), stored) {
+        object.insert("settings".to_owned(), settings_json(&stored.settings));
+    }
+    format!("{object}\n")
 }
 
 /// Offsets are those of the last record, -1 if there is none, as Liftbridge's tools say them.
@@ -89,7 +109,7 @@ fn last(end: u64) -> Option<u64> {
     end.checked_sub(1)
 }
 
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -2,10 +2,15 @@
 
 mod create;
 mod describe;
+mod remove;
+mod set;
+mod stored;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use strandline_client::admin::StreamDescription;
 use strandline_client::{Client, ErrorKind, StreamInfo};
 
 use super::connection::{ConnectionArgs, refused};
@@ -19,6 +24,9 @@ pub(crate) struct StreamArgs {
     command: StreamCommand,
     #[command(flatten)]
     connection: ConnectionArgs,
+    /// Send the token in this file to a broker that wants one to change streams [default: STRANDLINE_ADMIN_TOKEN]
+    #[arg(long, value_name = "FILE", global = true)]
+    admin_token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -27,8 +35,14 @@ enum StreamCommand {
     Create(Box<create::CreateArgs>),
     /// List streams
     List(ListArgs),
-    /// Describe a stream and its partitions
+    /// Describe a stream, its partitions and, to who may change it, its settings and sizes
     Info(InfoArgs),
+    /// Change settings of a stream while it is served
+    Set(Box<set::SetArgs>),
+    /// Remove the records before an offset or a time
+    Trim(remove::TrimArgs),
+    /// Remove every record with a key
+    Erase(remove::EraseArgs),
     /// Delete a stream with everything in it
     Delete(DeleteArgs),
 }
@@ -44,6 +58,9 @@ struct ListArgs {
 struct InfoArgs {
     /// Name of the stream
     name: String,
+    /// Show the segments of each partition
+    #[arg(long)]
+    segments: bool,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -60,7 +77,10 @@ struct DeleteArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: StreamArgs) -> Result<Exit, Failure> {
-    let client = args.connection.connect().await?;
+    let client = args
+        .connection
+        .connect_as_admin(args.admin_token_file.as_deref())
+        .await?;
     let text = match args.command {
         StreamCommand::Create(create) => create::run(&create, &client).await?,
         StreamCommand::List(list) => {
@@ -74,14 +94,10 @@ pub(crate) async fn run(args: StreamArgs) -> Result<Exit, Failure> {
                 describe::table(&metadata.streams)
             }
         }
-        StreamCommand::Info(info) => {
-            let stream = one(&client, &info.name).await?;
-            if info.json {
-                describe::json_lines(&[(info.name, stream)].into())
-            } else {
-                describe::details(&info.name, &stream)
-            }
-        }
+        StreamCommand::Info(info) => describe_one(&info, &client).await?,
+        StreamCommand::Set(set) => set::run(*set, &client).await?,
+        StreamCommand::Trim(trim) => remove::trim(&trim, &client).await?,
+        StreamCommand::Erase(erase) => remove::erase(&erase, &client).await?,
         StreamCommand::Delete(delete) => remove(&delete, &client).await?,
     };
     std::io::stdout()
@@ -100,6 +116,33 @@ pub(super) async fn one(client: &Client, name: &str) -> Result<StreamInfo, Failu
             "there is no stream {name}; `strandline stream list` shows those there are"
         ))
     })
+}
+
+async fn describe_one(args: &InfoArgs, client: &Client) -> Result<String, Failure> {
+    let stream = one(client, &args.name).await?;
+    let stored = stored(args, client).await?;
+    if args.json {
+        return Ok(describe::json_object(&args.name, &stream, stored.as_ref()));
+    }
+    let mut text = describe::details(&args.name, &stream);
+    if let Some(stored) = &stored {
+        text.push_str(&stored::text(stored));
+    }
+    Ok(text)
+}
+
+/// What only the administration tells. Who may not ask for it sees the rest, unless it is what was asked for.
+async fn stored(args: &InfoArgs, client: &Client) -> Result<Option<StreamDescription>, Failure> {
+    match client.admin().describe_stream(&args.name, args.segments).await {
+        Ok(description) => Ok(Some(description)),
+        Err(error)
+            if !args.segments
+                && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(refused(&format!("describe stream {}", args.name), &error)),
+    }
 }
 
 async fn remove(args: &DeleteArgs, client: &Client) -> Result<String, Failure> {

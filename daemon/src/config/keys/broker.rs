@@ -102,6 +102,26 @@ pub(super) const TLS: &[Key] = &[
     .not_built(&[], NO_ACL),
 ];
 
+pub(super) const ADMIN_ABOUT: &str = "Who may change, trim and describe streams (`strandline stream set`, `trim`, `erase`, \
+    `info --segments`) on the port of the API: callers on this machine, callers with a client certificate if the API asks for \
+    them, and whoever sends this token. [Operations](operations.md#administration) says more.";
+
+pub(super) const ADMIN: &[Key] = &[
+    Key::new(
+        "admin.token",
+        Kind::Text,
+        "",
+        "token that opens the administration to callers from elsewhere; 16 to 256 characters of ASCII without blanks",
+    )
+    .secret(),
+    Key::new(
+        "admin.token.file",
+        Kind::Path,
+        "",
+        "file that holds the token, instead of `admin.token`; read at start",
+    ),
+];
+
 pub(super) const PROCESS_ABOUT: &str = "Logs go to the standard error output. The levels mean: `error`, something failed \
     and somebody has to act; `warn`, something was refused, lost or is about to fail; `info`, what the broker does, a few \
     lines a minute at most; `debug`, why it does it; `trace`, everything.";

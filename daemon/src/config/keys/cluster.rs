@@ -36,7 +36,6 @@ pub(super) const LATER_ABOUT: &str = "Settings of Liftbridge whose features this
     file as long as they are off.";
 
 const ACTIVITY: &str = "the activity stream";
-const CURSORS: &str = "stored cursors";
 const GROUPS: &str = "consumer groups";
 
 pub(super) const LATER: &[Key] = &[
@@ -64,33 +63,6 @@ pub(super) const LATER: &[Key] = &[
         "ack policy of the activity stream",
     )
     .idle(ACTIVITY),
-    Key::new(
-        "cursors.stream.partitions",
-        Kind::COUNT,
-        "0",
-        "partitions of the stream that stores cursors; 0 = cursors are off",
-    )
-    .not_built(
-        &["0"],
-        "stored cursors are not available in this version; remove it or set it to 0",
-    ),
-    Key::new(
-        "cursors.stream.replication.factor",
-        Kind::Integer {
-            min: -1,
-            max: i32::MAX as i64,
-        },
-        "-1",
-        "replicas of that stream; -1 = every broker",
-    )
-    .idle(CURSORS),
-    Key::new(
-        "cursors.stream.auto.pause.time",
-        Kind::DURATION,
-        "1m",
-        "idle time after which that stream is paused; 0 = never",
-    )
-    .idle(CURSORS),
     Key::new(
         "groups.consumer.timeout",
         Kind::DURATION,

@@ -35,6 +35,11 @@ pub(crate) const GROUPS: &[Group] = &[
         keys: broker::TLS,
     },
     Group {
+        title: "Administration",
+        about: broker::ADMIN_ABOUT,
+        keys: broker::ADMIN,
+    },
+    Group {
         title: "Monitoring",
         about: broker::HTTP_ABOUT,
         keys: broker::HTTP,
@@ -58,6 +63,11 @@ pub(crate) const GROUPS: &[Group] = &[
         title: "Streams",
         about: streams::STREAMS_ABOUT,
         keys: streams::STREAMS,
+    },
+    Group {
+        title: "Cursors",
+        about: streams::CURSORS_ABOUT,
+        keys: streams::CURSORS,
     },
     Group {
         title: "Cluster",

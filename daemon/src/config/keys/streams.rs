@@ -162,3 +162,33 @@ pub(super) const STREAMS: &[Key] = &[
         "encryption is not available in this version; remove it and use an encrypted file system",
     ),
 ];
+
+pub(super) const CURSORS_ABOUT: &str = "Cursors are the positions that consumers store with SetCursor. They are records of the \
+    stream `__cursors`, which is created at the first start that asks for it and which only the broker writes to. It has no \
+    retention limit: a cursor stays until it is overwritten. Consumers of gufo-liftbridge need exactly one partition.";
+
+pub(super) const CURSORS: &[Key] = &[
+    Key::new(
+        "cursors.stream.partitions",
+        Kind::Integer { min: 0, max: 10_000 },
+        "0",
+        "partitions of that stream if it is not there yet; fixed once it is; 0 = it is not created",
+    ),
+    Key::new(
+        "cursors.stream.replication.factor",
+        Kind::Integer {
+            min: -1,
+            max: i32::MAX as i64,
+        },
+        "-1",
+        "replicas of that stream; -1 = every broker",
+    )
+    .idle("replication, there is one broker"),
+    Key::new(
+        "cursors.stream.auto.pause.time",
+        Kind::DURATION,
+        "1m",
+        "idle time after which that stream is paused; 0 = never",
+    )
+    .idle("automatic pausing, idle partitions cost next to nothing"),
+];

@@ -1,0 +1,14 @@
+//! The administration of streams: `strandline.v1.Admin`.
+
+mod access;
+mod change;
+mod describe;
+mod gate;
+mod removal;
+mod service;
+mod settings;
+mod update;
+
+pub(super) use access::Access;
+pub(super) use gate::Gate;
+pub(super) use service::AdminService;
