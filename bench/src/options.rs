@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strandline_client::Backend;
+
 use crate::work::Work;
 
 /// What to measure, and how.
@@ -12,6 +14,8 @@ pub struct Options {
     pub works: Vec<Work>,
     /// What is measured.
     pub target: Target,
+    /// The storage engine of its streams; none = what it is told.
+    pub backend: Option<Backend>,
     /// What it is compared with.
     pub against: Vec<Peer>,
     /// Where servers that are started keep their data; something new is made in it and removed again.

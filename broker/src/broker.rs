@@ -10,9 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use strandline_core::Clock;
 use strandline_core::disk::{Disk, DiskLock};
-use strandline_core::storage::{Factory, StorageError, Store};
+use strandline_core::storage::StorageError;
 use strandline_nats::Server;
-use strandline_storage_backends::{SegmentFactory, SystemDisk, TailMemory};
+use strandline_storage_backends::{SystemDisk, TailMemory};
 
 use crate::bus::{AckInboxes, Bus, ConnectError, EmbeddedBus, ExternalBus};
 use crate::cleaner;
@@ -23,9 +23,12 @@ use crate::grpc::{GrpcDoors, GrpcServer, GrpcServerError};
 use crate::http::{HttpServer, Site};
 use crate::metadata::{ChangeError, MetadataHandle, OpenError, ServerIdentity};
 use crate::metrics::{CountedDisk, FileNumbers, Metrics};
-use crate::partition::{Answerer, Appender, AppenderLimits, BatchLimits};
+use crate::partition::BatchLimits;
 use crate::settings::{Address, NatsMode, Settings};
-use crate::streams::{Expect, Opener, Streams, TAIL_CACHES_BYTES};
+use crate::streams::{Expect, Opener, StoreParts, Stores, Streams, TAIL_CACHES_BYTES};
+
+/// Held by the broker that uses a data directory.
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// A broker that serves clients. Dropping it without [`Broker::shutdown`] ends it like a crash.
 #[derive(Debug)]
@@ -34,7 +37,6 @@ pub struct Broker {
     grpc: GrpcServer,
     http: Option<HttpServer>,
     nats: Option<Server>,
-    appender: Appender,
     cleaner: tokio::task::JoinHandle<()>,
     _lock: Box<dyn DiskLock>,
 }
@@ -72,7 +74,7 @@ pub enum StartError {
     },
     /// The store cannot be opened.
     #[error("cannot open the stored streams")]
-    Storage(#[from] StorageError),
+    Storage(#[source] Arc<StorageError>),
     /// The metadata cannot be opened.
     #[error("cannot open the metadata: {reason}")]
     Metadata {
@@ -133,7 +135,7 @@ impl Broker {
         let listener = bind("grpc", "--listen or --port", &settings.listen.to_string()).await?;
         let port = listener.local_addr().map_err(StartError::Thread)?.port();
         let lock = lock_data_directory(&disk, &settings.data_dir).await?;
-        let (context, appender, nats) = start_engine(&settings, &disk, port, &metrics).await?;
+        let (context, nats) = start_engine(&settings, &disk, port, &metrics).await?;
         open_streams(&context).await;
         prepare_stream(&context, &settings.namespace, settings.cursors_partitions).await;
         let cleaner = tokio::spawn(cleaner::run(Arc::clone(&context)));
@@ -153,7 +155,6 @@ impl Broker {
             grpc,
             http,
             nats,
-            appender,
             cleaner,
             _lock: lock,
         })
@@ -202,7 +203,6 @@ impl Broker {
             grpc,
             http,
             nats,
-            appender,
             cleaner,
             _lock,
         } = self;
@@ -215,9 +215,9 @@ impl Broker {
         context.bus.shutdown().await;
         drop(nats);
         context.tasks.close();
-        let stopped = tokio::task::spawn_blocking(move || appender.stop());
-        if stopped.await.is_err() {
-            tracing::error!("the appender could not be stopped");
+        let stores = Arc::clone(&context.opener.stores);
+        if tokio::task::spawn_blocking(move || stores.stop()).await.is_err() {
+            tracing::error!("the appenders could not be stopped");
         }
         grpc.stop().await;
         context.tasks.wait().await;
@@ -229,13 +229,13 @@ impl Broker {
     }
 }
 
-/// Everything behind the doors: metadata, store, bus and appender. No stream is open yet.
+/// Everything behind the doors: metadata, bus, stores and their appenders. No stream is open yet.
 async fn start_engine(
     settings: &Settings,
     disk: &Arc<dyn Disk>,
     port: u16,
     metrics: &Arc<Metrics>,
-) -> Result<(Arc<Context>, Appender, Option<Server>), StartError> {
+) -> Result<(Arc<Context>, Option<Server>), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metadata = open_metadata(settings, counted(disk, &metrics.metadata_files), port, &clock).await?;
     let started = start_around(metadata.clone(), settings, disk, clock, metrics).await;
@@ -251,18 +251,14 @@ async fn start_around(
     disk: &Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> Result<(Arc<Context>, Appender, Option<Server>), StartError> {
-    let directory = settings.data_dir.join("streams");
-    let files = SegmentFactory::new().max_open_files(settings.max_open_files);
-    let store = open_store(files, counted(disk, &metrics.stream_files), directory).await?;
+) -> Result<(Arc<Context>, Option<Server>), StartError> {
     let inboxes = AckInboxes::new(&settings.namespace, &nonce());
     let (bus, nats) = start_bus(settings, &metadata, &clock, &inboxes).await?;
-    let appender = start_appender(settings, &store, bus.as_ref(), &clock, metrics)?;
+    let stores = open_stores(settings, disk, &bus, &clock, metrics).await?;
     let streams = Arc::new(Streams::default());
     let opener = Opener {
         streams: Arc::clone(&streams),
-        store,
-        appender: appender.handle().clone(),
+        stores: Arc::new(stores),
         tail_memory: Arc::new(TailMemory::new(TAIL_CACHES_BYTES)),
         bus: Arc::clone(&bus),
         defaults: settings.stream_defaults,
@@ -286,7 +282,7 @@ async fn start_around(
         cursors: Cursors::default(),
         retention: settings.retention,
     };
-    Ok((Arc::new(context), appender, nats))
+    Ok((Arc::new(context), nats))
 }
 
 /// The metadata, led by this broker.
@@ -307,24 +303,28 @@ async fn open_metadata(
     Ok(metadata)
 }
 
-fn start_appender(
+async fn open_stores(
     settings: &Settings,
-    store: &Arc<dyn Store>,
-    bus: &dyn Bus,
+    disk: &Arc<dyn Disk>,
+    bus: &Arc<dyn Bus>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> Result<Appender, StartError> {
-    let limits = AppenderLimits {
-        batch: BatchLimits {
+) -> Result<Stores, StartError> {
+    let parts = StoreParts {
+        disk: counted(disk, &metrics.stream_files),
+        data_dir: settings.data_dir.clone(),
+        max_open_files: settings.max_open_files,
+        limits: BatchLimits {
             max_records: settings.batch_max_messages,
             max_bytes: settings.batch_max_bytes,
         },
-        // The other half is left to readers.
-        max_unsynced: settings.max_open_files / 2,
+        bus: Arc::clone(bus),
+        clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
     };
-    let answerer = Answerer::new(bus.ack_publisher(), Arc::clone(metrics));
-    let (store, clock, metrics) = (Arc::clone(store), Arc::clone(clock), Arc::clone(metrics));
-    Appender::start(store, limits, clock, answerer, metrics).map_err(StartError::Thread)
+    Stores::open(parts, settings.backend)
+        .await
+        .map_err(StartError::Storage)
 }
 
 async fn bind(what: &'static str, setting: &'static str, address: &str) -> Result<TcpListener, StartError> {
@@ -364,7 +364,7 @@ async fn lock_data_directory(
     let (disk, directory) = (Arc::clone(disk), directory.to_owned());
     let lock = move || {
         std::fs::create_dir_all(&directory)
-            .and_then(|()| disk.lock(&directory.join("lock")))
+            .and_then(|()| disk.lock(&directory.join(LOCK_FILE)))
             .map_err(|source| {
                 if source.kind() == std::io::ErrorKind::WouldBlock {
                     StartError::DataDirectoryInUse {
@@ -379,14 +379,6 @@ async fn lock_data_directory(
             })
     };
     blocking(lock).await
-}
-
-async fn open_store(
-    factory: impl Factory + 'static,
-    disk: Arc<dyn Disk>,
-    directory: PathBuf,
-) -> Result<Arc<dyn Store>, StartError> {
-    blocking(move || Ok(factory.open(disk, &directory)?)).await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -451,21 +443,23 @@ async fn open_streams(context: &Arc<Context>) {
     {
         tracing::warn!(%error, "the removal of deleted logs could not be recorded");
     }
-    if let Ok(found) = context.opener.store.list() {
-        for log in found.into_iter().filter(|&log| !state.knew_log(log)) {
+    for engine in context.opener.stores.opened() {
+        let found = engine.store().ok().and_then(|store| store.list().ok());
+        for log in found.into_iter().flatten().filter(|&log| !state.knew_log(log)) {
             tracing::warn!(%log, "the data directory holds a log that no stream ever had; it is left alone");
         }
     }
 }
 
 async fn close_logs(context: &Arc<Context>) {
-    let streams = context.streams.all();
+    let (streams, stores) = (context.streams.all(), Arc::clone(&context.opener.stores));
     let close = move || {
         for handle in streams.iter().flat_map(|stream| stream.open()) {
             if let Err(error) = strandline_core::storage::Log::close(handle.log().as_ref()) {
                 tracing::error!(stream = %handle.info().stream, %error, "a log could not be closed cleanly");
             }
         }
+        stores.close();
     };
     if tokio::task::spawn_blocking(close).await.is_err() {
         tracing::error!("the logs could not be closed");

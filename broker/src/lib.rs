@@ -11,6 +11,7 @@ mod context;
 mod cursors;
 mod grpc;
 mod http;
+pub mod maintenance;
 mod metadata;
 mod metrics;
 mod partition;

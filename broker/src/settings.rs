@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use strandline_core::BrokerId;
 use strandline_core::retention::RetentionLimits;
-use strandline_core::storage::LogSettings;
+use strandline_core::storage::{Backend, LogSettings};
 use strandline_storage_backends::SegmentFactory;
 
 pub use address::{Address, InvalidAddress};
@@ -52,6 +52,8 @@ pub struct Settings {
     pub http_listen: Option<Address>,
     /// Whether each partition has numbers of its own.
     pub metrics_per_partition: bool,
+    /// The storage engine of streams whose creator does not choose.
+    pub backend: Backend,
     /// Segment files that are kept open, at least 1; others are opened when they are needed.
     pub max_open_files: usize,
     /// Most records of one appended batch; at least 1.
@@ -143,6 +145,7 @@ impl Settings {
             nats: NatsMode::Embedded(Box::default()),
             http_listen: None,
             metrics_per_partition: false,
+            backend: Backend::default(),
             max_open_files: Self::DEFAULT_MAX_OPEN_FILES,
             batch_max_messages: Self::DEFAULT_BATCH_MAX_MESSAGES,
             batch_max_bytes: Self::DEFAULT_BATCH_MAX_BYTES,

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Ack, AckPolicy, Message};
 use crate::metadata::{Metadata, PartitionInfo, StreamInfo};
 use crate::publisher::PublisherBuilder;
-use crate::stream::StreamConfig;
+use crate::stream::{BACKEND_METADATA, StreamConfig};
 use crate::subscription::SubscribeBuilder;
 
 /// Tries of a call that finds no server, unless another number is set.
@@ -212,7 +212,7 @@ impl Client {
         };
         for (&number, partition) in &mut stream.partitions {
             let leader = metadata.address_of(&partition.leader);
-            *partition = self.partition_at(leader, name, number).await?;
+            (*partition, stream.backend) = self.partition_at(leader, name, number).await?;
         }
         Ok(Some(stream))
     }
@@ -226,7 +226,8 @@ impl Client {
     /// There is no such partition, or its leader does not answer.
     pub async fn partition(&self, stream: &str, partition: u32) -> Result<PartitionInfo, Error> {
         let leader = self.metadata().await?.leader_address(stream, partition);
-        self.partition_at(leader, stream, partition).await
+        let (info, _) = self.partition_at(leader, stream, partition).await?;
+        Ok(info)
     }
 
     async fn partition_at(
@@ -234,18 +235,18 @@ impl Client {
         leader: Option<String>,
         stream: &str,
         partition: u32,
-    ) -> Result<PartitionInfo, Error> {
+    ) -> Result<(PartitionInfo, Option<String>), Error> {
         let mut api = self.at(leader.as_deref())?;
         let request = api::FetchPartitionMetadataRequest {
             stream: stream.to_owned(),
             partition: partition as i32,
         };
-        let response = api
-            .fetch_partition_metadata(self.request(request))
-            .await?
-            .into_inner();
+        let response = api.fetch_partition_metadata(self.request(request)).await?;
+        let backend = response.metadata().get(BACKEND_METADATA);
+        let backend = backend.and_then(|name| name.to_str().ok()).map(str::to_owned);
         let missing = || Error::new(ErrorKind::Other, "the answer holds no partition");
-        response.metadata.map(Into::into).ok_or_else(missing)
+        let partition = response.into_inner().metadata.ok_or_else(missing)?;
+        Ok((partition.into(), backend))
     }
 
     /// Creates a stream; it can be used when this returns.

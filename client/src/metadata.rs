@@ -31,6 +31,9 @@ pub struct StreamInfo {
     pub subject: String,
     /// When it was created: nanoseconds since the Unix epoch.
     pub created: i64,
+    /// The storage engine that keeps it, as its name; none when the server does not say so. Known of a stream that was asked
+    /// for by name.
+    pub backend: Option<String>,
     /// Its partitions by number.
     pub partitions: BTreeMap<u32, PartitionInfo>,
 }
@@ -90,6 +93,7 @@ fn named(stream: api::StreamMetadata) -> (String, StreamInfo) {
     let info = StreamInfo {
         subject: stream.subject,
         created: stream.creation_timestamp,
+        backend: None,
         partitions: partitions.collect(),
     };
     (stream.name, info)

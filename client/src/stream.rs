@@ -11,6 +11,7 @@ use tonic::metadata::MetadataValue;
 pub struct StreamConfig {
     request: CreateStreamRequest,
     durability: Option<Durability>,
+    backend: Option<Backend>,
 }
 
 /// When a record counts as stored. Liftbridge does not know it and ignores it.
@@ -31,8 +32,28 @@ impl Durability {
     }
 }
 
+/// The storage engine that keeps a stream. Liftbridge has one only and ignores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Append-only segment files.
+    Segment,
+    /// An embedded database.
+    Redb,
+}
+
+impl Backend {
+    /// The word that stands for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Segment => "segment",
+            Self::Redb => "redb",
+        }
+    }
+}
+
 /// Request metadata for what the request has no field for.
 const DURABILITY_METADATA: &str = "strandline-durability";
+pub(crate) const BACKEND_METADATA: &str = "strandline-backend";
 
 impl StreamConfig {
     /// A stream of this name that records this NATS subject; wildcards are allowed.
@@ -45,6 +66,7 @@ impl StreamConfig {
         Self {
             request,
             durability: None,
+            backend: None,
         }
     }
 
@@ -75,6 +97,13 @@ impl StreamConfig {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
+        self
+    }
+
+    /// The storage engine that keeps it, for good.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
         self
     }
 
@@ -150,6 +179,10 @@ impl StreamConfig {
         if let Some(durability) = self.durability {
             let value = MetadataValue::from_static(durability.word());
             request.metadata_mut().insert(DURABILITY_METADATA, value);
+        }
+        if let Some(backend) = self.backend {
+            let value = MetadataValue::from_static(backend.name());
+            request.metadata_mut().insert(BACKEND_METADATA, value);
         }
         request.map(|()| self.request.clone())
     }

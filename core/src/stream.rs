@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StreamName;
 use crate::retention::RetentionLimits;
-use crate::storage::{Durability, LogSettings};
+use crate::storage::{Backend, Durability, LogSettings};
 use crate::subject::SubjectFilter;
 
 pub use change::{InvalidChange, MAX_CHANGES, SettingChange};
@@ -66,9 +66,17 @@ pub struct StreamSettings {
     pub encryption: Option<bool>,
     /// When an append counts as done.
     pub durability: Option<Durability>,
+    /// The storage engine. Unlike the others it is never left to the server's configuration later: it is filled in when the
+    /// stream is created, and streams of versions that knew one engine only are in segment files.
+    pub backend: Option<Backend>,
 }
 
 impl StreamSettings {
+    /// The storage engine that keeps the stream.
+    pub fn backend(&self) -> Backend {
+        self.backend.unwrap_or_default()
+    }
+
     /// The log settings that follow from these and the server's.
     pub fn log_settings(&self, server: &LogSettings) -> LogSettings {
         LogSettings {

@@ -6,6 +6,7 @@ use crate::commands::bench::BenchArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::demo::DemoArgs;
 use crate::commands::publish::PublishArgs;
+use crate::commands::storage::StorageCommand;
 use crate::commands::stream::StreamArgs;
 use crate::commands::subscribe::SubscribeArgs;
 use crate::serve::ServeArgs;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Read a stream
     Subscribe(SubscribeArgs),
+    /// Work on the data directory of a broker that is stopped
+    #[command(subcommand)]
+    Storage(StorageCommand),
     /// Check or show a configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),

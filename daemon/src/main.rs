@@ -39,6 +39,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         None => serve::run(&cli.serve, Invocation::Liftbridge),
         Some(Command::Serve(args)) => serve::run(&args, Invocation::Serve),
         Some(Command::Config(command)) => commands::config::run(&command, &mut std::io::stdout().lock()),
+        Some(Command::Storage(command)) => commands::storage::run(&command, &mut std::io::stdout().lock()),
         Some(Command::Stream(args)) => commands::run(commands::stream::run(args)),
         Some(Command::Publish(args)) => commands::run(commands::publish::run(args)),
         Some(Command::Subscribe(args)) => commands::run(commands::subscribe::run(args)),

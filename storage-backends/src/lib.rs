@@ -4,6 +4,7 @@
 //! that anybody's own engine can be run through it:
 //!
 //! - [`SegmentFactory`]: append-only segment files, the default;
+//! - [`RedbFactory`]: an embedded database, one file for all logs of a store;
 //! - [`MemoryFactory`]: everything in memory, for tests and for streams that need not survive a restart;
 //! - [`conformance`]: the suite.
 //!
@@ -11,12 +12,16 @@
 //! `strandline_core::disk`; [`SystemDisk`] is the operating system's.
 
 pub mod conformance;
+mod directory;
 mod disk;
+mod files;
 mod memory;
+mod redb;
 mod segment;
 mod tail_cache;
 mod tail_memory;
 
+pub use self::redb::{Compacted, RedbFactory, compact_redb};
 pub use disk::SystemDisk;
 #[cfg(any(test, feature = "test-util"))]
 pub use disk::sim;

@@ -31,10 +31,10 @@ def publishers(broker, ledger):
     ]
 
 
-async def create(broker):
+async def create(broker, backend=None):
     async with api.connected(broker) as stub:
         # Small segments, so that kills also hit the change from one to the next.
-        await api.create(stub, STREAM, SUBJECT, PARTITIONS, segmentMaxBytes=64 << 10)
+        await api.create(stub, STREAM, SUBJECT, PARTITIONS, backend, segmentMaxBytes=64 << 10)
 
 
 async def check(broker, ledger):
@@ -82,10 +82,11 @@ class Churn:
 
 @pytest.mark.timeout(120 + 60 * settings.rounds())
 @pytest.mark.differs_from_liftbridge("it loses what was acked and not yet checkpointed")
-async def test_nothing_acked_is_lost_when_the_process_is_killed_again_and_again(own_broker):
+@pytest.mark.parametrize("backend", ["segment", "redb"])
+async def test_nothing_acked_is_lost_when_the_process_is_killed_again_and_again(own_broker, backend):
     ledger, churn = Ledger(), Churn(own_broker)
     random.seed(3)
-    await create(own_broker)
+    await create(own_broker, backend)
     load = publishers(own_broker, ledger)
     for run in range(settings.rounds()):
         before = len(ledger.acked)

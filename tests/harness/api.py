@@ -22,7 +22,10 @@ async def connected(broker) -> AsyncIterator[APIStub]:
         yield APIStub(channel)
 
 
-async def create(api: APIStub, name: str, subject: Optional[str] = None, partitions: int = 1, **options) -> None:
+async def create(
+    api: APIStub, name: str, subject: Optional[str] = None, partitions: int = 1, backend: Optional[str] = None, **options
+) -> None:
+    """Creates a stream, on the server's storage engine unless told otherwise."""
     request = CreateStreamRequest(name=name, subject=subject or name, partitions=partitions)
     for key, value in options.items():
         field = getattr(request, key)
@@ -30,7 +33,8 @@ async def create(api: APIStub, name: str, subject: Optional[str] = None, partiti
             field.value = value
         else:
             setattr(request, key, value)
-    await api.CreateStream(request, timeout=PATIENCE)
+    metadata = (("strandline-backend", backend),) if backend else ()
+    await api.CreateStream(request, timeout=PATIENCE, metadata=metadata)
 
 
 async def publish(api: APIStub, stream: str, value: bytes, *, timeout: float = PATIENCE, **fields) -> Ack:

@@ -40,8 +40,10 @@ impl System {
     /// Starts the broker that is measured, or connects to it.
     pub(crate) async fn target(options: &Options, directory: &Path) -> Result<Self, BenchError> {
         let strandline = match &options.target {
-            Target::Own { program } => Strandline::start(program, directory).await?,
-            Target::Running { grpc, nats, pid } => Strandline::connect(grpc, nats.as_deref(), *pid).await?,
+            Target::Own { program } => Strandline::start(program, directory, options.backend).await?,
+            Target::Running { grpc, nats, pid } => {
+                Strandline::connect(grpc, nats.as_deref(), *pid, options.backend).await?
+            }
         };
         Ok(Self::Strandline(strandline))
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use strandline_client::{Client, Error, ErrorKind, StreamConfig};
+use strandline_client::{Backend, Client, Error, ErrorKind, StreamConfig};
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
 use tokio::task::JoinSet;
@@ -39,6 +39,7 @@ pub(crate) struct Strandline {
     grpc: String,
     nats: Option<String>,
     process: Option<Process>,
+    backend: Option<Backend>,
     /// Streams to delete from a broker that goes on.
     created: Vec<String>,
 }
@@ -52,7 +53,11 @@ struct Ready {
 }
 
 impl Strandline {
-    pub(crate) async fn start(program: &Path, directory: &Path) -> Result<Self, BenchError> {
+    pub(crate) async fn start(
+        program: &Path,
+        directory: &Path,
+        backend: Option<Backend>,
+    ) -> Result<Self, BenchError> {
         let ready = directory.join("ready.json");
         let text = |path: &Path| path.display().to_string();
         let arguments = [
@@ -76,6 +81,7 @@ impl Strandline {
             client,
             grpc: said.grpc,
             nats: said.nats,
+            backend,
             created: Vec::new(),
         })
     }
@@ -84,6 +90,7 @@ impl Strandline {
         grpc: &str,
         nats: Option<&str>,
         pid: Option<u32>,
+        backend: Option<Backend>,
     ) -> Result<Self, BenchError> {
         Ok(Self {
             child: None,
@@ -91,6 +98,7 @@ impl Strandline {
             grpc: grpc.to_owned(),
             nats: nats.map(str::to_owned),
             process: pid.map(Process::new),
+            backend,
             created: Vec::new(),
         })
     }
@@ -107,13 +115,13 @@ impl Strandline {
     }
 
     pub(crate) async fn create_stream(&mut self, name: &str, partitions: u32) -> Result<(), BenchError> {
-        let config = StreamConfig::new(name, name).partitions(partitions);
+        let config = config(name, self.backend).partitions(partitions);
         self.create(name, config).await
     }
 
     pub(crate) async fn create_bounded_stream(&mut self, name: &str, bytes: u64) -> Result<(), BenchError> {
         let segment = (bytes / SEGMENTS).clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES);
-        let config = StreamConfig::new(name, name)
+        let config = config(name, self.backend)
             .retention_max_bytes(bytes)
             .cleaner_interval(CLEANER_INTERVAL)
             .segment_max_bytes(segment);
@@ -137,12 +145,10 @@ impl Strandline {
         self.created.extend_from_slice(names);
         let mut creators = JoinSet::new();
         for names in names.chunks(names.len().div_ceil(CREATORS).max(1)) {
-            let (client, names) = (self.client.clone(), names.to_vec());
+            let (client, names, backend) = (self.client.clone(), names.to_vec(), self.backend);
             creators.spawn(async move {
                 for name in names {
-                    client
-                        .create_stream(StreamConfig::new(name.as_str(), name.as_str()))
-                        .await?;
+                    client.create_stream(config(&name, backend)).await?;
                 }
                 Ok::<_, Error>(())
             });
@@ -233,6 +239,15 @@ impl Strandline {
             }
         }
         Ok(())
+    }
+}
+
+/// A stream on the subject that has its name.
+fn config(name: &str, backend: Option<Backend>) -> StreamConfig {
+    let config = StreamConfig::new(name, name);
+    match backend {
+        Some(backend) => config.backend(backend),
+        None => config,
     }
 }
 

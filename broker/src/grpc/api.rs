@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use strandline_proto::api::api_server::Api;
@@ -60,10 +61,11 @@ impl Api for ApiService {
         &self,
         request: Request<FetchPartitionMetadataRequest>,
     ) -> Result<Response<FetchPartitionMetadataResponse>, Status> {
-        Ok(Response::new(metadata::fetch_partition(
-            &self.context,
-            &request.into_inner(),
-        )?))
+        let (answer, backend) = metadata::fetch_partition(&self.context, &request.into_inner())?;
+        let mut response = Response::new(answer);
+        let backend = MetadataValue::from_static(backend.name());
+        response.metadata_mut().insert(create::BACKEND_METADATA, backend);
+        Ok(response)
     }
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {

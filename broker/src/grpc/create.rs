@@ -6,7 +6,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use strandline_core::metadata::StreamEntry;
-use strandline_core::storage::Durability;
+use strandline_core::storage::{Backend, Durability};
 use strandline_core::stream::{MAX_PARTITIONS, StreamDefinition, StreamSettings};
 use strandline_core::subject::SubjectFilter;
 use strandline_core::{InvalidName, StreamName};
@@ -19,6 +19,8 @@ use crate::streams::{Expect, check_served, describe};
 
 /// Request metadata by which an API client, whose request has no field for it, chooses a stream's durability.
 const DURABILITY_METADATA: &str = "strandline-durability";
+/// As that, of the storage engine that keeps the stream.
+pub(super) const BACKEND_METADATA: &str = "strandline-backend";
 /// Longest load-balance group, in bytes; it becomes a NATS queue group.
 const GROUP_MAX_BYTES: usize = 255;
 
@@ -28,8 +30,13 @@ pub(super) async fn create_stream(
     metadata: &MetadataMap,
     request: CreateStreamRequest,
 ) -> Result<(), Status> {
-    let definition = definition(&request, durability(metadata)?)?;
-    check_served(&definition, context.opener.store.as_ref()).map_err(|what| errors::not_built(&what))?;
+    let stores = &context.opener.stores;
+    let backend = backend(metadata)?.unwrap_or(stores.default_backend());
+    let definition = definition(&request, durability(metadata)?, backend)?;
+    check_served(&definition, stores.capabilities(backend)).map_err(|what| errors::not_built(&what))?;
+    // Before there is a stream that would be out of service.
+    let opened = stores.engine(backend).await;
+    opened.map_err(|error| errors::stream_not_opened(&describe(&error)))?;
     let entry = context
         .metadata
         .create_stream(definition)
@@ -108,10 +115,21 @@ fn durability(metadata: &MetadataMap) -> Result<Option<Durability>, Status> {
     }
 }
 
+fn backend(metadata: &MetadataMap) -> Result<Option<Backend>, Status> {
+    let Some(value) = metadata.get(BACKEND_METADATA) else {
+        return Ok(None);
+    };
+    let found = value.to_str().ok().and_then(Backend::of_name);
+    found
+        .map(Some)
+        .ok_or_else(|| errors::invalid_backend(BACKEND_METADATA))
+}
+
 /// Checks a request in the order in which Liftbridge does.
 fn definition(
     request: &CreateStreamRequest,
     durability: Option<Durability>,
+    backend: Backend,
 ) -> Result<StreamDefinition, Status> {
     let name = StreamName::new(request.name.as_str()).map_err(|error| match error {
         InvalidName::Empty => errors::name_is_empty(),
@@ -141,6 +159,8 @@ fn definition(
         replication_factor,
         settings: StreamSettings {
             durability,
+            // Stored, so that the stream stays where it is when the default changes.
+            backend: Some(backend),
             ..stream_settings(request).map_err(|error| errors::negative_setting(&error))?
         },
     })

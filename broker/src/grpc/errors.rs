@@ -100,6 +100,10 @@ pub(super) fn invalid_durability(key: &str) -> Status {
     Status::invalid_argument(format!("{key} must be fsync or os"))
 }
 
+pub(super) fn invalid_backend(key: &str) -> Status {
+    Status::invalid_argument(format!("{key} must be segment or redb"))
+}
+
 pub(super) fn not_built(what: &NotServed) -> Status {
     Status::failed_precondition(what.to_string())
 }

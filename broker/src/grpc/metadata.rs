@@ -6,6 +6,7 @@ use tonic::Status;
 
 use strandline_core::PartitionId;
 use strandline_core::metadata::StreamEntry;
+use strandline_core::storage::Backend;
 use strandline_proto::api::{
     FetchMetadataRequest, FetchMetadataResponse, FetchPartitionMetadataRequest,
     FetchPartitionMetadataResponse, StreamMetadata,
@@ -37,22 +38,24 @@ pub(super) fn fetch(context: &Context, request: &FetchMetadataRequest) -> FetchM
     }
 }
 
-/// What the leader of a partition knows of it.
+/// What the leader of a partition knows of it, and the storage engine that keeps it, which the answer has no field for.
 pub(super) fn fetch_partition(
     context: &Context,
     request: &FetchPartitionMetadataRequest,
-) -> Result<FetchPartitionMetadataResponse, Status> {
+) -> Result<(FetchPartitionMetadataResponse, Backend), Status> {
     let state = context.metadata.state();
     let number = u32::try_from(request.partition).map(PartitionId::new);
     let number = number.map_err(|_| errors::partition_not_found())?;
-    let entry = state.stream(&request.stream);
-    let entry = entry.and_then(|stream| stream.partition(number));
-    let entry = entry.ok_or_else(errors::partition_not_found)?;
+    let stream = state
+        .stream(&request.stream)
+        .ok_or_else(errors::partition_not_found)?;
+    let entry = stream.partition(number).ok_or_else(errors::partition_not_found)?;
     let handle = context.streams.partition(&request.stream, request.partition);
     let handle = handle.map_err(|error| errors::partition_metadata_target(&error))?;
-    Ok(FetchPartitionMetadataResponse {
+    let answer = FetchPartitionMetadataResponse {
         metadata: Some(partition_metadata(number, entry, Some(progress(&handle)))),
-    })
+    };
+    Ok((answer, stream.definition.settings.backend()))
 }
 
 fn stream(context: &Context, entry: &Arc<StreamEntry>) -> StreamMetadata {

@@ -106,7 +106,7 @@ pub(super) fn failures(context: &Context) -> Vec<Reason> {
     vec![Reason::new("log_failed", detail)]
 }
 
-/// Asks the appender for a sign of life. At most one question is under way, however many ask.
+/// Asks the appenders for a sign of life. At most one question is under way, however many ask.
 #[derive(Debug, Default)]
 pub(super) struct AppenderProbe {
     asked: Mutex<Option<Asked>>,
@@ -115,17 +115,18 @@ pub(super) struct AppenderProbe {
 #[derive(Debug)]
 struct Asked {
     at: Instant,
-    answer: oneshot::Receiver<()>,
+    /// One for each appender that has not answered.
+    answers: Vec<oneshot::Receiver<()>>,
 }
 
 impl AppenderProbe {
-    /// Why the appender counts as stuck, if it does.
+    /// Why an appender counts as stuck, if it does.
     ///
     /// Cancel safety: a cancelled call leaves its question open for the next.
     pub(super) async fn check(&self, context: &Context) -> Option<Reason> {
         let begun = Instant::now();
         loop {
-            let silence = self.silence(|| context.opener.appender.ping())?;
+            let silence = self.silence(|| context.opener.stores.ping())?;
             if silence > APPENDER_MAX_SILENCE {
                 let detail = format!(
                     "the thread that appends has not answered for {} s",
@@ -142,21 +143,30 @@ impl AppenderProbe {
 
     /// For how long the question that is under way has waited; none once it is answered. Without one it is asked, unless
     /// one was answered just now.
-    fn silence(&self, ask: impl FnOnce() -> oneshot::Receiver<()>) -> Option<Duration> {
+    fn silence(&self, ask: impl FnOnce() -> Vec<oneshot::Receiver<()>>) -> Option<Duration> {
         let mut asked = self.asked.lock();
         let open = asked.get_or_insert_with(|| Asked {
             at: Instant::now(),
-            answer: ask(),
+            answers: ask(),
         });
-        match open.answer.try_recv() {
-            Ok(()) => {
-                *asked = None;
-                None
-            }
-            Err(TryRecvError::Empty) => Some(open.at.elapsed()),
+        let mut has_ended = false;
+        open.answers.retain_mut(|answer| match answer.try_recv() {
+            Ok(()) => false,
+            Err(TryRecvError::Empty) => true,
             // It has ended, which only happens by a panic while the broker serves.
-            Err(TryRecvError::Closed) => Some(Duration::MAX),
+            Err(TryRecvError::Closed) => {
+                has_ended = true;
+                true
+            }
+        });
+        if has_ended {
+            return Some(Duration::MAX);
         }
+        if open.answers.is_empty() {
+            *asked = None;
+            return None;
+        }
+        Some(open.at.elapsed())
     }
 }
 
@@ -200,16 +210,23 @@ mod tests {
     fn one_question_is_asked_until_it_is_answered() {
         let probe = AppenderProbe::default();
         let (sender, receiver) = oneshot::channel();
-        assert!(probe.silence(|| receiver).is_some());
+        let (other, second) = oneshot::channel();
+        assert!(probe.silence(|| vec![receiver, second]).is_some());
         assert!(
             probe
                 .silence(|| unreachable!("a question is under way"))
                 .is_some()
         );
         sender.send(()).unwrap();
+        assert!(
+            probe
+                .silence(|| unreachable!("another one has not answered"))
+                .is_some()
+        );
+        other.send(()).unwrap();
         assert_eq!(probe.silence(|| unreachable!("a question is under way")), None);
         let (gone, receiver) = oneshot::channel();
         drop(gone);
-        assert_eq!(probe.silence(|| receiver), Some(Duration::MAX));
+        assert_eq!(probe.silence(|| vec![receiver]), Some(Duration::MAX));
     }
 }

@@ -14,10 +14,10 @@ use crate::context::Context;
 use crate::grpc::{ANSWERS_MAX_BYTES, QUEUE_MAX_BYTES};
 use crate::http::MAX_CONNECTIONS;
 use crate::partition::{
-    ALL_INBOXES_MAX_BYTES, INBOX_MAX_BYTES, PartitionHandle, REJECTED_MAX_BYTES, SPARE_MAX_BYTES,
-    UNSYNCED_MAX_BYTES,
+    ALL_INBOXES_MAX_BYTES, AppenderHandle, INBOX_MAX_BYTES, PartitionHandle, REJECTED_MAX_BYTES,
+    SPARE_MAX_BYTES, UNSYNCED_MAX_BYTES,
 };
-use crate::streams::{PartitionState, Stream, TAIL_CACHE_BYTES};
+use crate::streams::{Engine, PartitionState, Stream, TAIL_CACHE_BYTES};
 
 /// What a scrape looks at.
 #[derive(Debug)]
@@ -187,11 +187,18 @@ impl Scrape<'_> {
         out.number(&INBOX_MAX, inboxes().max().unwrap_or_default());
         out.number(&INBOX_LIMIT, INBOX_MAX_BYTES);
         out.number(&INBOXES_LIMIT, ALL_INBOXES_MAX_BYTES);
-        let appender = &context.opener.appender;
-        out.number(&REJECTED, appender.rejected_bytes());
-        out.number(&REJECTED_LIMIT, REJECTED_MAX_BYTES);
-        out.number(&SPARE, appender.spare_bytes());
-        out.number(&SPARE_LIMIT, SPARE_MAX_BYTES);
+        let appenders = || context.opener.stores.opened().map(Engine::appender);
+        let count = appenders().count();
+        out.number(
+            &REJECTED,
+            appenders().map(AppenderHandle::rejected_bytes).sum::<usize>(),
+        );
+        out.number(&REJECTED_LIMIT, REJECTED_MAX_BYTES * count);
+        out.number(
+            &SPARE,
+            appenders().map(AppenderHandle::spare_bytes).sum::<usize>(),
+        );
+        out.number(&SPARE_LIMIT, SPARE_MAX_BYTES * count);
         let cached = &context.opener.tail_memory;
         out.number(&CACHE_BYTES, cached.bytes());
         out.number(&CACHE_LIMIT, TAIL_CACHE_BYTES);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use strandline_core::metadata::{PartitionEntry, StreamEntry};
-use strandline_core::storage::{LogSettings, StorageError, Store};
+use strandline_core::storage::{Durability, LogSettings, StorageError};
 use strandline_core::{BrokerId, PartitionId};
 use strandline_storage_backends::{TailCache, TailMemory};
 
-use super::Streams;
 use super::stream::{OpenPartition, PartitionState, Stream};
+use super::{Engine, Stores, Streams};
 use crate::bus::{Bus, BusError};
-use crate::partition::{AppenderHandle, PartitionHandle, PartitionInfo, ReadState};
+use crate::partition::{PartitionHandle, PartitionInfo, ReadState};
 
 /// Records that a partition keeps in memory for readers that follow its end.
 pub(crate) const TAIL_CACHE_BYTES: usize = 4 << 20;
@@ -21,8 +21,7 @@ pub(crate) const TAIL_CACHES_BYTES: usize = 256 << 20;
 #[derive(Debug)]
 pub(crate) struct Opener {
     pub(crate) streams: Arc<Streams>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) appender: AppenderHandle,
+    pub(crate) stores: Arc<Stores>,
     pub(crate) tail_memory: Arc<TailMemory>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) defaults: LogSettings,
@@ -51,6 +50,9 @@ pub(crate) enum OpenError {
     /// Its log could not.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The store that it is in is not open.
+    #[error(transparent)]
+    Unavailable(Arc<StorageError>),
     /// The bus refused its subject.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -89,8 +91,10 @@ impl Opener {
     /// A log could not be removed; the next start of the broker tries again.
     pub(crate) async fn delete(&self, entry: &StreamEntry) -> Result<(), OpenError> {
         let stream = self.streams.remove(entry.definition.name.as_str());
+        let engine = self.stores.engine(entry.definition.settings.backend()).await?;
         for handle in stream.iter().flat_map(|stream| stream.open()) {
-            self.appender.remove(handle.info().log, ReadState::Deleted).await;
+            let log = handle.info().log;
+            engine.appender().remove(log, ReadState::Deleted).await;
         }
         drop(stream);
         for partition in &entry.partitions {
@@ -105,9 +109,9 @@ impl Opener {
     ///
     /// The disk failed.
     pub(crate) async fn delete_log(&self, log: strandline_core::LogId) -> Result<(), OpenError> {
-        let store = Arc::clone(&self.store);
-        let deleted = tokio::task::spawn_blocking(move || store.delete(log)).await;
-        Ok(deleted.map_err(|_| OpenError::Stopping)??)
+        let stores = Arc::clone(&self.stores);
+        let deleted = tokio::task::spawn_blocking(move || stores.delete(log)).await;
+        deleted.map_err(|_| OpenError::Stopping)?
     }
 
     async fn open_partition(
@@ -118,12 +122,12 @@ impl Opener {
         expect: Expect,
     ) -> Result<PartitionState, OpenError> {
         let info = self.info(entry, number, partition);
-        let settings = entry.definition.settings.log_settings(&self.defaults);
-        let log = self.open_log(partition, settings, expect).await?;
-        let handle = PartitionHandle::new(info, log, self.appender.clone());
-        self.appender
-            .add(Arc::clone(&handle), partition.leader_epoch)
-            .await;
+        let settings = self.log_settings(entry);
+        let engine = self.stores.engine(entry.definition.settings.backend()).await?;
+        let log = self.open_log(engine, partition, settings, expect).await?;
+        let appender = engine.appender();
+        let handle = PartitionHandle::new(info, log, appender.clone());
+        appender.add(Arc::clone(&handle), partition.leader_epoch).await;
         // The server's own streams are written to by it alone, whatever arrives on their subject.
         let subscription = match entry.definition.name.is_reserved() {
             true => None,
@@ -132,17 +136,25 @@ impl Opener {
         Ok(PartitionState::Open(OpenPartition::new(handle, subscription)))
     }
 
+    /// What a stream asks for, and the server's defaults for the rest. An engine that always syncs does so whatever the default.
+    fn log_settings(&self, entry: &StreamEntry) -> LogSettings {
+        let settings = &entry.definition.settings;
+        let mut resolved = settings.log_settings(&self.defaults);
+        if settings.durability.is_none() && !self.stores.capabilities(settings.backend()).durability_os {
+            resolved.durability = Durability::Fsync;
+        }
+        resolved
+    }
+
     async fn open_log(
         &self,
+        engine: &Engine,
         partition: &PartitionEntry,
         settings: LogSettings,
         expect: Expect,
     ) -> Result<Arc<TailCache>, OpenError> {
-        let (store, id, created) = (
-            Arc::clone(&self.store),
-            partition.log,
-            partition.is_stored_on(&self.broker),
-        );
+        let (store, id) = (engine.store()?, partition.log);
+        let created = partition.is_stored_on(&self.broker);
         let open = move || match store.open(id, &settings) {
             // Nothing was ever acknowledged for a log whose creation was not finished.
             Err(StorageError::NotFound { .. }) if expect == Expect::New || !created => {

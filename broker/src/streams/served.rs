@@ -1,6 +1,6 @@
 //! Which stream settings this version serves.
 
-use strandline_core::storage::{Durability, Store};
+use strandline_core::storage::{Capabilities, Durability};
 use strandline_core::stream::StreamDefinition;
 
 /// A setting whose effect is not there: refused by name, never accepted and ignored.
@@ -18,7 +18,7 @@ pub(crate) struct NotServed {
 /// # Errors
 ///
 /// Names the first that has not.
-pub(crate) fn check_served(definition: &StreamDefinition, store: &dyn Store) -> Result<(), NotServed> {
+pub(crate) fn check_served(definition: &StreamDefinition, backend: Capabilities) -> Result<(), NotServed> {
     let settings = &definition.settings;
     let asked = [
         (
@@ -53,9 +53,9 @@ pub(crate) fn check_served(definition: &StreamDefinition, store: &dyn Store) -> 
             "leave it off",
         ),
         (
-            settings.durability == Some(Durability::Os) && !store.capabilities().durability_os,
+            settings.durability == Some(Durability::Os) && !backend.durability_os,
             "durability os",
-            "this storage backend always syncs, leave it out",
+            "the redb backend always syncs, leave it out or choose the segment backend",
         ),
     ];
     match asked.into_iter().find(|(asked, ..)| *asked) {

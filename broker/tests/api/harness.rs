@@ -31,7 +31,7 @@ impl Harness {
         Self::start_in(directory, change).await
     }
 
-    async fn start_in(directory: TempDir, change: impl Fn(&mut Settings)) -> Self {
+    pub(crate) async fn start_in(directory: TempDir, change: impl Fn(&mut Settings)) -> Self {
         let mut settings = settings(&directory);
         change(&mut settings);
         let broker = Broker::start(settings).await.unwrap();
@@ -47,8 +47,12 @@ impl Harness {
 
     /// Stops the broker and starts it again on the same directory.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    pub(crate) async fn restart_with(self, change: impl Fn(&mut Settings)) -> Self {
         self.broker.shutdown().await;
-        Self::start_in(self.directory, |_| {}).await
+        Self::start_in(self.directory, change).await
     }
 
     pub(crate) async fn create(&mut self, name: &str, subject: &str) {

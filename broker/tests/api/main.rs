@@ -8,6 +8,7 @@
 )]
 
 mod administration;
+mod backends;
 mod cursors;
 mod harness;
 mod monitoring;

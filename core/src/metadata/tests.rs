@@ -485,6 +485,9 @@ fn the_first_stored_format_stays_readable() {
         apply(&mut state, 3, command).unwrap();
     }
     assert_eq!(serde_json::from_str::<State>(image).unwrap(), state);
+    // There was one storage engine then.
+    let settings = state.stream("orders").unwrap().definition.settings;
+    assert_eq!(settings.backend(), crate::storage::Backend::Segment);
 }
 
 #[test]

@@ -26,4 +26,4 @@ pub use commit::{Commit, CommitSetter};
 pub use error::{AppendError, Damage, ReadError, StorageError, SyncFailure};
 pub use factory::{Factory, Store, SyncBy};
 pub use log::{EpochEnd, Log, ReadLimit, Role, Run, SegmentSummary};
-pub use settings::{Durability, LogSettings};
+pub use settings::{Backend, Durability, LogSettings};

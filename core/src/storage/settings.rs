@@ -15,6 +15,35 @@ pub enum Durability {
     Os,
 }
 
+/// The storage engine that keeps a stream. It is chosen when the stream is created and stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// Append-only segment files.
+    #[default]
+    Segment,
+    /// An embedded database, one file for all of a broker's streams on it.
+    Redb,
+}
+
+impl Backend {
+    /// Every engine.
+    pub const ALL: [Self; 2] = [Self::Segment, Self::Redb];
+
+    /// The word by which settings choose it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Segment => "segment",
+            Self::Redb => "redb",
+        }
+    }
+
+    /// The engine of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.name() == name)
+    }
+}
+
 /// Settings of one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {

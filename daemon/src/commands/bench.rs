@@ -9,6 +9,7 @@ use strandline_bench::{BenchError, Options, Peer, Report, Target, Work};
 use tokio_util::sync::CancellationToken;
 
 use super::output_failure;
+use super::stream::BackendWord;
 use crate::exit::{Exit, Failure};
 
 /// Largest value: a message with it is below every server's limit.
@@ -26,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// The same work on a real nats-server with JetStream, as it syncs by default and syncing always
     #[arg(long, value_name = "jetstream=PATH", value_parser = peer)]
     against: Vec<PathBuf>,
+    /// Storage engine of the streams that are measured
+    #[arg(long, value_enum)]
+    backend: Option<BackendWord>,
     /// Measure a broker that runs already instead of one started for this: its gRPC address
     #[arg(long, value_name = "ADDRESS")]
     servers: Option<String>,
@@ -147,6 +151,7 @@ fn options(args: &BenchArgs) -> Result<Options, Failure> {
     Ok(Options {
         works,
         target,
+        backend: args.backend.map(Into::into),
         against: args.against.iter().flat_map(both).collect(),
         directory,
         value_bytes: usize::try_from(args.size).unwrap_or(Options::DEFAULT_VALUE_BYTES),
@@ -209,6 +214,14 @@ mod tests {
         assert!(parse("--size 7").is_err() && parse("--seconds 0").is_err());
         assert!(parse("soak --soak-mib 1").is_err() && parse("soak --soak-seconds 0").is_err());
         assert!(parse("--nats 127.0.0.1:4222").is_err());
+    }
+
+    #[test]
+    fn the_backend_is_chosen_by_name() {
+        assert_eq!(parse("").unwrap().backend, None);
+        let chosen = parse("--backend redb").unwrap().backend;
+        assert_eq!(chosen, Some(strandline_client::Backend::Redb));
+        assert!(parse("--backend rocks").is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod publish;
+pub(crate) mod storage;
 pub(crate) mod stream;
 pub(crate) mod subscribe;
 pub(crate) mod version;

@@ -7,7 +7,7 @@ use strandline_broker::Settings;
 use strandline_broker::settings::{NatsMode, RetentionDefaults};
 use strandline_core::BrokerId;
 use strandline_core::retention::RetentionLimits;
-use strandline_core::storage::{Durability, LogSettings};
+use strandline_core::storage::{Backend, Durability, LogSettings};
 
 use super::addresses::addresses;
 use super::admin;
@@ -80,6 +80,7 @@ pub(crate) fn resolve(
         nats,
         http_listen: values.address("http.listen").cloned(),
         metrics_per_partition: values.bool("metrics.per.partition").unwrap_or_default(),
+        backend: backend(&values, &mut problems),
         max_open_files: whole(&values, "storage.open.files").unwrap_or(Settings::DEFAULT_MAX_OPEN_FILES),
         batch_max_messages: whole(&values, "batch.max.messages")
             .unwrap_or(Settings::DEFAULT_BATCH_MAX_MESSAGES),
@@ -140,6 +141,22 @@ fn server_id(values: &Values, problems: &mut Problems) -> Option<BrokerId> {
             });
         })
         .ok()
+}
+
+/// The storage engine of new streams.
+fn backend(values: &Values, problems: &mut Problems) -> Backend {
+    let backend = values.text("storage.backend").and_then(Backend::of_name);
+    let backend = backend.unwrap_or_default();
+    if backend == Backend::Redb && values.text("streams.durability") == Some("os") {
+        problems.push(Problem::Contradiction {
+            key: "storage.backend",
+            origin: values.origin("storage.backend"),
+            other_key: "streams.durability",
+            other_origin: values.origin("streams.durability"),
+            reason: "redb has no durability os, it always syncs; remove one of the two".to_owned(),
+        });
+    }
+    backend
 }
 
 fn retention(values: &Values) -> RetentionDefaults {

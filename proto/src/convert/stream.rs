@@ -14,7 +14,7 @@ pub struct NegativeSetting {
     pub value: i64,
 }
 
-/// The settings that a request overrides. Durability has no field on the wire and is left to the server's.
+/// The settings that a request overrides. Durability and backend have no field on the wire.
 ///
 /// # Errors
 ///
@@ -35,6 +35,7 @@ pub fn stream_settings(request: &CreateStreamRequest) -> Result<StreamSettings, 
         optimistic_concurrency_control: request.optimistic_concurrency_control.map(bool::from),
         encryption: request.encryption.map(bool::from),
         durability: None,
+        backend: None,
     })
 }
 
@@ -86,6 +87,7 @@ mod tests {
             optimistic_concurrency_control: Some(true),
             encryption: Some(false),
             durability: None,
+            backend: None,
         };
         assert_eq!(stream_settings(&request), Ok(expected));
         assert_eq!(

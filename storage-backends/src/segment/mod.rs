@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strandline_core::disk::Disk;
-use strandline_core::storage::{Factory, StorageError, Store};
+use strandline_core::storage::{Capabilities, Factory, StorageError, Store};
 
 /// Opens stores of segment files.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,14 @@ pub struct SegmentFactory {
 impl SegmentFactory {
     /// Segment files that one store keeps open, unless told otherwise.
     pub const DEFAULT_MAX_OPEN_FILES: usize = 4_096;
+    /// What its stores can do.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        survives_restart: true,
+        survives_power_loss: true,
+        durability_os: true,
+        segments: true,
+        shared_sync: true,
+    };
 
     /// The factory.
     pub fn new() -> Self {

@@ -12,20 +12,21 @@ use strandline_core::disk::{Disk, DiskLock, EntryKind};
 use strandline_core::storage::{Capabilities, Log, LogSettings, StorageError, Store, SyncBy};
 use strandline_core::{LogId, Offset};
 
+use super::SegmentFactory;
 use super::active::{Active, View};
-use super::files::{SegmentId, failed, read_whole, remove_if_there, replace};
+use super::files::{SegmentId, failed, remove_if_there, replace};
 use super::handles::{Access, Handles};
 use super::index::Index;
 use super::log::{Recovered, SegmentLog};
 use super::recovery::recover;
 use super::state::{Content, STATE_FILE, State};
 use super::sync::SyncQueue;
+use crate::directory::{Format, take};
 
-const FORMAT_FILE: &str = "format";
-const FORMAT: &str = "strandline segment store 1\n";
-const FORMAT_PREFIX: &str = "strandline segment store ";
-const KNOWN_VERSION: u32 = 1;
-const LOCK_FILE: &str = "lock";
+const FORMAT: Format = Format {
+    name: "strandline segment store",
+    version: 1,
+};
 
 /// What all logs of a store share.
 #[derive(Debug)]
@@ -62,22 +63,10 @@ impl SegmentStore {
         directory: &Path,
         max_open_files: usize,
     ) -> Result<Arc<Self>, StorageError> {
-        match disk.create_dir(directory) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(failed("creating", directory)(error));
-            }
-            Ok(()) => sync_parent(disk.as_ref(), directory)?,
-            Err(_) => {}
+        let lock = take(disk.as_ref(), directory)?;
+        if !FORMAT.is_marked(disk.as_ref(), directory)? {
+            FORMAT.mark(disk.as_ref(), directory)?;
         }
-        let lock = disk
-            .lock(&directory.join(LOCK_FILE))
-            .map_err(|error| match error.kind() {
-                ErrorKind::WouldBlock => StorageError::InUse {
-                    directory: directory.to_owned(),
-                },
-                _ => failed("locking", directory)(error),
-            })?;
-        check_format(disk.as_ref(), directory)?;
         let syncs = Arc::new(SyncQueue::default());
         let thread = syncs
             .start()
@@ -123,13 +112,7 @@ impl SegmentStore {
 
 impl Store for SegmentStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            survives_restart: true,
-            survives_power_loss: true,
-            durability_os: true,
-            segments: true,
-            shared_sync: true,
-        }
+        SegmentFactory::CAPABILITIES
     }
 
     fn list(&self) -> Result<Vec<LogId>, StorageError> {
@@ -238,35 +221,6 @@ impl Drop for SegmentStore {
         {
             tracing::error!("the sync thread ended with a panic");
         }
-    }
-}
-
-fn check_format(disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
-    let path = directory.join(FORMAT_FILE);
-    let found = read_whole(disk, &path, 4096).map_err(failed("reading", &path))?;
-    match found {
-        None => replace(disk, directory, FORMAT_FILE, FORMAT.as_bytes()).map_err(failed("writing", &path)),
-        Some(found) if found == FORMAT.as_bytes() => Ok(()),
-        Some(found) => {
-            let text = String::from_utf8_lossy(&found);
-            let found = text
-                .strip_prefix(FORMAT_PREFIX)
-                .unwrap_or(&text)
-                .trim()
-                .to_owned();
-            Err(StorageError::Version {
-                file: path,
-                found,
-                known: KNOWN_VERSION,
-            })
-        }
-    }
-}
-
-fn sync_parent(disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
-    match directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => disk.sync_dir(parent).map_err(failed("sync of", parent)),
-        None => Ok(()),
     }
 }
 

@@ -29,7 +29,11 @@ pub(super) async fn update(
     for &change in &changes {
         wanted.settings.change(change);
     }
-    check_served(&wanted, context.opener.store.as_ref()).map_err(|what| errors::not_built(&what))?;
+    check_served(
+        &wanted,
+        context.opener.stores.capabilities(wanted.settings.backend()),
+    )
+    .map_err(|what| errors::not_built(&what))?;
     tracing::info!(stream = %name, ?changes, "settings of a stream change");
     let entry = context
         .metadata

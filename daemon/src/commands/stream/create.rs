@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use strandline_client::{Client, Durability, ErrorKind, StreamConfig};
+use strandline_client::{Backend, Client, Durability, ErrorKind, StreamConfig};
 
 use super::super::connection::refused;
 use crate::config::parse_duration;
@@ -47,9 +47,21 @@ pub(super) struct CreateArgs {
     /// When a record counts as stored
     #[arg(long, value_enum)]
     durability: Option<DurabilityWord>,
+    /// Storage engine that keeps the stream, for good
+    #[arg(long, value_enum)]
+    backend: Option<BackendWord>,
     /// Succeed if there is a stream of this name already
     #[arg(long)]
     if_missing: bool,
+}
+
+/// A storage engine on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendWord {
+    /// Append-only segment files
+    Segment,
+    /// An embedded database, one file for all of the broker's streams on it; always syncs
+    Redb,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,6 +113,7 @@ fn config(args: &CreateArgs, subject: &str) -> StreamConfig {
     let config = with(config, args.retention_max_age, StreamConfig::retention_max_age);
     let config = with(config, args.segment_max_bytes, StreamConfig::segment_max_bytes);
     let config = with(config, args.segment_max_age, StreamConfig::segment_max_age);
+    let config = with(config, args.backend.map(Into::into), StreamConfig::backend);
     with(config, args.durability.map(Into::into), StreamConfig::durability)
 }
 
@@ -109,6 +122,15 @@ fn with<T>(config: StreamConfig, value: Option<T>, set: fn(StreamConfig, T) -> S
     match value {
         Some(value) => set(config, value),
         None => config,
+    }
+}
+
+impl From<BackendWord> for Backend {
+    fn from(word: BackendWord) -> Self {
+        match word {
+            BackendWord::Segment => Self::Segment,
+            BackendWord::Redb => Self::Redb,
+        }
     }
 }
 

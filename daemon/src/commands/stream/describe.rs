@@ -51,8 +51,12 @@ pub(super) fn details(name: &str, stream: &StreamInfo) -> String {
         ]
     });
     let rows = columns(&[header].into_iter().chain(rows).collect::<Vec<_>>());
+    let backend = stream
+        .backend
+        .as_ref()
+        .map_or(String::new(), |backend| format!("backend  {backend}\n"));
     format!(
-        "stream   {name}\nsubject  {}\ncreated  {}\n\n{rows}",
+        "stream   {name}\nsubject  {}\n{backend}created  {}\n\n{rows}",
         stream.subject,
         time::show(stream.created)
     )
@@ -83,6 +87,7 @@ pub(super) fn json_object(name: &str, stream: &StreamInfo, stored: Option<&Strea
         "name": name,
         "subject": stream.subject,
         "created": stream.created,
+        "backend": stream.backend,
         "partitions": partitions.collect::<Vec<_>>(),
     });
     if let (Some(object), Some(stored)) = (object.as_object_mut(), stored) {
@@ -143,6 +148,7 @@ mod tests {
         let stream = StreamInfo {
             subject: "orders.*".to_owned(),
             created: 0,
+            backend: Some("redb".to_owned()),
             partitions: [(1, partition(0)), (0, partition(42))].into(),
         };
         [("orders".to_owned(), stream)].into()
@@ -161,8 +167,9 @@ mod tests {
     fn partitions_are_described_in_order() {
         let text = details("orders", &streams()["orders"]);
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[5].starts_with("0          b       41"), "{text}");
-        assert!(lines[6].contains("none") && lines[6].ends_with("never"), "{text}");
+        assert_eq!(lines[2], "backend  redb");
+        assert!(lines[6].starts_with("0          b       41"), "{text}");
+        assert!(lines[7].contains("none") && lines[6].ends_with("never"), "{text}");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use super::connection::{ConnectionArgs, refused};
 use super::output_failure;
 use crate::exit::{Exit, Failure};
 
+pub(crate) use create::BackendWord;
+
 /// What is said about streams.
 #[derive(Debug, Args)]
 pub(crate) struct StreamArgs {

@@ -24,32 +24,29 @@ impl SimDisk {
     /// and of more all, none, or those before it.
     pub fn crash_images(&self, start: &Image, moment: usize) -> BTreeSet<Image> {
         let world = self.world.lock();
-        let history = &world.history[..moment];
-        let open: Vec<usize> = (0..moment).filter(|&at| !is_durable(history, at)).collect();
-        let settled = open.first().copied().unwrap_or(moment);
-        let mut base = start.clone();
-        history[..settled]
-            .iter()
-            .for_each(|operation| base.apply(operation, Left::All));
-        let loss = Loss {
-            base,
-            history,
-            settled,
-            open,
-        };
+        let loss = Loss::at(start, &world.history[..moment]);
+        let choices = loss.choices(moment as u64);
+        choices.into_iter().map(|choice| loss.image(&choice)).collect()
+    }
+
+    /// As [`SimDisk::crash_images`], but at most so many of them, which chance chooses, the same in every run. For files that
+    /// are written in many places between two syncs.
+    pub fn some_crash_images(&self, start: &Image, moment: usize, most: usize) -> BTreeSet<Image> {
+        let world = self.world.lock();
+        let loss = Loss::at(start, &world.history[..moment]);
+        let mut choices = loss.choices(moment as u64);
+        let mut random = Random::new(moment as u64);
         let mut images = BTreeSet::new();
-        for kept in subsets(loss.open.len(), moment as u64) {
-            images.insert(loss.image(&kept, None));
-        }
-        for torn in 0..loss.open.len() {
-            let others = surroundings(loss.open.len(), torn);
-            for left in torn_writes(&history[loss.open[torn]]) {
-                images.extend(others.iter().map(|kept| loss.image(kept, Some((torn, left)))));
-            }
+        for _ in 0..most.min(choices.len()) {
+            let chosen = random.next() as usize % choices.len();
+            images.insert(loss.image(&choices.swap_remove(chosen)));
         }
         images
     }
 }
+
+/// What is left of the operations that may be lost: whether each is kept, and which write is torn how.
+type Choice = (Vec<bool>, Option<(usize, Left)>);
 
 /// A moment, with the operations that may be lost.
 struct Loss<'a> {
@@ -61,9 +58,41 @@ struct Loss<'a> {
     open: Vec<usize>,
 }
 
-impl Loss<'_> {
+impl<'a> Loss<'a> {
+    fn at(start: &Image, history: &'a [Operation]) -> Self {
+        let moment = history.len();
+        let open: Vec<usize> = (0..moment).filter(|&at| !is_durable(history, at)).collect();
+        let settled = open.first().copied().unwrap_or(moment);
+        let mut base = start.clone();
+        history[..settled]
+            .iter()
+            .for_each(|operation| base.apply(operation, Left::All));
+        Self {
+            base,
+            history,
+            settled,
+            open,
+        }
+    }
+
+    /// Everything that may be left.
+    fn choices(&self, seed: u64) -> Vec<Choice> {
+        let count = self.open.len();
+        let mut choices: Vec<Choice> = subsets(count, seed)
+            .into_iter()
+            .map(|kept| (kept, None))
+            .collect();
+        for torn in 0..count {
+            let others = surroundings(count, torn);
+            for left in torn_writes(&self.history[self.open[torn]]) {
+                choices.extend(others.iter().map(|kept| (kept.clone(), Some((torn, left)))));
+            }
+        }
+        choices
+    }
+
     /// What is there if these of the open operations are kept, and one write is torn.
-    fn image(&self, kept: &[bool], torn: Option<(usize, Left)>) -> Image {
+    fn image(&self, (kept, torn): &Choice) -> Image {
         let mut image = self.base.clone();
         let mut open = self.open.iter().zip(kept).enumerate().peekable();
         for (at, operation) in self.history.iter().enumerate().skip(self.settled) {
@@ -71,9 +100,9 @@ impl Loss<'_> {
             if let Some((number, (_, &kept))) = open.next_if(|(_, (open, _))| **open == at) {
                 left = if kept { Left::All } else { Left::Nothing };
                 if let Some((torn, part)) = torn
-                    && torn == number
+                    && *torn == number
                 {
-                    left = part;
+                    left = *part;
                 }
             }
             image.apply(operation, left);
@@ -99,18 +128,28 @@ fn subsets(count: usize, seed: u64) -> Vec<Vec<bool>> {
         }
     }
     subsets.extend((0..count).map(|end| (0..count).map(|at| at < end).collect()));
-    let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = Random::new(seed);
     for _ in 0..RANDOM_SUBSETS {
-        let next = || {
-            // Xorshift: any numbers that are the same in every run will do.
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random >> 40 & 1 == 1
-        };
+        let next = || random.next() & 1 == 1;
         subsets.push(std::iter::repeat_with(next).take(count).collect());
     }
     subsets
+}
+
+/// Xorshift: any numbers that are the same in every run will do.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 40
+    }
 }
 
 fn every_subset(count: usize) -> Vec<Vec<bool>> {

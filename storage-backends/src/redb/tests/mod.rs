@@ -1,0 +1,7 @@
+//! Tests of what only this backend has: one file that all logs share.
+
+mod crash_points;
+mod faults;
+mod files;
+mod queue;
+mod support;
