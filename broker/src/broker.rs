@@ -10,13 +10,15 @@ use tokio_util::task::TaskTracker;
 
 use strandline_core::Clock;
 use strandline_core::disk::{Disk, DiskLock};
-use strandline_core::storage::StorageError;
+use strandline_core::storage::{Log, StorageError};
 use strandline_nats::Server;
 use strandline_storage_backends::{SystemDisk, TailMemory};
 
+use crate::ages::Ages;
 use crate::bus::{AckInboxes, Bus, ConnectError, EmbeddedBus, ExternalBus};
 use crate::cleaner;
 use crate::clock::SystemClock;
+use crate::compaction::{Compactor, ProgressFile};
 use crate::context::Context;
 use crate::cursors::{Cursors, prepare_stream};
 use crate::grpc::{GrpcDoors, GrpcServer, GrpcServerError};
@@ -138,7 +140,7 @@ impl Broker {
         let (context, nats) = start_engine(&settings, &disk, port, &metrics).await?;
         open_streams(&context).await;
         prepare_stream(&context, &settings.namespace, settings.cursors_partitions).await;
-        let cleaner = tokio::spawn(cleaner::run(Arc::clone(&context)));
+        let cleaner = start_cleaner(&context, &settings, &disk);
         let doors = GrpcDoors {
             tls: settings.grpc_tls.as_ref(),
             admin_token: settings.admin_token.as_ref(),
@@ -281,6 +283,7 @@ async fn start_around(
         metrics: Arc::clone(metrics),
         cursors: Cursors::default(),
         retention: settings.retention,
+        compaction: settings.compaction,
     };
     Ok((Arc::new(context), nats))
 }
@@ -455,7 +458,7 @@ async fn close_logs(context: &Arc<Context>) {
     let (streams, stores) = (context.streams.all(), Arc::clone(&context.opener.stores));
     let close = move || {
         for handle in streams.iter().flat_map(|stream| stream.open()) {
-            if let Err(error) = strandline_core::storage::Log::close(handle.log().as_ref()) {
+            if let Err(error) = handle.log().close() {
                 tracing::error!(stream = %handle.info().stream, %error, "a log could not be closed cleanly");
             }
         }
@@ -464,6 +467,33 @@ async fn close_logs(context: &Arc<Context>) {
     if tokio::task::spawn_blocking(close).await.is_err() {
         tracing::error!("the logs could not be closed");
     }
+}
+
+/// Applies retention and compaction to the streams that are open.
+fn start_cleaner(
+    context: &Arc<Context>,
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+) -> tokio::task::JoinHandle<()> {
+    let streams = context.streams.all();
+    let newest = streams
+        .iter()
+        .flat_map(|stream| stream.open())
+        .filter_map(|handle| handle.log().last_time())
+        .max();
+    let ages = Arc::new(Ages::start(
+        Arc::clone(&context.clock),
+        newest,
+        Arc::clone(&context.metrics),
+    ));
+    let progress = ProgressFile::open(counted(disk, &context.metrics.stream_files), &settings.data_dir);
+    let limits = &settings.compaction_limits;
+    let compactor = Compactor::new(Arc::clone(context), Arc::clone(&ages), progress, limits);
+    let defaults = cleaner::Defaults {
+        retention: settings.retention,
+        compaction: settings.compaction,
+    };
+    tokio::spawn(cleaner::run(Arc::clone(context), defaults, ages, compactor))
 }
 
 /// Tells this process from earlier ones in ack inboxes.

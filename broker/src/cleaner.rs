@@ -1,4 +1,4 @@
-//! Seals segments that are due and removes what retention no longer keeps.
+//! Seals segments that are due, removes what retention no longer keeps, and then has compacted what is left.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -11,7 +11,10 @@ use strandline_core::LogId;
 use strandline_core::Timestamp;
 use strandline_core::retention::{Retention, RetentionLimits};
 use strandline_core::storage::{Log, StorageError};
+use strandline_core::stream::{CompactionDefaults, StreamCompaction};
 
+use crate::ages::Ages;
+use crate::compaction::Compactor;
 use crate::context::Context;
 use crate::partition::PartitionHandle;
 use crate::settings::RetentionDefaults;
@@ -19,31 +22,60 @@ use crate::settings::RetentionDefaults;
 /// How often the cleaner looks for partitions that are due.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What streams that do not say otherwise keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) retention: RetentionDefaults,
+    pub(crate) compaction: CompactionDefaults,
+}
+
 /// Runs until it is aborted. Partitions are cleaned one after another, each at its own interval; those that are not due cost
 /// nothing.
-pub(crate) async fn run(context: Arc<Context>) {
+pub(crate) async fn run(
+    context: Arc<Context>,
+    defaults: Defaults,
+    ages: Arc<Ages>,
+    compactor: Arc<Compactor>,
+) {
     let mut schedule = Schedule::default();
     let mut known = None;
     loop {
         tokio::time::sleep(TICK).await;
         let now = Instant::now();
+        // Also when nothing is due: jumps of the wall clock are seen as they come.
+        let age = ages.now();
         let changes = context.streams.changes();
         if known.replace(changes) != Some(changes) {
-            schedule.replace(plans(&context, &context.retention), now);
+            schedule.replace(plans(&context, &defaults), now);
+            compactor.keep_only(|log| schedule.plan(log).is_some_and(|plan| plan.compaction.is_some()));
         }
         let due = schedule.due(now);
         if !due.is_empty() {
-            let time = context.clock.now();
+            let compactor = Arc::clone(&compactor);
+            let times = Times {
+                wall: context.clock.now(),
+                age,
+            };
             // Nothing waits for it but the next tick.
-            let _ = tokio::task::spawn_blocking(move || clean_all(&due, time)).await;
+            let _ = tokio::task::spawn_blocking(move || clean_all(&due, times, &compactor)).await;
         }
     }
+}
+
+/// The time of a turn.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// As records are stamped. Seals segments: early or late, that loses nothing.
+    wall: Timestamp,
+    /// As ages are judged.
+    age: Timestamp,
 }
 
 /// What is kept of a partition, and how often it is cleaned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     limits: RetentionLimits,
+    compaction: Option<StreamCompaction>,
     interval: Duration,
 }
 
@@ -89,14 +121,14 @@ impl<T: Clone> Schedule<T> {
     }
 
     /// The partitions whose turn it is. Each has its next after its interval.
-    fn due(&mut self, now: Instant) -> Vec<(T, RetentionLimits)> {
+    fn due(&mut self, now: Instant) -> Vec<(T, Plan)> {
         let mut found = Vec::new();
         while let Some(&Reverse((at, log))) = self.due.peek()
             && at <= now
         {
             self.due.pop();
             if let Some(planned) = self.plans.get_mut(&log).filter(|planned| planned.at == at) {
-                found.push((planned.partition.clone(), planned.plan.limits));
+                found.push((planned.partition.clone(), planned.plan));
                 // At least a tick: whatever the interval, one turn at a time.
                 planned.at = now + planned.plan.interval.max(TICK / 2);
                 self.due.push(Reverse((planned.at, log)));
@@ -106,9 +138,15 @@ impl<T: Clone> Schedule<T> {
     }
 }
 
+impl<T> Schedule<T> {
+    fn plan(&self, log: LogId) -> Option<&Plan> {
+        self.plans.get(&log).map(|planned| &planned.plan)
+    }
+}
+
 type Partition = Arc<PartitionHandle>;
 
-fn plans(context: &Context, defaults: &RetentionDefaults) -> Vec<(LogId, Partition, Plan)> {
+fn plans(context: &Context, defaults: &Defaults) -> Vec<(LogId, Partition, Plan)> {
     let state = context.metadata.state();
     let mut plans = Vec::new();
     for stream in context.streams.all() {
@@ -120,8 +158,9 @@ fn plans(context: &Context, defaults: &RetentionDefaults) -> Vec<(LogId, Partiti
             .cleaner_interval_ms
             .filter(|&milliseconds| milliseconds > 0);
         let plan = Plan {
-            limits: settings.retention_limits(&defaults.limits),
-            interval: interval.map_or(defaults.interval, Duration::from_millis),
+            limits: settings.retention_limits(&defaults.retention.limits),
+            compaction: settings.compaction(&defaults.compaction),
+            interval: interval.map_or(defaults.retention.interval, Duration::from_millis),
         };
         plans.extend(
             stream
@@ -132,29 +171,33 @@ fn plans(context: &Context, defaults: &RetentionDefaults) -> Vec<(LogId, Partiti
     plans
 }
 
-fn clean_all(partitions: &[(Partition, RetentionLimits)], now: Timestamp) {
-    for (partition, limits) in partitions {
-        if let Err(error) = clean(partition, limits, now) {
+fn clean_all(partitions: &[(Partition, Plan)], now: Times, compactor: &Arc<Compactor>) {
+    for (partition, plan) in partitions {
+        if let Err(error) = clean(partition, &plan.limits, now) {
             let info = partition.info();
             tracing::warn!(stream = %info.stream, partition = %info.partition,
                 error = %crate::streams::describe(&error), "retention could not be applied");
+        }
+        // Afterwards: what retention removes is not compacted first.
+        if let Some(compaction) = plan.compaction {
+            compactor.offer(partition, compaction);
         }
     }
 }
 
 /// One partition: a tick that seals the active segment leaves the removal to what is there then.
-fn clean(handle: &PartitionHandle, limits: &RetentionLimits, now: Timestamp) -> Result<(), StorageError> {
+fn clean(handle: &PartitionHandle, limits: &RetentionLimits, now: Times) -> Result<(), StorageError> {
     let Some(_turn) = handle.maintenance().try_lock() else {
         // Its segments are being rewritten; there will be another turn.
         return Ok(());
     };
     let log = handle.log();
-    log.roll_if_due(now)?;
+    log.roll_if_due(now.wall)?;
     if limits.is_unlimited() {
         return Ok(());
     }
     let segments = log.segments();
-    let Some(before) = limits.removable_before(&segments, now) else {
+    let Some(before) = limits.removable_before(&segments, now.age) else {
         return Ok(());
     };
     // What is not committed is never removed.
@@ -178,6 +221,7 @@ mod tests {
     fn plan(seconds: u64) -> Plan {
         Plan {
             limits: RetentionLimits::default(),
+            compaction: None,
             interval: Duration::from_secs(seconds),
         }
     }
@@ -216,11 +260,8 @@ mod tests {
         };
         let limited = Plan { limits, ..plan(20) };
         schedule.replace([(a, "a", plan(5)), (b, "b", limited)], at(10));
-        assert_eq!(schedule.due(at(15)), [("a", RetentionLimits::default())]);
-        assert_eq!(
-            schedule.due(at(20)),
-            [("a", RetentionLimits::default()), ("b", limits)]
-        );
+        assert_eq!(schedule.due(at(15)), [("a", plan(5))]);
+        assert_eq!(schedule.due(at(20)), [("a", plan(5)), ("b", limited)]);
         schedule.replace([(a, "a", plan(300))], at(20));
         assert_eq!(schedule.due(at(200)), []);
         assert_eq!(schedule.due(at(320)).len(), 1);
@@ -234,7 +275,7 @@ mod tests {
         schedule.replace([(a, "a", plan(10)), (b, "b", plan(10))], start);
         schedule.replace([(b, "b", plan(10))], start + Duration::from_secs(5));
         let due = schedule.due(start + Duration::from_secs(10));
-        assert_eq!(due, [("b", RetentionLimits::default())]);
+        assert_eq!(due, [("b", plan(10))]);
         assert_eq!((schedule.due.len(), schedule.plans.len()), (1, 1));
     }
 }

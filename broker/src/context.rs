@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use strandline_core::Clock;
+use strandline_core::stream::CompactionDefaults;
 
 use crate::bus::{AckInboxes, Bus};
 use crate::cursors::Cursors;
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) cursors: Cursors,
     /// Retention of streams that do not override it.
     pub(crate) retention: RetentionDefaults,
+    /// Compaction of streams that do not override it.
+    pub(crate) compaction: CompactionDefaults,
 }
 
 impl Context {

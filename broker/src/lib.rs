@@ -3,10 +3,12 @@
 //! [`Broker::start`] brings up everything that [`Settings`] ask for; [`Broker::shutdown`] takes it down without losing
 //! what was taken. What happens between a publisher and its ack is told in `docs/architecture.md`.
 
+mod ages;
 mod broker;
 mod bus;
 mod cleaner;
 mod clock;
+mod compaction;
 mod context;
 mod cursors;
 mod grpc;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use strandline_core::BrokerId;
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::{Backend, LogSettings};
+use strandline_core::stream::CompactionDefaults;
 use strandline_storage_backends::SegmentFactory;
 
 pub use address::{Address, InvalidAddress};
@@ -64,6 +65,10 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Retention of streams that do not override it.
     pub retention: RetentionDefaults,
+    /// Compaction of streams that do not override it.
+    pub compaction: CompactionDefaults,
+    /// What all compactions together may use.
+    pub compaction_limits: CompactionLimits,
     /// Segments and durability of streams that do not override them.
     pub stream_defaults: LogSettings,
     /// Whether streams that do not say otherwise check the offset that a publisher expects.
@@ -113,6 +118,29 @@ impl Default for RetentionDefaults {
     }
 }
 
+/// What all compactions of a broker together may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactionLimits {
+    /// Bytes for the keys that are noted at the same time. Fewer cost more passes over a log with many keys.
+    pub memory_max_bytes: u64,
+    /// Bytes that are read a second; 0 = as fast as it goes.
+    pub max_rate: u64,
+}
+
+impl CompactionLimits {
+    /// Room for four million keys.
+    pub const DEFAULT_MEMORY_MAX_BYTES: u64 = 128 << 20;
+}
+
+impl Default for CompactionLimits {
+    fn default() -> Self {
+        Self {
+            memory_max_bytes: Self::DEFAULT_MEMORY_MAX_BYTES,
+            max_rate: 0,
+        }
+    }
+}
+
 impl Settings {
     /// Port of the gRPC API unless another is set; Liftbridge's.
     pub const DEFAULT_PORT: u16 = 9292;
@@ -151,6 +179,8 @@ impl Settings {
             batch_max_bytes: Self::DEFAULT_BATCH_MAX_BYTES,
             max_message_bytes: Self::DEFAULT_MAX_MESSAGE_BYTES,
             retention: RetentionDefaults::default(),
+            compaction: CompactionDefaults::default(),
+            compaction_limits: CompactionLimits::default(),
             stream_defaults: LogSettings {
                 segment_max_age: Some(RetentionDefaults::DEFAULT_MAX_AGE),
                 ..LogSettings::default()

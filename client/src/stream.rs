@@ -12,6 +12,8 @@ pub struct StreamConfig {
     request: CreateStreamRequest,
     durability: Option<Durability>,
     backend: Option<Backend>,
+    /// Request metadata with numbers.
+    numbers: Vec<(&'static str, u64)>,
 }
 
 /// When a record counts as stored. Liftbridge does not know it and ignores it.
@@ -54,6 +56,9 @@ impl Backend {
 /// Request metadata for what the request has no field for.
 const DURABILITY_METADATA: &str = "strandline-durability";
 pub(crate) const BACKEND_METADATA: &str = "strandline-backend";
+const COMPACT_TOMBSTONE_GRACE_METADATA: &str = "strandline-compact-tombstone-grace-ms";
+const COMPACT_MIN_LAG_METADATA: &str = "strandline-compact-min-lag-ms";
+const COMPACT_MIN_DIRTY_METADATA: &str = "strandline-compact-min-dirty-percent";
 
 impl StreamConfig {
     /// A stream of this name that records this NATS subject; wildcards are allowed.
@@ -67,6 +72,7 @@ impl StreamConfig {
             request,
             durability: None,
             backend: None,
+            numbers: Vec::new(),
         }
     }
 
@@ -155,6 +161,36 @@ impl StreamConfig {
         self.with(|request| request.compact_enabled = Some(NullableBool { value: enabled }))
     }
 
+    /// Partitions of the stream that are compacted at the same time, at the most.
+    #[must_use]
+    pub fn compact_max_workers(self, count: u32) -> Self {
+        let value = i32::try_from(count).unwrap_or(i32::MAX);
+        self.with(|request| request.compact_max_goroutines = Some(NullableInt32 { value }))
+    }
+
+    /// Time for which tombstones stay when the log is compacted, to the millisecond. Liftbridge does not know tombstones.
+    #[must_use]
+    pub fn compact_tombstone_grace(self, time: Duration) -> Self {
+        self.number(COMPACT_TOMBSTONE_GRACE_METADATA, whole_milliseconds(time))
+    }
+
+    /// Age below which records are not compacted, to the millisecond. Liftbridge does not know it.
+    #[must_use]
+    pub fn compact_min_lag(self, age: Duration) -> Self {
+        self.number(COMPACT_MIN_LAG_METADATA, whole_milliseconds(age))
+    }
+
+    /// Share of the log, in percent, that is not compacted yet and below which it is left alone. Liftbridge does not know it.
+    #[must_use]
+    pub fn compact_min_dirty_percent(self, percent: u8) -> Self {
+        self.number(COMPACT_MIN_DIRTY_METADATA, percent.into())
+    }
+
+    fn number(mut self, key: &'static str, number: u64) -> Self {
+        self.numbers.push((key, number));
+        self
+    }
+
     /// In-sync replicas that must hold a record for it to be committed.
     #[must_use]
     pub fn min_isr(self, count: u32) -> Self {
@@ -184,6 +220,9 @@ impl StreamConfig {
             let value = MetadataValue::from_static(backend.name());
             request.metadata_mut().insert(BACKEND_METADATA, value);
         }
+        for &(key, number) in &self.numbers {
+            request.metadata_mut().insert(key, MetadataValue::from(number));
+        }
         request.map(|()| self.request.clone())
     }
 }
@@ -195,5 +234,9 @@ fn number(value: u64) -> Option<NullableInt64> {
 }
 
 fn milliseconds(duration: Duration) -> Option<NullableInt64> {
-    number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    number(whole_milliseconds(duration))
+}
+
+fn whole_milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

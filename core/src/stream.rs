@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::StreamName;
+use crate::compaction::CompactionSettings;
 use crate::retention::RetentionLimits;
 use crate::storage::{Backend, Durability, LogSettings};
 use crate::subject::SubjectFilter;
@@ -54,6 +55,12 @@ pub struct StreamSettings {
     pub compact_max_workers: Option<u32>,
     /// Compaction by key.
     pub compact_enabled: Option<bool>,
+    /// Time for which tombstones stay, milliseconds.
+    pub compact_tombstone_grace_ms: Option<u64>,
+    /// Age below which segments are not compacted, milliseconds.
+    pub compact_min_lag_ms: Option<u64>,
+    /// Share of bytes not compacted yet below which there is no run, percent.
+    pub compact_min_dirty_percent: Option<u8>,
     /// Idle time after which the partition is paused, milliseconds; 0 = never.
     pub auto_pause_time_ms: Option<u64>,
     /// Whether subscribers keep a partition from being paused.
@@ -111,6 +118,64 @@ impl StreamSettings {
             max_age,
         }
     }
+}
+
+impl StreamSettings {
+    /// How the log is compacted, if it is, as follows from these and the server's.
+    pub fn compaction(&self, server: &CompactionDefaults) -> Option<StreamCompaction> {
+        if !self.compact_enabled.unwrap_or(server.enabled) {
+            return None;
+        }
+        let own =
+            |milliseconds: Option<u64>, server: Duration| milliseconds.map_or(server, Duration::from_millis);
+        let percent = self.compact_min_dirty_percent;
+        Some(StreamCompaction {
+            settings: CompactionSettings {
+                tombstone_grace: own(
+                    self.compact_tombstone_grace_ms,
+                    server.compaction.settings.tombstone_grace,
+                ),
+                min_lag: own(self.compact_min_lag_ms, server.compaction.settings.min_lag),
+                min_dirty_percent: percent.unwrap_or(server.compaction.settings.min_dirty_percent),
+            },
+            max_workers: self
+                .compact_max_workers
+                .filter(|&workers| workers > 0)
+                .unwrap_or(server.compaction.max_workers),
+        })
+    }
+}
+
+/// How the logs of a stream are compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamCompaction {
+    /// When and how each of them is.
+    pub settings: CompactionSettings,
+    /// Most of them at the same time, at least 1.
+    pub max_workers: u32,
+}
+
+impl Default for StreamCompaction {
+    fn default() -> Self {
+        Self {
+            settings: CompactionSettings::default(),
+            max_workers: Self::DEFAULT_MAX_WORKERS,
+        }
+    }
+}
+
+impl StreamCompaction {
+    /// Liftbridge's default.
+    pub const DEFAULT_MAX_WORKERS: u32 = 10;
+}
+
+/// Compaction of streams that do not override it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactionDefaults {
+    /// Whether they are compacted.
+    pub enabled: bool,
+    /// How they are, if they are.
+    pub compaction: StreamCompaction,
 }
 
 /// When a publisher is told that its record is safe.

@@ -246,7 +246,7 @@ impl Log for TailCache {
     fn replace_sealed(
         &self,
         range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
+        batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<(), StorageError> {
         let result = self.log.replace_sealed(range, batches);
         self.drop_below(range.end);

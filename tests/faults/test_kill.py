@@ -11,8 +11,10 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from harness import api, settings
-from harness.ledger import Ledger
-from harness.load import GONE, ApiPublisher, EnvelopePublisher, HeaderPublisher, read_until_gone, run_all
+from harness.ledger import KeyedLedger, Ledger
+from harness.load import (
+    GONE, ApiPublisher, EnvelopePublisher, HeaderPublisher, KeyedPublisher, read_until_gone, run_all,
+)
 
 PARTITIONS = 3
 STREAM, SUBJECT = "orders", "orders.new"
@@ -102,6 +104,59 @@ async def test_nothing_acked_is_lost_when_the_process_is_killed_again_and_again(
         await check(own_broker, ledger)
         await churn.check()
     print(f"{len(ledger.acked)} acked records and {len(ledger.seen)} read ones survived {settings.rounds()} kills")
+
+
+class Compacted:
+    """A stream that rolls, cleans and compacts all the time, and its publishers."""
+
+    def __init__(self, broker, name: str, **limits):
+        self.broker, self.name, self.limits = broker, name, limits
+        self.ledger = KeyedLedger(keys=40)
+        self.publishers = [
+            KeyedPublisher(f"{name}-{number}", broker, self.ledger, name, name, number % 2, api.LEADER)
+            for number in range(4)
+        ]
+
+    async def create(self) -> None:
+        async with api.connected(self.broker) as stub:
+            await api.create(
+                stub, self.name, partitions=2, segmentMaxBytes=32 << 10, compactEnabled=True, cleanerInterval=1,
+                **self.limits,
+            )
+
+    async def check(self) -> int:
+        """How many records compaction or retention has taken away, at the least."""
+        gone = 0
+        async with api.connected(self.broker) as stub:
+            for partition in range(2):
+                messages = await api.replay(stub, self.name, partition)
+                # Retention takes leading segments: what lies before the first record may be gone by right.
+                start = messages[0].offset if self.limits and messages else 0
+                self.ledger.check_compacted(self.name, partition, messages, start)
+                gone += messages[-1].offset + 1 - len(messages) if messages else 0
+        return gone
+
+
+@pytest.mark.timeout(120 + 60 * settings.rounds())
+@pytest.mark.differs_from_liftbridge("it loses what was acked and not yet checkpointed")
+async def test_compacted_streams_keep_the_newest_of_every_key_through_kills(own_broker):
+    random.seed(5)
+    plain = Compacted(own_broker, "plain")
+    both = Compacted(own_broker, "both", retentionMaxBytes=1 << 20)
+    for stream in (plain, both):
+        await stream.create()
+    gone = 0
+    for run in range(settings.rounds()):
+        load = plain.publishers + both.publishers
+        running = asyncio.ensure_future(run_all(load, run))
+        # Compaction has its turn every second.
+        await asyncio.wait([running], timeout=random.uniform(1.0, 2.5))
+        own_broker.kill()
+        await running
+        await asyncio.to_thread(own_broker.start)
+        gone += await plain.check() + await both.check()
+    assert gone > 0, "nothing was compacted"
+    print(f"{len(plain.ledger.acked) + len(both.ledger.acked)} acked, {gone} compacted away in {settings.rounds()} kills")
 
 
 async def test_a_kill_while_starting_does_no_harm(own_broker):

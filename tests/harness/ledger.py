@@ -36,6 +36,41 @@ class Ledger:
         check_order(stream, partition, (message.value for message in messages))
 
 
+class KeyedLedger(Ledger):
+    """What publishers of a compacted stream were told: the newest value of each key has to be there."""
+
+    def __init__(self, keys: int) -> None:
+        super().__init__()
+        self.keys = keys
+        self.newest: Dict[Tuple[str, int, bytes], int] = {}
+
+    def key_of(self, value: bytes) -> bytes:
+        publisher, _, number, _ = value.split(b" ", 3)
+        return b"%s %d" % (publisher, int(number) % self.keys)
+
+    def record_ack(self, place: Place, value: bytes) -> None:
+        super().record_ack(place, value)
+        stream, partition, offset = place
+        key = (stream, partition, self.key_of(value))
+        self.newest[key] = max(offset, self.newest.get(key, -1))
+
+    def check_compacted(self, stream: str, partition: int, messages: List, start: int = 0) -> None:
+        """As `check`, but only the newest record of each key has to be there, and only from an offset on."""
+        offsets = [message.offset for message in messages]
+        assert offsets == sorted(set(offsets)), f"{stream}/{partition}: offsets do not grow"
+        held: Dict[bytes, int] = {}
+        for message in messages:
+            assert message.key == self.key_of(message.value), f"{stream}/{partition}: a key and its value were mixed up"
+            held[message.key] = message.offset
+            for told in (self.acked, self.seen):
+                known = told.get((stream, partition, message.offset))
+                assert known in (None, _digest(message.value)), f"{stream}/{partition}: {message.offset} is not the same"
+        for (name, number, key), offset in self.newest.items():
+            if (name, number) == (stream, partition) and offset >= start:
+                there = held.get(key, -1)
+                assert there >= offset, f"{stream}/{partition}: newest of {key} acked at {offset} but gone, there is {there}"
+
+
 def value(publisher: str, run: int, number: int, size: int = 200) -> bytes:
     """A message nobody else sends: the `number`th of this publisher since start `run` of the broker."""
     return f"{publisher} {run} {number} ".encode() + os.urandom(size)

@@ -67,12 +67,15 @@ class ApiPublisher(Publisher):
                     key, made = await self._next_or_end(acks, run)
                     request = PublishRequest(
                         stream=self.stream, partition=self.partition, value=made, correlationId=key,
-                        ackPolicy=self.policy, expectedOffset=-1,
+                        ackPolicy=self.policy, expectedOffset=-1, key=self.key_of(made),
                     )
                     await call.write(request)
                 acks.result()
             finally:
                 acks.cancel()
+
+    def key_of(self, made: bytes) -> bytes:
+        return b""
 
     async def _next_or_end(self, acks, run: int):
         following = asyncio.ensure_future(self.next_value(run))
@@ -90,6 +93,13 @@ class ApiPublisher(Publisher):
                 raise ConnectionError("the stream of acks has ended")
             assert not answer.HasField("asyncError"), f"{self.name}: {answer.asyncError}"
             self.acked(answer.correlationId, answer.ack.stream, self.partition, answer.ack.offset)
+
+
+class KeyedPublisher(ApiPublisher):
+    """As its keyed ledger says, few keys that come again and again."""
+
+    def key_of(self, made: bytes) -> bytes:
+        return self.ledger.key_of(made)
 
 
 class NatsPublisher(Publisher):

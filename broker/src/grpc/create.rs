@@ -21,6 +21,10 @@ use crate::streams::{Expect, check_served, describe};
 const DURABILITY_METADATA: &str = "strandline-durability";
 /// As that, of the storage engine that keeps the stream.
 pub(super) const BACKEND_METADATA: &str = "strandline-backend";
+/// Request metadata by which an API client chooses how a compacted stream is compacted.
+const COMPACT_TOMBSTONE_GRACE_METADATA: &str = "strandline-compact-tombstone-grace-ms";
+const COMPACT_MIN_LAG_METADATA: &str = "strandline-compact-min-lag-ms";
+const COMPACT_MIN_DIRTY_METADATA: &str = "strandline-compact-min-dirty-percent";
 /// Longest load-balance group, in bytes; it becomes a NATS queue group.
 const GROUP_MAX_BYTES: usize = 255;
 
@@ -32,7 +36,8 @@ pub(super) async fn create_stream(
 ) -> Result<(), Status> {
     let stores = &context.opener.stores;
     let backend = backend(metadata)?.unwrap_or(stores.default_backend());
-    let definition = definition(&request, durability(metadata)?, backend)?;
+    let mut definition = definition(&request, durability(metadata)?, backend)?;
+    compaction(metadata, &mut definition.settings)?;
     check_served(&definition, stores.capabilities(backend)).map_err(|what| errors::not_built(&what))?;
     // Before there is a stream that would be out of service.
     let opened = stores.engine(backend).await;
@@ -123,6 +128,26 @@ fn backend(metadata: &MetadataMap) -> Result<Option<Backend>, Status> {
     found
         .map(Some)
         .ok_or_else(|| errors::invalid_backend(BACKEND_METADATA))
+}
+
+fn compaction(metadata: &MetadataMap, settings: &mut StreamSettings) -> Result<(), Status> {
+    settings.compact_tombstone_grace_ms =
+        number(metadata, COMPACT_TOMBSTONE_GRACE_METADATA, i64::MAX as u64)?;
+    settings.compact_min_lag_ms = number(metadata, COMPACT_MIN_LAG_METADATA, i64::MAX as u64)?;
+    let percent = number(metadata, COMPACT_MIN_DIRTY_METADATA, 100)?;
+    settings.compact_min_dirty_percent = percent.and_then(|percent| u8::try_from(percent).ok());
+    Ok(())
+}
+
+fn number(metadata: &MetadataMap, key: &'static str, max: u64) -> Result<Option<u64>, Status> {
+    let Some(value) = metadata.get(key) else {
+        return Ok(None);
+    };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    match number.filter(|&number: &u64| number <= max) {
+        None => Err(errors::invalid_number(key, max)),
+        number => Ok(number),
+    }
 }
 
 /// Checks a request in the order in which Liftbridge does.

@@ -12,6 +12,7 @@ use strandline_proto::convert::{NegativeSetting, UnknownPosition};
 use strandline_proto::wire::{AsyncError, AsyncErrorCode, FrameError};
 
 use crate::bus::BusError;
+use crate::compaction::RewriteError;
 use crate::cursors::{CursorError, InvalidKey};
 use crate::metadata::{ChangeError, ProposeError};
 use crate::partition::Reject;
@@ -102,6 +103,10 @@ pub(super) fn invalid_durability(key: &str) -> Status {
 
 pub(super) fn invalid_backend(key: &str) -> Status {
     Status::invalid_argument(format!("{key} must be segment or redb"))
+}
+
+pub(super) fn invalid_number(key: &str, max: u64) -> Status {
+    Status::invalid_argument(format!("{key} must be a whole number from 0 to {max}"))
 }
 
 pub(super) fn not_built(what: &NotServed) -> Status {
@@ -263,11 +268,11 @@ pub(super) fn removal(partition: u32, error: &RemovalError) -> Status {
         describe(error)
     );
     match error {
-        RemovalError::Stopping => stopping(),
-        RemovalError::Malformed(_)
-        | RemovalError::Read(ReadError::Damaged(_))
-        | RemovalError::Storage(StorageError::Damaged(_)) => Status::data_loss(text),
-        RemovalError::Read(_) | RemovalError::Storage(_) => Status::internal(text),
+        RemovalError::Rewrite(RewriteError::Stopped) => stopping(),
+        RemovalError::Read(ReadError::Damaged(_))
+        | RemovalError::Storage(StorageError::Damaged(_))
+        | RemovalError::Rewrite(RewriteError::Storage(StorageError::Damaged(_))) => Status::data_loss(text),
+        RemovalError::Read(_) | RemovalError::Storage(_) | RemovalError::Rewrite(_) => Status::internal(text),
     }
 }
 
@@ -314,6 +319,10 @@ pub(super) fn unknown_position(error: &UnknownPosition) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
+pub(super) fn invalid_on_trimmed(key: &str) -> Status {
+    Status::invalid_argument(format!("{key} must be skip or error"))
+}
+
 pub(super) fn consumer_groups(consumer_id: &str) -> Status {
     if consumer_id.is_empty() {
         return Status::invalid_argument("Consumer id cannot be empty when group id is provided");
@@ -327,6 +336,7 @@ pub(super) fn plan(error: &PlanError) -> Status {
         PlanError::StopBeforeStart { stop, start } => {
             Status::invalid_argument(format!("Stop offset is before start offset: {stop} < {start}"))
         }
+        PlanError::Trimmed(trimmed) => read_end(trimmed),
         PlanError::NothingBefore { .. } => {
             Status::internal(format!("Failed to lookup offset for timestamp: {error}"))
         }
@@ -342,6 +352,7 @@ pub(super) fn read_end(end: &ReadEnd) -> Status {
         ReadEnd::StopReached => Status::resource_exhausted("Stop offset reached"),
         // As Liftbridge ends a reverse read.
         ReadEnd::StartReached => Status::unknown("EOF"),
+        ReadEnd::Trimmed { .. } => Status::out_of_range(end.to_string()),
         ReadEnd::Deleted => Status::not_found("commit log was deleted"),
         ReadEnd::Stopping => stopping(),
         ReadEnd::Failed(error) => {

@@ -60,7 +60,7 @@ where
         match request.uri().path() {
             PUBLISH_ASYNC => ready(publish_async(&self.context, request.into_body())),
             SUBSCRIBE => {
-                let call = subscribe::call(Arc::clone(&self.context), request.into_body());
+                let call = subscribe::call(Arc::clone(&self.context), request);
                 let context = Arc::clone(&self.context);
                 Box::pin(async move { Ok(counted(&context, call.await)) })
             }

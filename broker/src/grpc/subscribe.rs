@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::Response;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use prost::Message as _;
 use tonic::Status;
@@ -21,18 +21,26 @@ use super::frame_buffers::{FRAMES_MAX_BYTES, FrameBuffers};
 use super::frames::{FrameBody, FrameQueue, response};
 use crate::context::Context;
 use crate::partition::PartitionHandle;
-use crate::reader::{BackwardReader, Bounds, ForwardReader, Plan, ReadEnd, Records};
+use crate::reader::{BackwardReader, Bounds, ForwardReader, OnTrimmed, Plan, ReadEnd, Records};
 
 /// Bytes that may wait for a slow subscriber; then it is waited for.
 pub(crate) const QUEUE_MAX_BYTES: usize = 1 << 20;
+/// Request metadata: `error` ends a subscription whose next record was removed with OUT_OF_RANGE; `skip`, as without it,
+/// goes on at the oldest record.
+const ON_TRIMMED_METADATA: &str = "strandline-on-trimmed";
 /// Largest request; names and numbers only.
 const REQUEST_MAX_BYTES: usize = 64 << 10;
 /// The first message of every subscription: an empty one, which clients drop.
 const HANDSHAKE: [u8; 5] = [0; 5];
 
 /// Answers a Subscribe call: with a status, or with a body that a task of its own fills.
-pub(super) async fn call(context: Arc<Context>, body: Body) -> Response<Body> {
-    match start(&context, body).await {
+pub(super) async fn call(context: Arc<Context>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let started = match on_trimmed(&parts.headers) {
+        Ok(on_trimmed) => start(&context, body, on_trimmed).await,
+        Err(status) => Err(status),
+    };
+    match started {
         Ok(subscription) => {
             let queue = Arc::new(FrameQueue::new(context.metrics.grpc.messages.clone()));
             let open = context.metrics.readers.subscriptions.hold();
@@ -55,7 +63,16 @@ pub(super) async fn call(context: Arc<Context>, body: Body) -> Response<Body> {
     }
 }
 
-async fn start(context: &Context, body: Body) -> Result<Subscription, Status> {
+/// What the subscriber wants to happen when records that it asked for are gone.
+fn on_trimmed(metadata: &HeaderMap) -> Result<OnTrimmed, Status> {
+    match metadata.get(ON_TRIMMED_METADATA).map(HeaderValue::as_bytes) {
+        None | Some(b"skip") => Ok(OnTrimmed::Skip),
+        Some(b"error") => Ok(OnTrimmed::Error),
+        Some(_) => Err(errors::invalid_on_trimmed(ON_TRIMMED_METADATA)),
+    }
+}
+
+async fn start(context: &Context, body: Body, on_trimmed: OnTrimmed) -> Result<Subscription, Status> {
     let request = read_request(body).await?;
     if let Some(consumer) = &request.consumer
         && !consumer.group_id.is_empty()
@@ -66,7 +83,7 @@ async fn start(context: &Context, body: Body) -> Result<Subscription, Status> {
     let partition = partition.map_err(|error| errors::subscribe_target(&error))?;
     let start = start_at(&request).map_err(|error| errors::unknown_position(&error))?;
     let stop = stop_at(&request).map_err(|error| errors::unknown_position(&error))?;
-    let plan = resolve(&partition, start, stop, request.reverse).await?;
+    let plan = resolve(&partition, start, stop, request.reverse, on_trimmed).await?;
     Ok(Subscription::new(partition, plan, request.reverse))
 }
 
@@ -93,6 +110,7 @@ async fn resolve(
     start: StartAt,
     stop: StopAt,
     reverse: bool,
+    on_trimmed: OnTrimmed,
 ) -> Result<Plan, Status> {
     let partition = Arc::clone(partition);
     let look_up = move || {
@@ -102,11 +120,12 @@ async fn resolve(
             committed_end: partition.readable().end,
             end: log.end(),
         };
-        if reverse {
+        let plan = if reverse {
             Plan::resolve_reverse(start, stop, bounds, log.as_ref())
         } else {
             Plan::resolve(start, stop, bounds, log.as_ref())
-        }
+        };
+        plan.and_then(|plan| plan.on_trimmed(on_trimmed, start, bounds))
     };
     // Looking up a time may read the disk.
     let looks_up = matches!(start, StartAt::Time(_)) || matches!(stop, StopAt::Time(_));

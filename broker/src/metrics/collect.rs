@@ -62,6 +62,7 @@ impl Scrape<'_> {
         self.doors(&mut out);
         self.append(&mut out);
         self.files(&mut out);
+        self.compaction(&mut out);
         self.readers(&mut out);
         self.grpc(&mut out);
         if let Some(context) = self.context {
@@ -142,6 +143,20 @@ impl Scrape<'_> {
         }
         out.number(&REMOVED_SEGMENTS, self.metrics.retention.segments.get());
         out.number(&REMOVED_RECORDS, self.metrics.retention.records.get());
+        out.number(&CLOCK_DISTRUSTED, self.metrics.retention.clock_distrusted.get());
+    }
+
+    fn compaction(&self, out: &mut Exposition) {
+        let compaction = &self.metrics.compaction;
+        out.number(&COMPACTION_RUNS, compaction.runs.get());
+        out.number(&COMPACTION_FAILURES, compaction.failures.get());
+        out.number(&COMPACTION_RUNNING, compaction.running.get());
+        out.number(&COMPACTION_TIME, compaction.nanoseconds.get() as f64 / 1e9);
+        out.number(&COMPACTION_SEGMENTS, compaction.segments.get());
+        out.number(&COMPACTION_IN, compaction.bytes_in.get());
+        out.number(&COMPACTION_OUT, compaction.bytes_out.get());
+        out.number(&COMPACTION_DROPPED, compaction.dropped.get());
+        out.number(&COMPACTION_DIRTY, compaction.dirty_bytes.get());
     }
 
     fn readers(&self, out: &mut Exposition) {

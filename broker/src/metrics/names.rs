@@ -117,6 +117,27 @@ metrics! {
         "segments that retention removed";
     REMOVED_RECORDS: Counter "strandline_retention_removed_records"
         "records that retention removed";
+    CLOCK_DISTRUSTED: Gauge "strandline_clock_distrusted_seconds"
+        "seconds by which the wall clock is ahead of the time by which ages are judged";
+
+    COMPACTION_RUNS: Counter "strandline_compaction_runs"
+        "compactions of a partition that were done";
+    COMPACTION_FAILURES: Counter "strandline_compaction_failures"
+        "compactions of a partition that ended early";
+    COMPACTION_RUNNING: Gauge "strandline_compaction_running"
+        "compactions that are under way";
+    COMPACTION_TIME: Counter "strandline_compaction_seconds"
+        "time that compactions took";
+    COMPACTION_SEGMENTS: Counter "strandline_compaction_segments"
+        "segments that compaction wrote anew";
+    COMPACTION_IN: Counter "strandline_compaction_in_bytes"
+        "bytes of batches in them before";
+    COMPACTION_OUT: Counter "strandline_compaction_out_bytes"
+        "bytes of batches in what took their place";
+    COMPACTION_DROPPED: Counter "strandline_compaction_dropped_records"
+        "records that compaction dropped";
+    COMPACTION_DIRTY: Gauge "strandline_compaction_dirty_bytes"
+        "bytes of batches that may be compacted and are not yet, as of each partition's last turn";
 
     READ_RECORDS: Counter "strandline_read_records"
         "records read for subscribers";

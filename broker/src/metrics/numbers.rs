@@ -100,6 +100,23 @@ pub(crate) struct ReaderNumbers {
 pub(crate) struct RetentionNumbers {
     pub(crate) segments: Counter,
     pub(crate) records: Counter,
+    /// Seconds by which the wall clock is ahead of what ages are judged by.
+    pub(crate) clock_distrusted: Gauge,
+}
+
+/// Compaction by key.
+#[derive(Debug, Default)]
+pub(crate) struct CompactionNumbers {
+    pub(crate) runs: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) running: Gauge,
+    /// Spent in runs.
+    pub(crate) nanoseconds: Counter,
+    pub(crate) segments: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) dirty_bytes: Gauge,
 }
 
 /// The HTTP port itself.
@@ -122,6 +139,7 @@ pub(crate) struct Metrics {
     pub(crate) readers: ReaderNumbers,
     pub(crate) grpc: GrpcNumbers,
     pub(crate) retention: RetentionNumbers,
+    pub(crate) compaction: CompactionNumbers,
     pub(crate) http: HttpNumbers,
     /// Files of the streams.
     pub(crate) stream_files: Arc<FileNumbers>,
@@ -154,6 +172,7 @@ impl Metrics {
             readers: ReaderNumbers::default(),
             grpc: GrpcNumbers::default(),
             retention: RetentionNumbers::default(),
+            compaction: CompactionNumbers::default(),
             http: HttpNumbers::default(),
             stream_files: Arc::default(),
             metadata_files: Arc::default(),

@@ -33,6 +33,12 @@ impl Gauge {
         self.0.fetch_add(difference, Ordering::Relaxed);
     }
 
+    /// Makes it this number, whoever changed it before.
+    pub(crate) fn set(&self, number: u64) {
+        self.0
+            .store(i64::try_from(number).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
     /// Counts one more until the guard is dropped.
     pub(crate) fn hold(&self) -> Held {
         self.add(1);

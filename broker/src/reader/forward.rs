@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use strandline_core::Offset;
 use strandline_core::storage::{Log, ReadError, ReadLimit, Run};
 
-use super::ReadEnd;
 use super::plan::Plan;
+use super::{OnTrimmed, ReadEnd};
 use crate::partition::{PartitionHandle, ReadState, Readable};
 
 /// Bytes that one step reads at the most, unless a single batch is larger.
@@ -21,6 +21,7 @@ pub(crate) struct ForwardReader {
     watch: watch::Receiver<Readable>,
     next: Offset,
     stop: Option<Offset>,
+    on_trimmed: OnTrimmed,
 }
 
 /// Batches, of which the records from `from` up to, not including, `end` are to be delivered.
@@ -39,6 +40,7 @@ impl ForwardReader {
             watch,
             next: plan.start,
             stop: plan.stop,
+            on_trimmed: plan.on_trimmed,
         }
     }
 
@@ -95,6 +97,12 @@ impl ForwardReader {
                 readers.records.add(self.next.since(from));
                 readers.bytes.add(run.bytes.len() as u64);
                 Ok(Some(Records { run, from, end }))
+            }
+            Err(ReadError::Trimmed { start }) if self.on_trimmed == OnTrimmed::Error => {
+                Err(ReadEnd::Trimmed {
+                    wanted: self.next,
+                    start,
+                })
             }
             Err(ReadError::Trimmed { start }) if start > self.next => {
                 // Retention was faster; the subscription goes on at the oldest record that is kept.

@@ -8,7 +8,18 @@ pub(crate) use backward::BackwardReader;
 pub(crate) use forward::{ForwardReader, Records};
 pub(crate) use plan::{Bounds, Plan, PlanError};
 
+use strandline_core::Offset;
 use strandline_core::storage::ReadError;
+
+/// What happens to a subscription whose next record was removed, by retention or by hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnTrimmed {
+    /// It goes on at the oldest record that is kept.
+    #[default]
+    Skip,
+    /// It ends with an error that says so.
+    Error,
+}
 
 /// Why a subscription ends.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +30,14 @@ pub(crate) enum ReadEnd {
     /// A reverse read has delivered the oldest record.
     #[error("start of the partition reached")]
     StartReached,
+    /// Records that were to be delivered were removed, and the subscriber asked to be told.
+    #[error("offset {wanted} was removed, the partition starts at offset {start}")]
+    Trimmed {
+        /// The next offset that was wanted.
+        wanted: Offset,
+        /// The oldest that is left.
+        start: Offset,
+    },
     /// The stream was deleted.
     #[error("stream deleted")]
     Deleted,

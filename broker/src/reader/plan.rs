@@ -4,6 +4,8 @@ use strandline_core::storage::{Log, ReadError};
 use strandline_core::{Offset, Timestamp};
 use strandline_proto::convert::{StartAt, StopAt, inclusive};
 
+use super::{OnTrimmed, ReadEnd};
+
 /// The ends of a log at the time of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
@@ -22,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) start: Offset,
     /// The last offset to deliver.
     pub(crate) stop: Option<Offset>,
+    /// What happens when records before the stop are removed meanwhile.
+    pub(crate) on_trimmed: OnTrimmed,
 }
 
 /// Why there is nothing to subscribe to.
@@ -38,6 +42,9 @@ pub(crate) enum PlanError {
         /// Start offset.
         start: Offset,
     },
+    /// The start was removed, and the subscriber asked to be told.
+    #[error(transparent)]
+    Trimmed(ReadEnd),
     /// All records are newer than the stop time.
     #[error("no record at or before the stop time")]
     NothingBefore {
@@ -71,6 +78,7 @@ impl Plan {
         Ok(Self {
             start,
             stop: stop.and_then(|stop| u64::try_from(stop).ok()).map(Offset::new),
+            on_trimmed: OnTrimmed::Skip,
         })
     }
 }
@@ -107,7 +115,32 @@ impl Plan {
         Ok(Self {
             start,
             stop: Some(stop),
+            on_trimmed: OnTrimmed::Skip,
         })
+    }
+
+    /// As this one, for a subscriber who may want to be told when what it asked for is gone.
+    ///
+    /// # Errors
+    ///
+    /// It is, and was asked for by its offset.
+    pub(crate) fn on_trimmed(
+        self,
+        on_trimmed: OnTrimmed,
+        start: StartAt,
+        bounds: Bounds,
+    ) -> Result<Self, PlanError> {
+        let wanted = match (on_trimmed, start) {
+            (OnTrimmed::Error, StartAt::Offset(offset)) => Offset::new(u64::try_from(offset).unwrap_or(0)),
+            _ => bounds.start,
+        };
+        if wanted < bounds.start {
+            return Err(PlanError::Trimmed(ReadEnd::Trimmed {
+                wanted,
+                start: bounds.start,
+            }));
+        }
+        Ok(Self { on_trimmed, ..self })
     }
 }
 

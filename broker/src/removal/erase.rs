@@ -1,14 +1,12 @@
 //! Removing every record with a key.
 
-use tokio_util::sync::CancellationToken;
-
 use strandline_core::OffsetRange;
 use strandline_core::compaction::Verdict;
 use strandline_core::storage::Log;
 
 use super::RemovalError;
-use super::rewrite::{Judge, Rewritten, any_goes, rewrite_sealed};
 use super::trim::drop_empty;
+use crate::compaction::{Judge, Pace, Rewritten, loses_records, rewrite_sealed};
 use crate::partition::PartitionHandle;
 
 /// Removes the records with a key that are in a partition's log by now, and says how many that were. Blocks on the disk.
@@ -16,11 +14,7 @@ use crate::partition::PartitionHandle;
 /// # Errors
 ///
 /// Some of the records may be gone; the call can be repeated.
-pub(crate) fn erase(
-    partition: &PartitionHandle,
-    key: &[u8],
-    stopping: &CancellationToken,
-) -> Result<u64, RemovalError> {
+pub(crate) fn erase(partition: &PartitionHandle, key: &[u8], pace: &Pace) -> Result<u64, RemovalError> {
     let _turn = partition.maintenance().lock();
     let log = partition.log();
     let judge: &Judge<'_> = &|record, _, _| match record.key() == Some(key) {
@@ -30,14 +24,14 @@ pub(crate) fn erase(
     let end = log.end();
     if let Some(active) = log.segments().pop().filter(|active| active.records > 0) {
         let range = OffsetRange::new(active.range.start, end.max(active.range.start));
-        if any_goes(log.as_ref(), range, judge, stopping)? {
+        if loses_records(log.as_ref(), range, judge, pace)? {
             log.roll()?;
         }
     }
     let mut rewritten = Rewritten::default();
-    rewrite_sealed(log.as_ref(), log.end(), judge, stopping, &mut rewritten)?;
-    if rewritten.dropped > 0 {
+    rewrite_sealed(log.as_ref(), log.end(), judge, pace, &mut rewritten)?;
+    if rewritten.counts.dropped > 0 {
         drop_empty(log.as_ref())?;
     }
-    Ok(rewritten.dropped)
+    Ok(rewritten.counts.dropped)
 }

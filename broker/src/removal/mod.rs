@@ -5,13 +5,11 @@
 //! a crash interrupts can be repeated. What a reader has fetched before may still be on its way to its client.
 
 mod erase;
-mod rewrite;
 mod trim;
 
-use tokio_util::sync::CancellationToken;
-
-use strandline_core::record::BatchError;
 use strandline_core::storage::{ReadError, StorageError};
+
+use crate::compaction::RewriteError;
 
 pub(crate) use erase::erase;
 pub(crate) use trim::{TrimBefore, trim};
@@ -22,20 +20,10 @@ pub(crate) enum RemovalError {
     /// They cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A batch is not what its checksum says.
-    #[error("stored batch is malformed: {0}")]
-    Malformed(#[from] BatchError),
     /// The log cannot be changed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The broker is stopping.
-    #[error("the broker is stopping")]
-    Stopping,
-}
-
-fn check_running(stopping: &CancellationToken) -> Result<(), RemovalError> {
-    if stopping.is_cancelled() {
-        return Err(RemovalError::Stopping);
-    }
-    Ok(())
+    /// Segments cannot be written anew, or the broker is stopping.
+    #[error(transparent)]
+    Rewrite(#[from] RewriteError),
 }

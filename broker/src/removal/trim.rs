@@ -1,13 +1,11 @@
 //! Removing the records before a point.
 
-use tokio_util::sync::CancellationToken;
-
 use strandline_core::compaction::Verdict;
 use strandline_core::storage::{Log, SegmentSummary};
 use strandline_core::{Offset, Timestamp};
 
 use super::RemovalError;
-use super::rewrite::{Judge, Rewritten, rewrite_sealed};
+use crate::compaction::{Judge, Pace, Rewritten, rewrite_sealed};
 use crate::partition::PartitionHandle;
 
 /// Where a partition begins afterwards.
@@ -38,7 +36,7 @@ pub(crate) struct Trimmed {
 pub(crate) fn trim(
     partition: &PartitionHandle,
     before: TrimBefore,
-    stopping: &CancellationToken,
+    pace: &Pace,
 ) -> Result<Trimmed, RemovalError> {
     let _turn = partition.maintenance().lock();
     let log = partition.log();
@@ -63,12 +61,16 @@ pub(crate) fn trim(
     log.remove_before(before)?;
     let mut rewritten = Rewritten::default();
     let drop_all: &Judge<'_> = &|_, _, _| Verdict::Drop;
-    rewrite_sealed(log.as_ref(), before, drop_all, stopping, &mut rewritten)?;
+    rewrite_sealed(log.as_ref(), before, drop_all, pace, &mut rewritten)?;
     drop_empty(log.as_ref())?;
     Ok(Trimmed {
         start: before.max(log.start()),
-        records: records + rewritten.dropped,
-        bytes: bytes + rewritten.bytes_in.saturating_sub(rewritten.bytes_out),
+        records: records + rewritten.counts.dropped,
+        bytes: bytes
+            + rewritten
+                .counts
+                .bytes_in
+                .saturating_sub(rewritten.counts.bytes_out),
     })
 }
 

@@ -33,14 +33,9 @@ pub(crate) fn check_served(definition: &StreamDefinition, backend: Capabilities)
         ),
         (settings.encryption == Some(true), "encryption", "leave it off"),
         (
-            settings.compact_enabled == Some(true),
+            settings.compact_enabled == Some(true) && !backend.segments,
             "compactEnabled",
-            "leave it off and use retention limits",
-        ),
-        (
-            settings.compact_max_workers.is_some(),
-            "compactMaxGoroutines",
-            "leave it out",
+            "this storage backend has no segments that could be compacted, leave it off",
         ),
         (
             settings.auto_pause_time_ms.is_some_and(|time| time > 0),

@@ -11,6 +11,7 @@ mod administration;
 mod backends;
 mod cursors;
 mod harness;
+mod keeping;
 mod monitoring;
 mod publishing;
 mod streams;

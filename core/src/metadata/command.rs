@@ -11,6 +11,10 @@ use crate::{BrokerId, LogId, StreamName, Timestamp};
 /// One change of the cluster's state, as it stands in the metadata log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, and most of those create streams"
+)]
 pub enum Command {
     /// Gives the cluster its identity. Repeating it with the same one is harmless.
     FoundCluster {
@@ -147,10 +151,12 @@ pub enum Rejection {
         name: StreamName,
     },
     /// A setting cannot have the value.
-    #[error("{setting} must be above zero")]
+    #[error("{setting} must be {rule}")]
     InvalidSetting {
         /// The setting, as the configuration calls it.
         setting: String,
+        /// What it must be.
+        rule: String,
     },
     /// More than [`MAX_CHANGES`].
     #[error("at most {MAX_CHANGES} settings change at once: {changes} asked for")]
@@ -211,6 +217,7 @@ impl From<InvalidChange> for Rejection {
     fn from(invalid: InvalidChange) -> Self {
         Self::InvalidSetting {
             setting: invalid.setting.to_owned(),
+            rule: invalid.rule.to_owned(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{LogId, Offset};
+use crate::{LogId, Offset, OffsetRange};
 
 /// Damage in stored data that was acknowledged: never repaired by guessing, always named.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -160,6 +160,12 @@ pub enum StorageError {
     Invalid {
         /// The contradiction.
         what: String,
+    },
+    /// The segments that were to be changed are not there any more.
+    #[error("the segments of {range} were changed meanwhile")]
+    Changed {
+        /// What they held.
+        range: OffsetRange,
     },
     /// The log was closed or deleted.
     #[error("the log is closed")]

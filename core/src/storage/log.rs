@@ -193,14 +193,18 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// Replaces the sealed segments that `range` covers exactly by one that holds `batches`, whose offsets lie in the
     /// range and keep their order. A crash leaves the old ones or the new one.
     ///
+    /// May run beside appends, rolls and removals, which do not wait for the batches: they may come slowly, and may be read
+    /// from this very log.
+    ///
     /// # Errors
     ///
-    /// [`StorageError::Invalid`] when `range` is not exactly sealed segments or a batch lies outside; or the disk failed:
-    /// the old ones are in place then.
+    /// In all cases the old ones are in place: [`StorageError::Invalid`] when `range` is not exactly sealed segments or a
+    /// batch lies outside; [`StorageError::Changed`] when they were removed meanwhile; the first error that comes instead of
+    /// a batch; or the disk failed.
     fn replace_sealed(
         &self,
         range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
+        batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<(), StorageError>;
 
     /// Tells the log what this broker is for its partition, in which epoch, and below which offset all is committed.

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Everything is synchronous and free of any runtime: methods may block on the disk and are called from threads that
-//! may block. All methods take `&self` and may be called from several threads at once; appends, truncations and
-//! segment changes of one log have one caller at a time (its partition's owner), readers come from anywhere.
+//! may block. All methods take `&self` and may be called from several threads at once; appends and truncations of one log
+//! have one caller at a time (its partition's owner), removals and replacements of sealed segments run beside them, readers
+//! come from anywhere.
 
 mod capabilities;
 mod commit;

@@ -28,16 +28,24 @@ pub enum SettingChange {
     SegmentMaxAgeMs(Option<u64>),
     /// See [`StreamSettings::compact_enabled`].
     CompactEnabled(Option<bool>),
+    /// See [`StreamSettings::compact_tombstone_grace_ms`].
+    CompactTombstoneGraceMs(Option<u64>),
+    /// See [`StreamSettings::compact_min_lag_ms`].
+    CompactMinLagMs(Option<u64>),
+    /// See [`StreamSettings::compact_min_dirty_percent`]; at most 100.
+    CompactMinDirtyPercent(Option<u8>),
     /// See [`StreamSettings::durability`]; holds for records that are appended from then on.
     Durability(Option<Durability>),
 }
 
 /// A value that a setting cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} must be above zero")]
+#[error("{setting} must be {rule}")]
 pub struct InvalidChange {
     /// The setting, as the configuration calls it.
     pub setting: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
 }
 
 impl SettingChange {
@@ -51,6 +59,9 @@ impl SettingChange {
             Self::SegmentMaxBytes(_) => "segment.max.bytes",
             Self::SegmentMaxAgeMs(_) => "segment.max.age",
             Self::CompactEnabled(_) => "compact.enabled",
+            Self::CompactTombstoneGraceMs(_) => "compact.tombstone.grace",
+            Self::CompactMinLagMs(_) => "compact.min.lag",
+            Self::CompactMinDirtyPercent(_) => "compact.min.dirty.percent",
             Self::Durability(_) => "durability",
         }
     }
@@ -61,12 +72,15 @@ impl SettingChange {
     ///
     /// It cannot.
     pub fn check(&self) -> Result<(), InvalidChange> {
-        match self {
-            Self::CleanerIntervalMs(Some(0)) | Self::SegmentMaxBytes(Some(0)) => Err(InvalidChange {
-                setting: self.setting(),
-            }),
-            _ => Ok(()),
-        }
+        let rule = match self {
+            Self::CleanerIntervalMs(Some(0)) | Self::SegmentMaxBytes(Some(0)) => "above zero",
+            Self::CompactMinDirtyPercent(Some(101..)) => "at most 100",
+            _ => return Ok(()),
+        };
+        Err(InvalidChange {
+            setting: self.setting(),
+            rule,
+        })
     }
 }
 
@@ -81,6 +95,9 @@ impl StreamSettings {
             SettingChange::SegmentMaxBytes(bytes) => self.segment_max_bytes = bytes,
             SettingChange::SegmentMaxAgeMs(age) => self.segment_max_age_ms = age,
             SettingChange::CompactEnabled(enabled) => self.compact_enabled = enabled,
+            SettingChange::CompactTombstoneGraceMs(grace) => self.compact_tombstone_grace_ms = grace,
+            SettingChange::CompactMinLagMs(lag) => self.compact_min_lag_ms = lag,
+            SettingChange::CompactMinDirtyPercent(percent) => self.compact_min_dirty_percent = percent,
             SettingChange::Durability(durability) => self.durability = durability,
         }
     }
@@ -114,5 +131,10 @@ mod tests {
         let error = SettingChange::SegmentMaxBytes(Some(0)).check().unwrap_err();
         assert_eq!(error.to_string(), "segment.max.bytes must be above zero");
         assert!(SettingChange::SegmentMaxBytes(None).check().is_ok());
+        assert!(SettingChange::CompactMinDirtyPercent(Some(100)).check().is_ok());
+        let error = SettingChange::CompactMinDirtyPercent(Some(101))
+            .check()
+            .unwrap_err();
+        assert_eq!(error.to_string(), "compact.min.dirty.percent must be at most 100");
     }
 }

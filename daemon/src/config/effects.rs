@@ -94,7 +94,6 @@ mod tests {
     fn what_is_not_built_is_refused_by_name() {
         let cases = [
             ("streams.encryption", "true"),
-            ("streams.compact.enabled", "true"),
             ("streams.auto.pause.time", "1m"),
             ("tls.client.authz.enabled", "true"),
             ("tls.client.authz.model", "model.conf"),
@@ -117,7 +116,6 @@ mod tests {
     fn the_values_that_ask_for_nothing_are_accepted_without_a_word() {
         let off = [
             ("streams.encryption", "false"),
-            ("streams.compact.enabled", "no"),
             ("streams.auto.pause.time", "0"),
             ("tls.client.authz.enabled", "false"),
             ("clustering.min.insync.replicas", "1"),

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use strandline_broker::Settings;
-use strandline_broker::settings::{NatsMode, RetentionDefaults};
+use strandline_broker::settings::{CompactionLimits, NatsMode, RetentionDefaults};
 use strandline_core::BrokerId;
+use strandline_core::compaction::CompactionSettings;
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::{Backend, Durability, LogSettings};
+use strandline_core::stream::{CompactionDefaults, StreamCompaction};
 
 use super::addresses::addresses;
 use super::admin;
@@ -88,6 +90,12 @@ pub(crate) fn resolve(
         max_message_bytes: whole(&values, "clustering.replication.max.bytes")
             .unwrap_or(Settings::DEFAULT_MAX_MESSAGE_BYTES),
         retention: retention(&values),
+        compaction: compaction(&values),
+        compaction_limits: CompactionLimits {
+            memory_max_bytes: whole(&values, "compaction.memory.max")
+                .unwrap_or(CompactionLimits::DEFAULT_MEMORY_MAX_BYTES),
+            max_rate: whole(&values, "compaction.rate.max").unwrap_or_default(),
+        },
         stream_defaults: stream_defaults(&values),
         concurrency_control: values.bool("streams.concurrency.control").unwrap_or_default(),
         admin_token,
@@ -177,6 +185,27 @@ fn retention(values: &Values) -> RetentionDefaults {
         interval: values
             .duration("streams.cleaner.interval")
             .unwrap_or(RetentionDefaults::DEFAULT_INTERVAL),
+    }
+}
+
+fn compaction(values: &Values) -> CompactionDefaults {
+    let server = StreamCompaction::default();
+    let settings = CompactionSettings {
+        tombstone_grace: values
+            .duration("streams.compact.tombstone.grace")
+            .unwrap_or(server.settings.tombstone_grace),
+        min_lag: values
+            .duration("streams.compact.min.lag")
+            .unwrap_or(server.settings.min_lag),
+        min_dirty_percent: whole(values, "streams.compact.min.dirty.percent")
+            .unwrap_or(server.settings.min_dirty_percent),
+    };
+    CompactionDefaults {
+        enabled: values.bool("streams.compact.enabled").unwrap_or_default(),
+        compaction: StreamCompaction {
+            settings,
+            max_workers: whole(values, "streams.compact.max.goroutines").unwrap_or(server.max_workers),
+        },
     }
 }
 

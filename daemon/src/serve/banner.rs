@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use strandline_core::retention::RetentionLimits;
+
+use crate::config::show_duration;
+
 /// What there is to say.
 #[derive(Clone, Debug)]
 pub(super) struct Banner<'a> {
@@ -20,8 +24,29 @@ pub(super) struct Banner<'a> {
     pub(super) data_dir: &'a Path,
     /// Streams that are served.
     pub(super) streams: usize,
+    /// What streams keep that do not say otherwise.
+    pub(super) kept: &'a str,
     /// Whether clients need certificates or keys, which the examples would have to name.
     pub(super) tls: bool,
+}
+
+/// What limits of retention keep, in words.
+pub(super) fn kept(limits: &RetentionLimits) -> String {
+    let parts = [
+        limits.max_age.map(show_duration),
+        limits
+            .max_bytes
+            .map(|bytes| format!("{bytes} bytes per partition")),
+        limits
+            .max_records
+            .map(|records| format!("{records} records per partition")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        "everything is kept".to_owned()
+    } else {
+        format!("the last {}", parts.join(", at most "))
+    }
 }
 
 impl Banner<'_> {
@@ -29,7 +54,7 @@ impl Banner<'_> {
     pub(super) fn text(&self) -> String {
         let security = if self.tls { " (tls)" } else { "" };
         let mut text = format!(
-            "strandline {} is running\n\n  grpc api  {}{security}, clients are told {}\n  nats      {}\n  http      {}\n  data      {}\n  streams   {}\n",
+            "strandline {} is running\n\n  grpc api  {}{security}, clients are told {}\n  nats      {}\n  http      {}\n  data      {}\n  streams   {}\n  retention {}, unless a stream says otherwise\n",
             env!("CARGO_PKG_VERSION"),
             self.grpc,
             self.advertised,
@@ -37,6 +62,7 @@ impl Banner<'_> {
             self.monitoring(),
             self.data_dir.display(),
             self.streams,
+            self.kept,
         );
         text.push_str(&self.next());
         text
@@ -93,6 +119,7 @@ mod tests {
             http: Some("127.0.0.1:8292"),
             data_dir: Path::new("/d"),
             streams: 2,
+            kept: "the last 168h",
             tls,
         }
         .text()
@@ -106,10 +133,25 @@ mod tests {
             "127.0.0.1:4222",
             "http://127.0.0.1:8292/metrics",
             "/d",
+            "retention the last 168h, unless a stream says otherwise\n",
             "target/release/strandline publish orders 'hello, world'\n",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_said_in_words() {
+        let mut limits = RetentionLimits::default();
+        assert_eq!(kept(&limits), "everything is kept");
+        limits.max_age = Some(std::time::Duration::from_secs(7 * 24 * 3600));
+        assert_eq!(kept(&limits), "the last 168h");
+        limits.max_bytes = Some(5);
+        limits.max_records = Some(7);
+        assert_eq!(
+            kept(&limits),
+            "the last 168h, at most 5 bytes per partition, at most 7 records per partition"
+        );
     }
 
     #[test]

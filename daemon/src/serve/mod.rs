@@ -123,6 +123,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
         (None, NatsMode::External(ExternalNats { servers, .. })) => servers.join(", "),
         (None, NatsMode::Embedded(_)) => "embedded, without a listener".to_owned(),
     };
+    let kept = banner::kept(&settings.retention.limits);
     tracing::info!(
         grpc = %ready.grpc,
         %advertised,
@@ -130,6 +131,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
         http = ready.http.as_deref().unwrap_or("off"),
         server_id = %ready.server_id,
         streams = broker.stream_count(),
+        retention = %kept,
         "serving"
     );
     if config.logging.json {
@@ -143,6 +145,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
         http: ready.http.as_deref(),
         data_dir: &settings.data_dir,
         streams: broker.stream_count(),
+        kept: &kept,
         tls: settings.grpc_tls.is_some(),
     };
     // Whoever closed the output does not want to read it.

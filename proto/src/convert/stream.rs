@@ -14,7 +14,8 @@ pub struct NegativeSetting {
     pub value: i64,
 }
 
-/// The settings that a request overrides. Durability and backend have no field on the wire.
+/// The settings that a request overrides. Durability, backend, and the times and the share of compaction have no field on the
+/// wire.
 ///
 /// # Errors
 ///
@@ -29,6 +30,9 @@ pub fn stream_settings(request: &CreateStreamRequest) -> Result<StreamSettings, 
         segment_max_age_ms: from_long("segmentMaxAge", request.segment_max_age)?,
         compact_max_workers: from_int("compactMaxGoroutines", request.compact_max_goroutines)?,
         compact_enabled: request.compact_enabled.map(bool::from),
+        compact_tombstone_grace_ms: None,
+        compact_min_lag_ms: None,
+        compact_min_dirty_percent: None,
         auto_pause_time_ms: from_long("autoPauseTime", request.auto_pause_time)?,
         auto_pause_disable_if_subscribers: request.auto_pause_disable_if_subscribers.map(bool::from),
         min_isr: from_int("minIsr", request.min_isr)?,
@@ -81,6 +85,9 @@ mod tests {
             segment_max_age_ms: Some(6),
             compact_max_workers: Some(7),
             compact_enabled: Some(true),
+            compact_tombstone_grace_ms: None,
+            compact_min_lag_ms: None,
+            compact_min_dirty_percent: None,
             auto_pause_time_ms: Some(8),
             auto_pause_disable_if_subscribers: Some(false),
             min_isr: Some(9),

@@ -82,7 +82,7 @@ pub(super) fn run(subject: &Subject) {
         let (_store, log) = segmented(subject);
         let range = OffsetRange::new(Offset::new(5), Offset::new(15));
         let kept = batch_of(&[6, 13], 2);
-        log.replace_sealed(range, &mut std::iter::once(kept)).unwrap();
+        log.replace_sealed(range, &mut std::iter::once(Ok(kept))).unwrap();
         let expected: Vec<u64> = (0..5).chain([6, 13]).chain(15..22).collect();
         assert_eq!(offsets(log.as_ref()), expected);
         assert_eq!(log.segments().len(), 4);

@@ -1,5 +1,6 @@
 //! One log.
 
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use bytes::BytesMut;
@@ -86,6 +87,27 @@ impl Segment {
     }
 }
 
+/// A sealed segment of these batches.
+fn replacement(
+    range: OffsetRange,
+    batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
+) -> Result<Segment, StorageError> {
+    let mut segment = Segment::new(range.start);
+    let mut next = range.start;
+    for batch in batches {
+        let batch = batch?;
+        if batch.header().base < next || batch.header().end() > range.end {
+            return Err(StorageError::Invalid {
+                what: format!("a batch does not fit into {range}"),
+            });
+        }
+        next = batch.header().end();
+        segment.push(&batch);
+    }
+    segment.range = range;
+    Ok(segment)
+}
+
 impl MemoryLog {
     pub(super) fn new(id: LogId, settings: LogSettings, waiting: Waiting) -> Arc<Self> {
         let state = State {
@@ -169,6 +191,19 @@ impl State {
         self.segments
             .last()
             .map_or(Offset::ZERO, |segment| segment.range.end)
+    }
+
+    /// The places of the sealed segments that a range covers exactly.
+    fn sealed_run(&self, range: OffsetRange) -> Result<Range<usize>, StorageError> {
+        let sealed = || self.segments.iter().take(self.segments.len() - 1);
+        let first = sealed().position(|segment| segment.range.start == range.start);
+        let last = sealed().position(|segment| segment.range.end == range.end);
+        match first.zip(last) {
+            Some((first, last)) if first <= last => Ok(first..last + 1),
+            _ => Err(StorageError::Invalid {
+                what: format!("{range} is not exactly a run of sealed segments"),
+            }),
+        }
     }
 
     fn batches(&self) -> impl DoubleEndedIterator<Item = &Batch> {
@@ -426,38 +461,19 @@ impl Log for MemoryLog {
     fn replace_sealed(
         &self,
         range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
+        batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<(), StorageError> {
+        let old = self.writable()?.sealed_run(range)?;
+        // Without the lock: the batches may be read from here.
+        let segment = replacement(range, batches)?;
         let mut state = self.writable()?;
-        let sealed = state.segments.len() - 1;
-        let first = state
-            .segments
-            .iter()
-            .take(sealed)
-            .position(|segment| segment.range.start == range.start);
-        let last = state
-            .segments
-            .iter()
-            .take(sealed)
-            .position(|segment| segment.range.end == range.end);
-        let Some((first, last)) = first.zip(last).filter(|(first, last)| first <= last) else {
-            return Err(StorageError::Invalid {
-                what: format!("{range} is not exactly a run of sealed segments"),
-            });
+        let Ok(still) = state.sealed_run(range) else {
+            return Err(StorageError::Changed { range });
         };
-        let mut segment = Segment::new(range.start);
-        let mut next = range.start;
-        for batch in batches {
-            if batch.header().base < next || batch.header().end() > range.end {
-                return Err(StorageError::Invalid {
-                    what: format!("a batch does not fit into {range}"),
-                });
-            }
-            next = batch.header().end();
-            segment.push(&batch);
+        if still.len() != old.len() {
+            return Err(StorageError::Changed { range });
         }
-        segment.range = range;
-        state.segments.splice(first..=last, [segment]);
+        state.segments.splice(still, [segment]);
         Ok(())
     }
 

@@ -94,7 +94,7 @@ impl RedbLog {
     pub(super) fn replace_range(
         &self,
         range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
+        batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<(), StorageError> {
         let _changing = self.changing.lock();
         let id = self.begin_replacement(range)?;
@@ -130,11 +130,12 @@ impl RedbLog {
         &self,
         id: SegmentId,
         range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
+        batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<Content, StorageError> {
         let mut content = Content::empty(range.start);
         let (mut slice, mut bytes, mut next) = (Vec::new(), 0, range.start);
         for batch in batches {
+            let batch = batch?;
             let header = batch.header();
             if header.base < next || header.end() > range.end {
                 let found = header.range();

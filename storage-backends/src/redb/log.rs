@@ -283,7 +283,7 @@ impl Log for RedbLog {
     fn replace_sealed(
         &self,
         range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
+        batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<(), StorageError> {
         self.replace_range(range, batches)
     }

@@ -3,6 +3,7 @@
 mod append;
 mod change;
 mod read;
+mod replace;
 
 use std::io;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub(super) struct SegmentLog {
     pub(super) directory: PathBuf,
     pub(super) shared: Arc<Shared>,
     writer: Mutex<Writer>,
+    /// Held while a replacement of sealed segments is written: one at a time.
+    replacing: Mutex<()>,
     view: ArcSwap<View>,
     start: AtomicU64,
     end: AtomicU64,
@@ -127,6 +130,7 @@ impl SegmentLog {
                 checkpointed: file_bytes,
                 scratch: Vec::new(),
             }),
+            replacing: Mutex::default(),
             view: ArcSwap::from_pointee(view),
             start: AtomicU64::new(start.get()),
             end: AtomicU64::new(end),
@@ -394,7 +398,7 @@ impl Log for SegmentLog {
     fn replace_sealed(
         &self,
         range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
+        batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<(), StorageError> {
         self.replace_range(range, batches)
     }

@@ -98,6 +98,9 @@ fn change(requested: &admin::SettingChange) -> Result<SettingChange, RefusedChan
         "segment.max.bytes" => SettingChange::SegmentMaxBytes(number(name, value)?),
         "segment.max.age" => SettingChange::SegmentMaxAgeMs(time(name, value)?),
         "compact.enabled" => SettingChange::CompactEnabled(flag(name, value)?),
+        "compact.tombstone.grace" => SettingChange::CompactTombstoneGraceMs(time(name, value)?),
+        "compact.min.lag" => SettingChange::CompactMinLagMs(time(name, value)?),
+        "compact.min.dirty.percent" => SettingChange::CompactMinDirtyPercent(percent(name, value)?),
         "durability" => SettingChange::Durability(durability(name, value)?),
         _ if is_fixed(name) => {
             let name = name.to_owned();
@@ -124,6 +127,12 @@ fn number(name: &str, value: Option<&Kind>) -> Result<Option<u64>, RefusedChange
         Some(Kind::Number(number)) => Ok(Some(*number)),
         Some(_) => Err(other_kind(name, "a number")),
     }
+}
+
+/// A number that is too large for its type is too large for a share, too.
+fn percent(name: &str, value: Option<&Kind>) -> Result<Option<u8>, RefusedChange> {
+    let number = number(name, value)?;
+    Ok(number.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
 }
 
 fn time(name: &str, value: Option<&Kind>) -> Result<Option<u64>, RefusedChange> {

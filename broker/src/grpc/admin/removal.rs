@@ -13,6 +13,7 @@ use strandline_proto::admin::{
 };
 
 use super::super::errors;
+use crate::compaction::Pace;
 use crate::context::Context;
 use crate::partition::PartitionHandle;
 use crate::removal::{RemovalError, TrimBefore, erase, trim};
@@ -34,8 +35,8 @@ pub(super) async fn trim_stream(
     let partitions = partitions(context, request.name, &request.partitions)?;
     let mut trimmed = Vec::with_capacity(partitions.len());
     for (id, partition) in partitions {
-        let stopping = context.stopping.clone();
-        let (info, done) = on_disk(partition, move |partition| trim(partition, before, &stopping)).await?;
+        let pace = Pace::new(context.stopping.clone(), 0);
+        let (info, done) = on_disk(partition, move |partition| trim(partition, before, &pace)).await?;
         tracing::info!(stream = %info.info().stream, partition = id, start = %done.start, records = done.records, "partition trimmed");
         trimmed.push(TrimmedPartition {
             id,
@@ -57,9 +58,8 @@ pub(super) async fn erase_key(
     }
     let mut erased = Vec::new();
     for (id, partition) in partitions(context, request.name, &[])? {
-        let (key, stopping) = (request.key.clone(), context.stopping.clone());
-        let (handle, records) =
-            on_disk(partition, move |partition| erase(partition, &key, &stopping)).await?;
+        let (key, pace) = (request.key.clone(), Pace::new(context.stopping.clone(), 0));
+        let (handle, records) = on_disk(partition, move |partition| erase(partition, &key, &pace)).await?;
         if records > 0 {
             // The key itself may be what was to be forgotten.
             tracing::info!(stream = %handle.info().stream, partition = id, records, "records with a key erased");

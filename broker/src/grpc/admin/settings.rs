@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::{Durability, LogSettings};
-use strandline_core::stream::StreamSettings;
+use strandline_core::stream::{CompactionDefaults, StreamSettings};
 use strandline_proto::admin::setting_value::Kind;
 use strandline_proto::admin::{Setting, SettingSource, SettingValue};
 
@@ -16,6 +16,7 @@ use crate::settings::RetentionDefaults;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerSettings {
     retention: RetentionDefaults,
+    compaction: CompactionDefaults,
     log: LogSettings,
     concurrency_control: bool,
 }
@@ -24,6 +25,7 @@ impl ServerSettings {
     pub(super) fn of(context: &Context) -> Self {
         Self {
             retention: context.retention,
+            compaction: context.compaction,
             log: context.opener.defaults,
             concurrency_control: context.opener.concurrency_control,
         }
@@ -36,6 +38,7 @@ impl ServerSettings {
             max_records,
             max_age,
         } = self.retention.limits;
+        let compaction = self.compaction.compaction.settings;
         let above_zero = |own: Option<u64>| own.filter(|&number| number > 0);
         let word = |durability| match durability {
             Durability::Fsync => Kind::Word("fsync".to_owned()),
@@ -78,7 +81,30 @@ impl ServerSettings {
                 milliseconds(self.log.segment_max_age),
                 Kind::Milliseconds,
             ),
-            setting("compact.enabled", own.compact_enabled, false, Kind::Flag),
+            setting(
+                "compact.enabled",
+                own.compact_enabled,
+                self.compaction.enabled,
+                Kind::Flag,
+            ),
+            setting(
+                "compact.tombstone.grace",
+                own.compact_tombstone_grace_ms,
+                milliseconds(Some(compaction.tombstone_grace)),
+                Kind::Milliseconds,
+            ),
+            setting(
+                "compact.min.lag",
+                own.compact_min_lag_ms,
+                milliseconds(Some(compaction.min_lag)),
+                Kind::Milliseconds,
+            ),
+            setting(
+                "compact.min.dirty.percent",
+                own.compact_min_dirty_percent,
+                compaction.min_dirty_percent,
+                |percent| Kind::Number(percent.into()),
+            ),
             setting(
                 "concurrency.control",
                 own.optimistic_concurrency_control,
@@ -120,6 +146,7 @@ mod tests {
     fn server() -> ServerSettings {
         ServerSettings {
             retention: RetentionDefaults::default(),
+            compaction: CompactionDefaults::default(),
             log: LogSettings::default(),
             concurrency_control: true,
         }

@@ -41,6 +41,21 @@ pub(super) struct CreateArgs {
     /// Age at which a segment is sealed; 0 = by size only
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     segment_max_age: Option<Duration>,
+    /// Keep the newest record of each key
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    compact: Option<bool>,
+    /// Time for which tombstones (a key with an empty value) stay
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    compact_tombstone_grace: Option<Duration>,
+    /// Age below which records are not compacted
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    compact_min_lag: Option<Duration>,
+    /// Share of the log that is not compacted yet, in percent, below which it is left alone
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    compact_min_dirty_percent: Option<u8>,
+    /// Partitions of the stream that are compacted at the same time, at the most
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    compact_max_workers: Option<u32>,
     /// Check the offset that publishers expect
     #[arg(long)]
     concurrency_control: bool,
@@ -114,7 +129,28 @@ fn config(args: &CreateArgs, subject: &str) -> StreamConfig {
     let config = with(config, args.segment_max_bytes, StreamConfig::segment_max_bytes);
     let config = with(config, args.segment_max_age, StreamConfig::segment_max_age);
     let config = with(config, args.backend.map(Into::into), StreamConfig::backend);
+    let config = compaction(args, config);
     with(config, args.durability.map(Into::into), StreamConfig::durability)
+}
+
+fn compaction(args: &CreateArgs, config: StreamConfig) -> StreamConfig {
+    let config = with(config, args.compact, StreamConfig::compact);
+    let config = with(
+        config,
+        args.compact_tombstone_grace,
+        StreamConfig::compact_tombstone_grace,
+    );
+    let config = with(config, args.compact_min_lag, StreamConfig::compact_min_lag);
+    let config = with(
+        config,
+        args.compact_min_dirty_percent,
+        StreamConfig::compact_min_dirty_percent,
+    );
+    with(
+        config,
+        args.compact_max_workers,
+        StreamConfig::compact_max_workers,
+    )
 }
 
 /// Sets what was said; the rest follows the broker's configuration.

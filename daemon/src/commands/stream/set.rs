@@ -46,6 +46,15 @@ struct Changes {
     /// Keep the newest record of each key: true or false
     #[arg(long, value_name = "BOOL", value_parser = flag)]
     compact: Option<Wanted>,
+    /// Time for which a tombstone, a key with an empty value, stays
+    #[arg(long, value_name = "DURATION", value_parser = time)]
+    compact_tombstone_grace: Option<Wanted>,
+    /// Age below which records are not compacted
+    #[arg(long, value_name = "DURATION", value_parser = time)]
+    compact_min_lag: Option<Wanted>,
+    /// Share of the log that is not compacted yet, in percent, below which it is left alone
+    #[arg(long, value_name = "PERCENT", value_parser = number)]
+    compact_min_dirty_percent: Option<Wanted>,
     /// When a record counts as stored: fsync or os
     #[arg(long, value_name = "WORD", value_parser = durability)]
     durability: Option<Wanted>,
@@ -80,6 +89,9 @@ impl Changes {
             ("segment.max.bytes", self.segment_max_bytes),
             ("segment.max.age", self.segment_max_age),
             ("compact.enabled", self.compact),
+            ("compact.tombstone.grace", self.compact_tombstone_grace),
+            ("compact.min.lag", self.compact_min_lag),
+            ("compact.min.dirty.percent", self.compact_min_dirty_percent),
             ("durability", self.durability),
         ];
         let wanted = named

@@ -127,19 +127,48 @@ pub(super) const STREAMS: &[Key] = &[
         "false",
         "keep the newest record of each key",
     )
-    .first_named("log.compact")
-    .not_built(
-        &["false"],
-        "compaction is not available in this version; remove it and use retention limits",
+    .first_named("log.compact"),
+    Key::new(
+        "streams.compact.tombstone.grace",
+        Kind::DURATION,
+        "24h",
+        "how long a key with an empty value, which removes the key, is kept for readers to see",
+    ),
+    Key::new(
+        "streams.compact.min.lag",
+        Kind::DURATION,
+        "0s",
+        "age below which records are not compacted",
+    ),
+    Key::new(
+        "streams.compact.min.dirty.percent",
+        Kind::Integer { min: 0, max: 100 },
+        "50",
+        "share of a log that is not compacted yet, in percent, below which it is left alone",
     ),
     Key::new(
         "streams.compact.max.goroutines",
         Kind::Integer { min: 1, max: 10_000 },
         "10",
-        "parallel workers of one compaction",
+        "partitions of one stream that are compacted at the same time, at the most; a broker compacts no more than half as \
+            many as it has processors, at least one and at most four",
     )
-    .first_named("log.compact.max.goroutines")
-    .idle("compaction"),
+    .first_named("log.compact.max.goroutines"),
+    Key::new(
+        "compaction.memory.max",
+        Kind::Bytes {
+            min: 1 << 20,
+            max: 1 << 40,
+        },
+        "134217728",
+        "memory for the keys of all compactions together, 32 bytes a key; with more keys a log takes several passes",
+    ),
+    Key::new(
+        "compaction.rate.max",
+        Kind::BYTES,
+        "0",
+        "bytes that all compactions together read a second; 0 = as fast as they can",
+    ),
     Key::new(
         "streams.auto.pause.time",
         Kind::DURATION,

@@ -55,6 +55,13 @@ fn every_setting_of_the_broker_arrives() {
         ("streams.cleaner.interval", "9s"),
         ("streams.segment.max.bytes", "10"),
         ("streams.segment.max.age", "11s"),
+        ("streams.compact.enabled", "true"),
+        ("streams.compact.tombstone.grace", "14s"),
+        ("streams.compact.min.lag", "15s"),
+        ("streams.compact.min.dirty.percent", "17"),
+        ("streams.compact.max.goroutines", "18"),
+        ("compaction.memory.max", "1048577"),
+        ("compaction.rate.max", "19"),
         ("streams.durability", "os"),
         ("streams.concurrency.control", "true"),
         ("runtime.workers", "12"),
@@ -94,6 +101,28 @@ fn every_setting_of_the_broker_arrives() {
         RetentionDefaults {
             limits,
             interval: Duration::from_secs(9)
+        }
+    );
+    let compaction = StreamCompaction {
+        settings: CompactionSettings {
+            tombstone_grace: Duration::from_secs(14),
+            min_lag: Duration::from_secs(15),
+            min_dirty_percent: 17,
+        },
+        max_workers: 18,
+    };
+    assert_eq!(
+        settings.compaction,
+        CompactionDefaults {
+            enabled: true,
+            compaction
+        }
+    );
+    assert_eq!(
+        settings.compaction_limits,
+        CompactionLimits {
+            memory_max_bytes: 1_048_577,
+            max_rate: 19
         }
     );
     let streams = LogSettings {

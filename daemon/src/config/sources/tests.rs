@@ -114,9 +114,9 @@ fn a_file_in_the_first_format_is_read() {
 
 #[test]
 fn a_key_of_the_first_format_that_asks_for_what_is_missing_is_refused_too() {
-    let error = read_file("log {\n  compact: true\n}\n").unwrap_err();
+    let error = read_file("telemetry {\n  enabled: true\n}\n").unwrap_err();
     assert!(
-        error.starts_with("strandline.conf:2: streams.compact.enabled = true is refused"),
+        error.starts_with("strandline.conf:2: telemetry.enabled = true is refused"),
         "{error}"
     );
 }

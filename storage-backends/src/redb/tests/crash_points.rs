@@ -234,7 +234,7 @@ fn sealed_segments_are_replaced_by_their_compacted_form_or_not_at_all() {
     let gaps = range.start.get()..range.end.get();
     let gaps = gaps.filter(|offset| !(2..5).contains(offset)).collect();
     workload.note(|now| now.gaps = gaps);
-    let kept = &mut std::iter::once(batch(2, 3));
+    let kept = &mut std::iter::once(Ok(batch(2, 3)));
     workload.log.replace_sealed(range, kept).unwrap();
     assert_eq!(offsets(workload.log.as_ref())[..3], [2, 3, 4]);
     workload.append_and_sync(1);

@@ -85,7 +85,7 @@ fn a_segment_that_is_being_written_is_not_swept_away() {
             drop(log.append(&[batch(30, 1)]).unwrap());
             store.sync(SyncBy::Caller);
         }
-        padded_batch(offset, 1, 400 << 10)
+        Ok(padded_batch(offset, 1, 400 << 10))
     });
     let range = OffsetRange::new(Offset::ZERO, Offset::new(30));
     log.replace_sealed(range, &mut batches).unwrap();

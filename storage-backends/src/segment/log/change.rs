@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use strandline_core::Offset;
 use strandline_core::disk::OpenMode;
-use strandline_core::record::Batch;
 use strandline_core::storage::{Log, StorageError};
-use strandline_core::{Offset, OffsetRange};
 
-use super::super::active::{Active, Sealed, View};
-use super::super::files::{SegmentId, TEMPORARY, failed, remove_if_there};
+use super::super::active::{Active, View};
+use super::super::files::{SegmentId, failed, remove_if_there};
 use super::super::handles::Access;
 use super::super::index::Index;
 use super::super::reading::SegmentFile;
@@ -40,36 +39,6 @@ impl SegmentLog {
         writer.forget_epochs_before(new_start);
         self.view.store(Arc::new(next));
         self.remove_files(gone.iter().map(|sealed| sealed.id))
-    }
-
-    pub(super) fn replace_range(
-        &self,
-        range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
-    ) -> Result<(), StorageError> {
-        let mut writer = self.writer()?;
-        let view = self.view.load_full();
-        let (first, count) = self.covered(&view, range)?;
-        let old: Vec<_> = view.sealed.iter().skip(first).take(count).cloned().collect();
-        let base = old.first().map_or(range.start, |sealed| sealed.id.base);
-        let generation = view
-            .sealed
-            .iter()
-            .map(|sealed| sealed.id.generation)
-            .max()
-            .unwrap_or(0)
-            .saturating_add(1);
-        let id = SegmentId { base, generation };
-        let sealed = self.write_sealed(id, range, batches)?;
-        let kept_before = view.sealed.iter().take(first).cloned();
-        let kept_after = view.sealed.iter().skip(first + count).cloned();
-        let next = View {
-            sealed: kept_before.chain([sealed]).chain(kept_after).collect(),
-            active: Arc::clone(&view.active),
-        };
-        self.checkpoint_as(&mut writer, &next, self.start())?;
-        self.view.store(Arc::new(next));
-        self.remove_files(old.iter().map(|sealed| sealed.id))
     }
 
     pub(super) fn truncate_to(&self, end: Offset) -> Result<(), StorageError> {
@@ -190,7 +159,12 @@ impl SegmentLog {
     }
 
     /// Writes a checkpoint of a view that is about to replace the present one.
-    fn checkpoint_as(&self, writer: &mut Writer, next: &View, start: Offset) -> Result<(), StorageError> {
+    pub(super) fn checkpoint_as(
+        &self,
+        writer: &mut Writer,
+        next: &View,
+        start: Offset,
+    ) -> Result<(), StorageError> {
         self.checkpoint(writer)?;
         self.write_state(&State {
             start,
@@ -198,70 +172,8 @@ impl SegmentLog {
         })
     }
 
-    /// The place of the sealed segments that a range covers exactly, and how many.
-    fn covered(&self, view: &View, range: OffsetRange) -> Result<(usize, usize), StorageError> {
-        let first = view
-            .sealed
-            .iter()
-            .position(|sealed| sealed.content.range.start == range.start);
-        let last = view
-            .sealed
-            .iter()
-            .position(|sealed| sealed.content.range.end == range.end);
-        match first.zip(last) {
-            Some((first, last)) if first <= last => Ok((first, last - first + 1)),
-            _ => Err(StorageError::Invalid {
-                what: format!("{range} is not exactly a run of sealed segments"),
-            }),
-        }
-    }
-
-    /// Writes a whole sealed segment aside and gives it its name once it is durable.
-    fn write_sealed(
-        &self,
-        id: SegmentId,
-        range: OffsetRange,
-        batches: &mut dyn Iterator<Item = Batch>,
-    ) -> Result<Arc<Sealed>, StorageError> {
-        let disk = self.shared.disk.as_ref();
-        let path = self.directory.join(id.data_file());
-        let aside = self.directory.join(format!("{}{TEMPORARY}", id.data_file()));
-        remove_if_there(disk, &aside).map_err(failed("removing", &aside))?;
-        let file = disk
-            .open(&aside, OpenMode::CreateNew)
-            .map_err(failed("creating", &aside))?;
-        let (mut content, mut index) = (Content::empty(range.start), Index::default());
-        let mut next = range.start;
-        for batch in batches {
-            let header = batch.header();
-            if header.base < next || header.end() > range.end {
-                let what = format!(
-                    "a batch at {} does not fit between {next} and {}",
-                    header.range(),
-                    range.end
-                );
-                return Err(StorageError::Invalid { what });
-            }
-            file.write_at(content.file_bytes, batch.bytes())
-                .map_err(failed("writing", &aside))?;
-            index.note(header, content.file_bytes);
-            content.note(header);
-            content.file_bytes += batch.bytes().len() as u64;
-            next = header.end();
-        }
-        content.range = range;
-        file.sync_data().map_err(failed("sync of", &aside))?;
-        disk.rename(&aside, &path).map_err(failed("renaming", &aside))?;
-        disk.sync_dir(&self.directory)
-            .map_err(failed("sync of", &self.directory))?;
-        self.write_index(id, &index, content.file_bytes)?;
-        let sealed = Sealed::new(id, content);
-        let _ = sealed.index.set(index);
-        Ok(sealed)
-    }
-
     /// Removes files that the state no longer names. What a crash leaves of them is removed by the next open.
-    fn remove_files(&self, ids: impl Iterator<Item = SegmentId>) -> Result<(), StorageError> {
+    pub(super) fn remove_files(&self, ids: impl Iterator<Item = SegmentId>) -> Result<(), StorageError> {
         let disk = self.shared.disk.as_ref();
         for id in ids {
             let removed = [id.data_file(), id.index_file()].map(|name| {
@@ -291,7 +203,7 @@ impl Writer {
     }
 }
 
-fn all_ids(view: &View) -> impl DoubleEndedIterator<Item = SegmentId> + '_ {
+pub(super) fn all_ids(view: &View) -> impl DoubleEndedIterator<Item = SegmentId> + '_ {
     view.sealed.iter().map(|sealed| sealed.id).chain([view.active.id])
 }
 

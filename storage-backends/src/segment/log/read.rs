@@ -20,14 +20,43 @@ type Place = usize;
 
 impl SegmentLog {
     pub(super) fn read_run(&self, from: Offset, limit: ReadLimit) -> Result<Run, ReadError> {
-        self.with_view(|view, end| self.read_run_in(view, end, (from, limit)))
+        self.with_view(|view, end| self.read_run_in(view, end, from, limit))
+    }
+
+    pub(super) fn read_batch_before(&self, before: Offset) -> Result<Option<Batch>, ReadError> {
+        self.with_view(|view, end| self.batch_before_in(view, end, before))
+    }
+
+    pub(super) fn first_offset_at(&self, time: Timestamp) -> Result<Offset, ReadError> {
+        self.with_view(|view, end| self.offset_at_in(view, end, time))
+    }
+
+    /// Looks at the segments as they are now, and again at those that have taken their place when a file was replaced
+    /// meanwhile.
+    fn with_view<T>(&self, look: impl Fn(&View, Offset) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        loop {
+            self.check_readable()?;
+            // The end first: a view that is loaded later holds at least everything below it.
+            let end = self.end();
+            let view = self.view.load_full();
+            match look(&view, end) {
+                Err(ReadError::Io(error))
+                    if error.kind() == ErrorKind::NotFound && !self.is_current(&view) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn is_current(&self, view: &View) -> bool {
+        Arc::ptr_eq(&view.sealed, &self.view.load().sealed)
     }
 
     fn read_run_in(
         &self,
         view: &View,
         end: Offset,
-        (from, limit): (Offset, ReadLimit),
+        from: Offset,
+        limit: ReadLimit,
     ) -> Result<Run, ReadError> {
         self.check_bounds(from, end)?;
         let limit = ReadLimit {
@@ -67,16 +96,7 @@ impl SegmentLog {
         })
     }
 
-    pub(super) fn read_batch_before(&self, before: Offset) -> Result<Option<Batch>, ReadError> {
-        self.with_view(|view, end| self.read_batch_before_in(view, end, before))
-    }
-
-    fn read_batch_before_in(
-        &self,
-        view: &View,
-        end: Offset,
-        before: Offset,
-    ) -> Result<Option<Batch>, ReadError> {
+    fn batch_before_in(&self, view: &View, end: Offset, before: Offset) -> Result<Option<Batch>, ReadError> {
         if before > end {
             return Err(ReadError::BeyondEnd { end });
         }
@@ -103,11 +123,7 @@ impl SegmentLog {
         Ok(None)
     }
 
-    pub(super) fn first_offset_at(&self, time: Timestamp) -> Result<Offset, ReadError> {
-        self.with_view(|view, end| self.first_offset_at_in(view, end, time))
-    }
-
-    fn first_offset_at_in(&self, view: &View, end: Offset, time: Timestamp) -> Result<Offset, ReadError> {
+    fn offset_at_in(&self, view: &View, end: Offset, time: Timestamp) -> Result<Offset, ReadError> {
         let older = |sealed: &Arc<Sealed>| sealed.content.records == 0 || sealed.content.last_time < time;
         let first = view
             .sealed
@@ -123,25 +139,6 @@ impl SegmentLog {
             }
         }
         Ok(end)
-    }
-
-    /// Runs a look-up, and runs it again when a segment that it wanted was replaced before its file was opened.
-    fn with_view<T>(&self, look: impl Fn(&View, Offset) -> Result<T, ReadError>) -> Result<T, ReadError> {
-        loop {
-            self.check_readable()?;
-            // The end first: a view that is loaded later holds at least everything below it.
-            let end = self.end();
-            let view = self.view.load_full();
-            match look(&view, end) {
-                Err(ReadError::Io(error))
-                    if error.kind() == ErrorKind::NotFound && !self.is_current(&view) => {}
-                other => return other,
-            }
-        }
-    }
-
-    fn is_current(&self, view: &View) -> bool {
-        std::ptr::eq(Arc::as_ptr(&self.view.load()), view)
     }
 
     fn check_readable(&self) -> Result<(), ReadError> {
@@ -163,8 +160,8 @@ impl SegmentLog {
         Ok(())
     }
 
-    /// Runs a look-up in one segment. A sealed segment whose file is gone was removed by retention meanwhile, or replaced,
-    /// if the view is no longer the present one.
+    /// Runs a look-up in one segment. A sealed segment whose file is gone was removed by retention meanwhile,
+    /// or replaced: then the error is that the file is not there.
     fn with_segment<T>(
         &self,
         view: &View,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use strandline_core::record::Batch;
 use strandline_core::storage::{Log, Store, SyncBy};
 use strandline_core::{Offset, OffsetRange};
 
@@ -21,6 +22,26 @@ struct Promise {
     longest: u64,
     /// Offsets that compaction may have left out.
     gaps: Vec<u64>,
+    /// What a replaced range may hold: all of the one or all of the other.
+    replaced: Option<Replaced>,
+}
+
+#[derive(Clone, Debug)]
+struct Replaced {
+    range: OffsetRange,
+    old: Vec<u64>,
+    new: Vec<u64>,
+}
+
+impl Replaced {
+    fn check(&self, found: &[u64], moment: usize) {
+        let inside = |offset: &&u64| self.range.contains(Offset::new(**offset));
+        let there: Vec<u64> = found.iter().filter(inside).copied().collect();
+        assert!(
+            there == self.old || there == self.new,
+            "moment {moment}: {there:?} is neither the old nor the new of {self:?}"
+        );
+    }
 }
 
 struct Workload {
@@ -44,6 +65,7 @@ impl Workload {
             starts: (0, 0),
             longest: 0,
             gaps: Vec::new(),
+            replaced: None,
         };
         Self {
             disk,
@@ -178,6 +200,9 @@ fn check_log(log: &dyn Log, promise: &Promise, next: &Promise, moment: usize) {
         end <= promise.longest.max(next.longest),
         "moment {moment}: ends at {end}, never appended"
     );
+    if let Some(replaced) = &promise.replaced {
+        replaced.check(&offsets(log), moment);
+    }
     let gaps = |offset: &u64| promise.gaps.contains(offset) || next.gaps.contains(offset);
     let found = offsets(log);
     let missing: Vec<u64> = (start..end)
@@ -296,12 +321,81 @@ fn sealed_segments_are_replaced_by_their_compacted_form_or_not_at_all() {
     workload.note(|now| now.gaps = gaps);
     workload
         .log
-        .replace_sealed(range, &mut std::iter::once(kept))
+        .replace_sealed(range, &mut std::iter::once(Ok(kept)))
         .unwrap();
     let left = offsets(workload.log.as_ref());
     assert_eq!(left[..3], [2, 3, 4]);
     assert_eq!(left[3], range.end.get());
     workload.append_and_sync(1);
+    workload.check();
+}
+
+impl Workload {
+    /// Replaces the first segments by one with these batches, while so many records are appended and synced.
+    fn replace(&mut self, segments: usize, batches: Vec<Batch>, appended: u64) {
+        let sealed = self.log.segments();
+        let range = OffsetRange::new(sealed[0].range.start, sealed[segments - 1].range.end);
+        let all: Vec<u64> = offsets(self.log.as_ref());
+        let old: Vec<u64> = all
+            .into_iter()
+            .filter(|&offset| range.contains(Offset::new(offset)))
+            .collect();
+        let new: Vec<u64> = batches
+            .iter()
+            .flat_map(|batch| batch.header().base.get()..batch.header().end().get())
+            .collect();
+        let end = self.log.end().get();
+        self.note(|now| {
+            now.gaps = (0..range.end.get()).collect();
+            now.longest = end + appended;
+            now.replaced = Some(Replaced {
+                range,
+                old,
+                new: new.clone(),
+            });
+        });
+        let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
+        let mut left = appended;
+        let mut batches = batches.into_iter().map(|kept| {
+            if left > 0 {
+                let commit = log.append(&[batch(log.end().get(), left, 1)]).unwrap();
+                store.sync(SyncBy::Caller);
+                commit.wait().unwrap();
+                left = 0;
+            }
+            Ok(kept)
+        });
+        log.replace_sealed(range, &mut batches).unwrap();
+        self.note(|now| {
+            now.durable_end = log.end().get();
+            now.replaced = Some(Replaced {
+                range,
+                old: new.clone(),
+                new,
+            });
+        });
+    }
+}
+
+#[test]
+fn appends_go_on_while_segments_are_replaced_and_nothing_of_either_is_lost() {
+    let mut workload = Workload::new();
+    for _ in 0..4 {
+        workload.append_and_sync(4);
+    }
+    workload.replace(1, vec![batch(1, 1, 1)], 1);
+    workload.check();
+}
+
+#[test]
+fn what_was_compacted_is_compacted_again_or_stays_as_it_was() {
+    let mut workload = Workload::new();
+    for _ in 0..4 {
+        workload.append_and_sync(4);
+    }
+    workload.log.roll().unwrap();
+    workload.replace(1, vec![batch(2, 1, 1)], 0);
+    workload.replace(2, vec![batch(2, 1, 1)], 0);
     workload.check();
 }
 

@@ -1,6 +1,10 @@
 //! Which leading segments of a log may go.
 
+mod age_clock;
+
 use std::time::Duration;
+
+pub use age_clock::{AgeClock, Step};
 
 use crate::storage::SegmentSummary;
 use crate::{Offset, Timestamp};
@@ -34,13 +38,17 @@ impl RetentionLimits {
 }
 
 impl Retention for RetentionLimits {
-    /// The strictest limit wins. Bytes and records count what would be left, the active segment included.
+    /// The strictest limit wins. Bytes and records count what would be left, the active segment included. A segment that
+    /// compaction has emptied goes with the next one that goes.
     fn removable_before(&self, segments: &[SegmentSummary], now: Timestamp) -> Option<Offset> {
         let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
         let mut records: u64 = segments.iter().map(|segment| segment.records).sum();
         let mut removable = None;
         for segment in segments.iter().take_while(|segment| segment.sealed) {
             let (kept_bytes, kept_records) = (bytes - segment.bytes, records - segment.records);
+            if segment.records == 0 {
+                continue;
+            }
             let too_many = self.max_bytes.is_some_and(|max| bytes > max)
                 || self.max_records.is_some_and(|max| records > max);
             if !too_many && !self.is_too_old(segment, now) {
@@ -136,6 +144,23 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(removable(limits), Some(4));
+    }
+
+    #[test]
+    fn a_segment_that_compaction_has_emptied_does_not_hold_up_the_others() {
+        // It has no newest record whose age could be judged: everything behind it stayed for ever.
+        let mut segments = segments();
+        for number in [0, 2] {
+            (segments[number].records, segments[number].bytes) = (0, 0);
+            (segments[number].first_time, segments[number].last_time) = (None, None);
+        }
+        let limits = RetentionLimits {
+            max_age: Some(Duration::from_secs(6)),
+            ..Default::default()
+        };
+        let removable = limits.removable_before(&segments, seconds(10)).map(Offset::get);
+        assert_eq!(removable, Some(4));
+        assert_eq!(limits.removable_before(&segments[..1], seconds(10)), None);
     }
 
     #[test]
