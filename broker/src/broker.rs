@@ -366,7 +366,7 @@ async fn lock_data_directory(
 ) -> Result<Box<dyn DiskLock>, StartError> {
     let (disk, directory) = (Arc::clone(disk), directory.to_owned());
     let lock = move || {
-        std::fs::create_dir_all(&directory)
+        create_durably(disk.as_ref(), &directory)
             .and_then(|()| disk.lock(&directory.join(LOCK_FILE)))
             .map_err(|source| {
                 if source.kind() == std::io::ErrorKind::WouldBlock {
@@ -382,6 +382,21 @@ async fn lock_data_directory(
             })
     };
     blocking(lock).await
+}
+
+/// Creates a directory and what is missing above it so that they survive power loss.
+fn create_durably(disk: &dyn Disk, directory: &Path) -> std::io::Result<()> {
+    let directory = std::path::absolute(directory)?;
+    let created = directory.ancestors().take_while(|path| !path.exists()).count();
+    std::fs::create_dir_all(&directory)?;
+    for (depth, parent) in directory.ancestors().skip(1).enumerate() {
+        let synced = disk.sync_dir(parent);
+        // What was there before may still have to be synced, if whoever created it ended before this; but it need not be ours.
+        if depth < created {
+            synced?;
+        }
+    }
+    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(

@@ -61,9 +61,10 @@ pub(crate) fn take(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn DiskLock
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             return Err(failed("creating", directory)(error));
         }
-        Ok(()) => sync_parent(disk, directory)?,
-        Err(_) => {}
+        _ => {}
     }
+    // Also when it is there already: whoever created it may have ended before this.
+    sync_parent(disk, directory)?;
     disk.lock(&directory.join(LOCK_FILE))
         .map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => StorageError::InUse {

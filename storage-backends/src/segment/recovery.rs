@@ -173,6 +173,11 @@ struct Recovery<'a> {
 
 impl Recovery<'_> {
     fn with_state(&self, state: State) -> Result<Recovered, StorageError> {
+        // Who gave the state its name may have ended before that was durable, and what is appended from now on counts on it.
+        self.shared
+            .disk
+            .sync_dir(self.directory)
+            .map_err(failed("sync of", self.directory))?;
         self.remove_leftovers(&state)?;
         for sealed in &state.sealed {
             self.check_length(sealed.id, sealed.content.file_bytes)?;

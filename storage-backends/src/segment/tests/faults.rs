@@ -10,7 +10,7 @@ use super::support::*;
 use crate::sim::{Fault, Image, SimDisk};
 
 /// What callers were told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Told {
     /// Logs whose creation was acked and whose deletion was not asked for, with the ends that were acked.
     kept: BTreeMap<LogId, Acked>,
@@ -194,6 +194,50 @@ fn logs_are_created_and_deleted_as_a_whole_whatever_moment_the_power_goes() {
         let (_, told) = told.iter().rev().find(|(from, _)| *from <= moment).unwrap();
         for image in disk.crash_images(&start, moment) {
             check(&SimDisk::of(image), told, &format!("moment {moment}"));
+        }
+    }
+}
+
+/// A state whose name was there, but not durably, because the sync of the directory had failed, was trusted by the next start.
+/// A power loss took the name back, and with it what was acked since.
+#[test]
+fn what_is_acked_after_a_fault_and_a_restart_survives_power_loss() {
+    at_each_operation(Fault::Whole, |disk, start, told, nth| {
+        let mut told = told.clone();
+        let store = open_store(disk).unwrap();
+        for id in told.kept.clone().into_keys() {
+            let log = store.open(id, &tiny()).unwrap();
+            append(store.as_ref(), log.as_ref(), id, 1, &mut told);
+        }
+        drop(store);
+        for image in disk.some_crash_images(start, disk.moment(), 40) {
+            let what = format!("power loss after a fault at operation {nth} and a restart");
+            check(&SimDisk::of(image), &told, &what);
+        }
+    });
+}
+
+/// A start whose sync of the parent directory failed left the store's directory behind. The next start took it as it was, and
+/// a power loss removed the whole store with everything that was acked in it.
+#[test]
+fn a_start_that_failed_costs_the_next_one_nothing_that_it_acks() {
+    for nth in 0.. {
+        let (disk, start) = empty_disk();
+        disk.fail_once_after(nth, Fault::Whole);
+        drop(open_store(&disk));
+        if !disk.has_failed() {
+            assert!(nth > 3, "{nth} operations of a start");
+            break;
+        }
+        let mut told = Told::default();
+        work(&disk, &mut told);
+        assert!(!told.kept.is_empty(), "operation {nth}");
+        for image in disk.some_crash_images(&start, disk.moment(), 100) {
+            check(
+                &SimDisk::of(image),
+                &told,
+                &format!("power loss after a start that failed at {nth}"),
+            );
         }
     }
 }
