@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -957,12 +957,51 @@ fn our_server_behaves_as_the_table_says() {
     }
 }
 
-struct Theirs(Child);
+/// A real nats-server, and the directory of its files.
+struct Theirs {
+    process: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Theirs {
+    /// Starts one at a port that it chooses itself. Choosing one here and letting go of it for the server lets another
+    /// process take it first; connecting to see whether it listens leaves a connection that `max_connections` counts.
+    fn start(executable: &std::ffi::OsStr, config: &str) -> Self {
+        let directory = tempfile::tempdir().expect("directory");
+        let file = directory.path().join("nats.conf");
+        std::fs::write(&file, config).expect("file");
+        let process = Command::new(executable)
+            .arg("-c")
+            .arg(&file)
+            .args(["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir"])
+            .arg(directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server starts");
+        Self { process, directory }
+    }
+
+    /// Where it listens: it writes that into a file once it does.
+    fn address(&self) -> SocketAddr {
+        let name = format!("nats-server_{}.ports", self.process.id());
+        let file = self.directory.path().join(name);
+        let mut address = None;
+        eventually("nats-server listens", || {
+            address = std::fs::read(&file)
+                .ok()
+                .and_then(|written| serde_json::from_slice::<serde_json::Value>(&written).ok())
+                .and_then(|ports| ports["nats"][0].as_str()?.strip_prefix("nats://")?.parse().ok());
+            address.is_some()
+        });
+        address.expect("just seen")
+    }
+}
 
 impl Drop for Theirs {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -978,29 +1017,7 @@ fn nats_server_behaves_as_the_table_says() {
             continue;
         }
         println!("case: {} {:?}", case.name, case.steps.get(1));
-        let (_running, address) = start_theirs(&executable, case.config);
-        play(address, &case.steps);
+        let theirs = Theirs::start(&executable, case.config);
+        play(theirs.address(), &case.steps);
     }
-}
-
-fn start_theirs(executable: &std::ffi::OsStr, config: &str) -> (Theirs, SocketAddr) {
-    let directory = tempfile::tempdir().expect("directory");
-    let file = directory.path().join("nats.conf");
-    std::fs::write(&file, config).expect("file");
-    let address = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port");
-    let child = Command::new(executable)
-        .arg("-c")
-        .arg(&file)
-        .args(["-a", "127.0.0.1", "-p", &address.port().to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("nats-server starts");
-    let running = Theirs(child);
-    eventually("nats-server listens", || {
-        std::net::TcpStream::connect(address).is_ok()
-    });
-    (running, address)
 }

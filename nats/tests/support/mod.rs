@@ -95,6 +95,12 @@ impl Raw {
         );
     }
 
+    /// Whether the server has closed; keeps what came before.
+    pub(crate) fn has_closed(&mut self) -> bool {
+        while !self.ended && self.fill_within(Duration::from_millis(1)) {}
+        self.ended
+    }
+
     /// Reads that many bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {
@@ -123,21 +129,29 @@ impl Raw {
 
     /// Waits for more bytes; false at the end of the connection.
     fn fill(&mut self) -> bool {
+        let came = self.fill_within(PATIENCE);
+        assert!(
+            came || self.ended,
+            "nothing came; unread: {:?}",
+            String::from_utf8_lossy(&self.unread)
+        );
+        came
+    }
+
+    /// Waits that long for more bytes; false when none came or the connection has ended.
+    fn fill_within(&mut self, patience: Duration) -> bool {
         if self.ended {
             return false;
         }
         self.stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(patience))
             .expect("socket option");
         let mut buffer = [0; 65536];
         match self.stream.read(&mut buffer) {
             Ok(0) => self.ended = true,
             Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                panic!(
-                    "nothing came; unread: {:?}",
-                    String::from_utf8_lossy(&self.unread)
-                )
+                return false;
             }
             Err(_) => self.ended = true, // Reset: closed with our bytes unread.
         }
