@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use strandline_core::record::Fields;
+use strandline_core::record::{Fields, RecordEncoder};
 use strandline_core::{Clock, LogId};
 use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
 
@@ -37,6 +37,7 @@ pub(crate) struct Door {
     fixed: Option<Vec<Arc<PartitionHandle>>>,
     fixed_for: String,
     envelope: BytesMut,
+    encoder: RecordEncoder,
 }
 
 impl Door {
@@ -52,6 +53,7 @@ impl Door {
             fixed: None,
             fixed_for: String::new(),
             envelope: BytesMut::new(),
+            encoder: RecordEncoder::default(),
         }
     }
 
@@ -166,7 +168,8 @@ impl Door {
         message: &Outgoing<'_>,
     ) {
         let max_bytes = partition.info().max_message_bytes;
-        let chunk = self.chunk(partition, origin);
+        let index = self.chunk(partition, origin);
+        let chunk = &mut self.chunks[index].1;
         if message.value.len() + message.key.len() + message.headers.bytes() > max_bytes {
             return chunk.push_refused(Reject::TooLarge, subject, &message.delivery);
         }
@@ -177,10 +180,16 @@ impl Door {
             subject,
             reply: "",
         };
-        chunk.push(&fields, message.headers.iter(), &message.delivery);
+        chunk.push_of_run(
+            &mut self.encoder,
+            &fields,
+            message.headers.iter(),
+            &message.delivery,
+        );
     }
 
-    fn chunk(&mut self, partition: &Arc<PartitionHandle>, origin: &Origin) -> &mut Chunk {
+    /// Index of the chunk for this partition.
+    fn chunk(&mut self, partition: &Arc<PartitionHandle>, origin: &Origin) -> usize {
         let log = partition.info().log;
         let known = match self.last {
             Some((last, index)) if last == log => Some(index),
@@ -204,7 +213,7 @@ impl Door {
             self.chunks.len() - 1
         });
         self.last = Some((log, index));
-        &mut self.chunks[index].1
+        index
     }
 
     fn put_envelope(&mut self, subject: &str, message: &Outgoing<'_>) {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use strandline_core::Clock;
+use strandline_core::record::RecordEncoder;
 use strandline_nats::{Flush, LocalBatch, LocalPublisher, LocalSink, LocalSubscription, Message, Server};
 
 use super::ingest::{Enveloped, Incoming, ingest};
@@ -90,6 +91,7 @@ impl LocalSink for PartitionSink {
             clock,
             chunk: None,
             room: ChunkRoom::default(),
+            encoder: RecordEncoder::default(),
         })
     }
 
@@ -104,6 +106,7 @@ struct PartitionBatch {
     clock: Arc<dyn Clock>,
     chunk: Option<Chunk>,
     room: ChunkRoom,
+    encoder: RecordEncoder,
 }
 
 impl LocalBatch for PartitionBatch {
@@ -123,6 +126,7 @@ impl LocalBatch for PartitionBatch {
         };
         ingest(
             chunk,
+            &mut self.encoder,
             self.partition.info(),
             &incoming,
             Enveloped::open(message.payload),

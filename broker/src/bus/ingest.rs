@@ -1,7 +1,7 @@
 //! From a NATS message to a record.
 
 use strandline_core::envelope::{self, Kind};
-use strandline_core::record::Fields;
+use strandline_core::record::{Fields, RecordEncoder};
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 use strandline_proto::wire::PublishedMessageRef;
 
@@ -41,18 +41,20 @@ impl<'a> Enveloped<'a> {
 /// Adds a message to a chunk for this partition: the message of its envelope, or the whole payload as the value.
 pub(super) fn ingest(
     chunk: &mut Chunk,
+    encoder: &mut RecordEncoder,
     partition: &PartitionInfo,
     incoming: &Incoming<'_>,
     enveloped: Option<Enveloped<'_>>,
 ) {
     match enveloped {
-        Some(enveloped) => ingest_enveloped(chunk, partition, incoming, &enveloped),
-        None => ingest_plain(chunk, partition, incoming),
+        Some(enveloped) => ingest_enveloped(chunk, encoder, partition, incoming, &enveloped),
+        None => ingest_plain(chunk, encoder, partition, incoming),
     }
 }
 
 fn ingest_enveloped(
     chunk: &mut Chunk,
+    encoder: &mut RecordEncoder,
     partition: &PartitionInfo,
     incoming: &Incoming<'_>,
     enveloped: &Enveloped<'_>,
@@ -80,10 +82,15 @@ fn ingest_enveloped(
         subject: incoming.subject,
         reply: incoming.reply.unwrap_or_default(),
     };
-    chunk.push(&fields, message.headers.iter(), &delivery);
+    chunk.push_of_run(encoder, &fields, message.headers.iter(), &delivery);
 }
 
-fn ingest_plain(chunk: &mut Chunk, partition: &PartitionInfo, incoming: &Incoming<'_>) {
+fn ingest_plain(
+    chunk: &mut Chunk,
+    encoder: &mut RecordEncoder,
+    partition: &PartitionInfo,
+    incoming: &Incoming<'_>,
+) {
     let delivery = wanted_reply(incoming);
     if incoming.payload.len() > partition.max_message_bytes {
         return chunk.push_refused(Reject::TooLarge, incoming.subject, &delivery);
@@ -94,7 +101,7 @@ fn ingest_plain(chunk: &mut Chunk, partition: &PartitionInfo, incoming: &Incomin
         subject: incoming.subject,
         reply: incoming.reply.unwrap_or_default(),
     };
-    chunk.push(&fields, [], &delivery);
+    chunk.push_of_run(encoder, &fields, [], &delivery);
 }
 
 /// What a plain message asks for: nothing, unless it is a request with our ack header.

@@ -127,7 +127,7 @@ impl<'a> Templates<'a> {
         }
     }
 
-    fn of(&mut self, policy: AckPolicy) -> &AckTemplate {
+    fn of(&mut self, policy: AckPolicy) -> &mut AckTemplate {
         let fits = self.last.as_ref().is_some_and(|(last, _)| *last == policy);
         if !fits {
             self.last = None;
@@ -139,6 +139,6 @@ impl<'a> Templates<'a> {
                 AckTemplate::new(partition.stream.as_str(), partition.base_subject.as_str(), policy),
             )
         };
-        &last.get_or_insert_with(make).1
+        &mut last.get_or_insert_with(make).1
     }
 }

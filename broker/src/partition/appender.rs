@@ -300,15 +300,16 @@ impl Loop {
     /// Gives each that is ready one turn, then has all of it synced. Who is not done is ready again.
     fn append_ready(&mut self) {
         let before = self.handle.shared.metrics.append.records.get();
-        let mut appended = 0;
+        let (mut appended, mut logs) = (0, 0);
         for _ in 0..self.turns.ready() {
             let Some(log) = self.turns.next() else { break };
-            appended += self.turn(log);
+            let bytes = self.turn(log);
+            (appended, logs) = (appended + bytes, logs + u32::from(bytes > 0));
         }
         if appended > 0 {
             let append = &self.handle.shared.metrics.append;
             append.sync_records.observe(append.records.get() - before);
-            let lone = self.turns.ready() == 0 && appended <= OWN_SYNC_MAX_BYTES;
+            let lone = logs == 1 && self.turns.ready() == 0 && appended <= OWN_SYNC_MAX_BYTES;
             self.store.sync(if lone { SyncBy::Caller } else { SyncBy::Store });
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use strandline_core::record::{Fields, append_record};
+use strandline_core::record::{Fields, RecordEncoder, append_record};
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 use strandline_core::{Offset, Timestamp};
 
@@ -171,10 +171,20 @@ impl Chunk {
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
         delivery: &Delivery<'_>,
     ) {
-        match append_record(&mut self.records, fields, headers) {
-            Ok(_) => self.add(None, "", delivery),
-            Err(_) => self.add(Some(Reject::Malformed), fields.subject, delivery),
-        }
+        let result = append_record(&mut self.records, fields, headers);
+        self.add_encoded(result.is_ok(), fields, delivery);
+    }
+
+    /// The same for a publisher whose messages come in runs.
+    pub(crate) fn push_of_run<'h>(
+        &mut self,
+        encoder: &mut RecordEncoder,
+        fields: &Fields<'_>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        delivery: &Delivery<'_>,
+    ) {
+        let result = encoder.append(&mut self.records, fields, headers);
+        self.add_encoded(result.is_ok(), fields, delivery);
     }
 
     /// Adds a message that is refused at the door. Nothing is added when its publisher does not listen.
@@ -249,6 +259,14 @@ impl Chunk {
             };
             (entry, texts)
         })
+    }
+
+    fn add_encoded(&mut self, is_encoded: bool, fields: &Fields<'_>, delivery: &Delivery<'_>) {
+        if is_encoded {
+            self.add(None, "", delivery);
+        } else {
+            self.add(Some(Reject::Malformed), fields.subject, delivery);
+        }
     }
 
     fn add(&mut self, refusal: Option<Reject>, subject: &str, delivery: &Delivery<'_>) {

@@ -1,6 +1,4 @@
-//! One record: its prefix and the protobuf fields of its body.
-
-use bytes::{BufMut, BytesMut};
+//! One record in its stored form: its prefix and the protobuf fields of its body.
 
 /// Length of a record's prefix in bytes.
 pub const PREFIX_BYTES: usize = 13;
@@ -13,164 +11,14 @@ pub const MAX_HEADERS: usize = 32_767;
 /// Longest header key in bytes.
 pub const MAX_HEADER_KEY_BYTES: usize = 32_767;
 
-const HAS_KEY: u8 = 1;
-const KEY: u8 = 0x12;
-const VALUE: u8 = 0x1a;
-const SUBJECT: u8 = 0x3a;
-const REPLY: u8 = 0x42;
-const HEADER: u8 = 0x4a;
-const MAP_KEY: u8 = 0x0a;
-const MAP_VALUE: u8 = 0x12;
-
-/// What a record is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Fields<'a> {
-    /// The key; empty is not the same as none.
-    pub key: Option<&'a [u8]>,
-    /// The payload.
-    pub value: &'a [u8],
-    /// NATS subject the message arrived on.
-    pub subject: &'a str,
-    /// NATS reply subject, empty when there is none.
-    pub reply: &'a str,
-}
-
-/// Why a record cannot be encoded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// Over [`MAX_HEADERS`].
-    #[error("message has more than {MAX_HEADERS} headers")]
-    TooManyHeaders,
-    /// Over [`MAX_HEADER_KEY_BYTES`].
-    #[error("a header key is longer than {MAX_HEADER_KEY_BYTES} bytes: {bytes} bytes")]
-    HeaderKeyTooLong {
-        /// Length of the key.
-        bytes: usize,
-    },
-    /// The record does not fit the prefix's length field.
-    #[error("message is too large for a record: {bytes} bytes")]
-    TooLarge {
-        /// Length of the encoded record.
-        bytes: usize,
-    },
-}
-
-/// Appends one record with both deltas 0 to `out` and returns its length in bytes.
-///
-/// The reserved headers `subject` and `reply` are always written, last; user headers of these names are left out.
-/// A header that comes twice stays twice: protobuf's last one wins, as it would have on the wire.
-///
-/// # Errors
-///
-/// A limit is crossed; `out` is as before then.
-pub fn append_record<'h>(
-    out: &mut BytesMut,
-    fields: &Fields<'_>,
-    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
-) -> Result<usize, BodyError> {
-    let start = out.len();
-    out.reserve(record_bytes(fields));
-    out.put_bytes(0, PREFIX_BYTES);
-    put_fields(out, fields);
-    let result = put_user_headers(out, headers).and_then(|()| {
-        put_header(out, SUBJECT_HEADER, fields.subject.as_bytes());
-        put_header(out, REPLY_HEADER, fields.reply.as_bytes());
-        seal_prefix(out, start, fields.key.is_some())
-    });
-    if result.is_err() {
-        out.truncate(start);
-    }
-    result
-}
-
-/// Length of a record without user headers. Exact: a buffer that has held such records before has room for as many again, and
-/// to ask for more would have it grow, which copies it.
-fn record_bytes(fields: &Fields<'_>) -> usize {
-    let present = |bytes: usize| if bytes == 0 { 0 } else { field_bytes(bytes) };
-    let header = |key: &str, value: &str| field_bytes(field_bytes(key.len()) + field_bytes(value.len()));
-    PREFIX_BYTES
-        + fields.key.map_or(0, |key| field_bytes(key.len()))
-        + present(fields.value.len())
-        + present(fields.subject.len())
-        + present(fields.reply.len())
-        + header(SUBJECT_HEADER, fields.subject)
-        + header(REPLY_HEADER, fields.reply)
-}
-
-fn field_bytes(bytes: usize) -> usize {
-    1 + varint_bytes(bytes) + bytes
-}
-
-fn put_fields(out: &mut BytesMut, fields: &Fields<'_>) {
-    if let Some(key) = fields.key {
-        put_bytes_field(out, KEY, key);
-    }
-    if !fields.value.is_empty() {
-        put_bytes_field(out, VALUE, fields.value);
-    }
-    if !fields.subject.is_empty() {
-        put_bytes_field(out, SUBJECT, fields.subject.as_bytes());
-    }
-    if !fields.reply.is_empty() {
-        put_bytes_field(out, REPLY, fields.reply.as_bytes());
-    }
-}
-
-fn put_user_headers<'h>(
-    out: &mut BytesMut,
-    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
-) -> Result<(), BodyError> {
-    let mut count = 0;
-    for (key, value) in headers {
-        if key == SUBJECT_HEADER || key == REPLY_HEADER {
-            continue;
-        }
-        count += 1;
-        if count > MAX_HEADERS {
-            return Err(BodyError::TooManyHeaders);
-        }
-        if key.len() > MAX_HEADER_KEY_BYTES {
-            return Err(BodyError::HeaderKeyTooLong { bytes: key.len() });
-        }
-        put_header(out, key, value);
-    }
-    Ok(())
-}
-
-fn seal_prefix(out: &mut BytesMut, start: usize, has_key: bool) -> Result<usize, BodyError> {
-    let bytes = out.len() - start;
-    let length = u32::try_from(bytes).map_err(|_| BodyError::TooLarge { bytes })?;
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    out[start + 12] = if has_key { HAS_KEY } else { 0 };
-    Ok(bytes)
-}
-
-fn put_header(out: &mut BytesMut, key: &str, value: &[u8]) {
-    let entry = 2 + varint_bytes(key.len()) + varint_bytes(value.len()) + key.len() + value.len();
-    out.put_u8(HEADER);
-    put_varint(out, entry);
-    put_bytes_field(out, MAP_KEY, key.as_bytes());
-    put_bytes_field(out, MAP_VALUE, value);
-}
-
-fn put_bytes_field(out: &mut BytesMut, tag: u8, bytes: &[u8]) {
-    out.put_u8(tag);
-    put_varint(out, bytes.len());
-    out.put_slice(bytes);
-}
-
-fn put_varint(out: &mut BytesMut, mut value: usize) {
-    while value >= 0x80 {
-        out.put_u8(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
-}
-
-fn varint_bytes(value: usize) -> usize {
-    let bits = usize::BITS - (value | 1).leading_zeros();
-    bits.div_ceil(7) as usize
-}
+pub(super) const HAS_KEY: u8 = 1;
+pub(super) const KEY: u8 = 0x12;
+pub(super) const VALUE: u8 = 0x1a;
+pub(super) const SUBJECT: u8 = 0x3a;
+pub(super) const REPLY: u8 = 0x42;
+pub(super) const HEADER: u8 = 0x4a;
+pub(super) const MAP_KEY: u8 = 0x0a;
+pub(super) const MAP_VALUE: u8 = 0x12;
 
 /// A record in its stored form.
 #[derive(Clone, Copy, Debug)]

@@ -34,14 +34,16 @@
 mod batch;
 mod body;
 mod builder;
+mod encode;
 mod header;
 
 pub use batch::{Batch, BatchError, BatchIter};
 pub use body::{
-    BodyError, Fields, HeaderIter, MAX_HEADER_KEY_BYTES, MAX_HEADERS, PREFIX_BYTES, REPLY_HEADER, RecordIter,
-    RecordView, SUBJECT_HEADER, append_record,
+    HeaderIter, MAX_HEADER_KEY_BYTES, MAX_HEADERS, PREFIX_BYTES, REPLY_HEADER, RecordIter, RecordView,
+    SUBJECT_HEADER,
 };
 pub use builder::BatchBuilder;
+pub use encode::{BodyError, Fields, RecordEncoder, append_record};
 pub use header::{BatchHeader, Codec, FORMAT_VERSION, HEADER_BYTES, MAX_BATCH_BYTES};
 
 /// CRC-32C (Castagnoli), the checksum of every stored byte and of NATS envelopes.

@@ -114,6 +114,26 @@ fn small_batch() -> Batch {
 
 proptest! {
     #[test]
+    fn an_encoder_makes_of_a_run_what_records_are_one_by_one(
+        messages in vec((message(), 0..2_usize, any::<bool>()), 1..12), before in vec(any::<u8>(), 0..4),
+    ) {
+        let mut encoder = RecordEncoder::default();
+        for (mut message, subject, has_reply) in messages {
+            // Runs of equal subjects, and records with and without a reply subject among them.
+            message.subject = ["run", ""][subject].to_owned();
+            if !has_reply {
+                message.reply.clear();
+            }
+            let headers = message.headers.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+            let mut out = BytesMut::from(&before[..]);
+            let length = encoder.append(&mut out, &fields(&message), headers).unwrap();
+            let record = encoded(&message);
+            prop_assert_eq!(length, record.len());
+            prop_assert_eq!(&out[before.len()..], &record[..]);
+        }
+    }
+
+    #[test]
     fn what_is_built_is_parsed_back(messages in vec(message(), 1..12), base in 0..1_u64 << 40, time in 0..i64::MAX / 2) {
         let built = built(&messages, base, time);
         let parsed = Batch::parse(built.bytes()).unwrap();
@@ -229,6 +249,11 @@ fn headers_over_a_limit_leave_the_buffer_as_it_was() {
     let many = std::iter::repeat_n(("k", &b""[..]), MAX_HEADERS + 1);
     assert_eq!(
         append_record(&mut out, &fields, many),
+        Err(BodyError::TooManyHeaders)
+    );
+    let many = std::iter::repeat_n(("k", &b""[..]), MAX_HEADERS + 1);
+    assert_eq!(
+        RecordEncoder::default().append(&mut out, &fields, many),
         Err(BodyError::TooManyHeaders)
     );
     assert_eq!(&out[..], b"before");

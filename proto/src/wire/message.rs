@@ -6,7 +6,7 @@ use strandline_core::record::{Batch, BatchHeader, RecordIter};
 use strandline_core::{Offset, OffsetRange, PartitionId, Timestamp};
 
 use super::frame_reader::FRAME_PREFIX_BYTES;
-use super::varint::{number_field_bytes, put_bytes_field, put_frame_prefix, put_number_field};
+use super::varint::{Short, number_field_bytes, put_bytes_field, put_number_field};
 use crate::convert;
 
 const OFFSET: u8 = 1;
@@ -35,9 +35,11 @@ impl MessageFramer {
         let (offset, time) = (convert::wire_offset(offset), time.nanos());
         let bytes = number_field_bytes(offset) + number_field_bytes(time) + self.fixed.len() + body.len();
         out.reserve(FRAME_PREFIX_BYTES + bytes);
-        put_frame_prefix(out, bytes);
-        put_number_field(out, OFFSET, offset);
-        put_number_field(out, TIMESTAMP, time);
+        Short::new()
+            .frame_prefix(bytes)
+            .number_field(OFFSET, offset)
+            .number_field(TIMESTAMP, time)
+            .put_into(out);
         out.put_slice(&self.fixed);
         out.put_slice(body);
     }

@@ -79,6 +79,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next field, none at the end of the message.
+    #[inline]
     pub(super) fn next_field(&mut self) -> Result<Option<(u32, Value<'a>)>, ScanError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -133,12 +134,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn number(&mut self) -> Result<u64, ScanError> {
         let (value, used) = read_varint(self.rest).ok_or(ScanError::Truncated)?;
         self.rest = self.rest.get(used..).ok_or(ScanError::Truncated)?;
         Ok(value)
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], ScanError> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(ScanError::Truncated)?;
         self.rest = rest;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
@@ -53,7 +52,6 @@ impl Shared {
 pub(super) struct SegmentStore {
     shared: Arc<Shared>,
     directory: PathBuf,
-    thread: Mutex<Option<JoinHandle<()>>>,
     _lock: Box<dyn DiskLock>,
 }
 
@@ -68,7 +66,7 @@ impl SegmentStore {
             FORMAT.mark(disk.as_ref(), directory)?;
         }
         let syncs = Arc::new(SyncQueue::default());
-        let thread = syncs
+        syncs
             .start()
             .map_err(failed("starting the sync thread of", directory))?;
         let shared = Arc::new(Shared {
@@ -80,7 +78,6 @@ impl SegmentStore {
         Ok(Arc::new(Self {
             shared,
             directory: directory.to_owned(),
-            thread: Mutex::new(Some(thread)),
             _lock: lock,
         }))
     }
@@ -216,11 +213,6 @@ impl Drop for SegmentStore {
     fn drop(&mut self) {
         self.shared.syncs.sync(SyncBy::Store);
         self.shared.syncs.stop();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the sync thread ended with a panic");
-        }
     }
 }
 

@@ -5,3 +5,4 @@ mod crash_points;
 mod damage;
 mod faults;
 mod support;
+mod syncs;

@@ -7,6 +7,7 @@ use futures_util::{FutureExt, StreamExt};
 
 use strandline_core::Clock;
 use strandline_core::envelope::{self, Kind};
+use strandline_core::record::RecordEncoder;
 use strandline_proto::wire::PublishedMessageRef;
 
 use super::AckInboxes;
@@ -21,6 +22,7 @@ pub(super) struct Sink {
     partition: Arc<PartitionHandle>,
     clock: Arc<dyn Clock>,
     inboxes: Arc<AckInboxes>,
+    encoder: RecordEncoder,
 }
 
 impl Sink {
@@ -33,12 +35,13 @@ impl Sink {
             partition,
             clock,
             inboxes,
+            encoder: RecordEncoder::default(),
         }
     }
 
     /// Runs until the subscription ends. A full inbox holds the subscription back; what the client library then drops is
     /// counted by the connection's events.
-    pub(super) async fn run(self, mut messages: Subscriber) {
+    pub(super) async fn run(mut self, mut messages: Subscriber) {
         while let Some(message) = messages.next().await {
             let mut chunk = self.new_chunk(Origin::Bus);
             self.take(&mut chunk, &message).await;
@@ -56,7 +59,7 @@ impl Sink {
             .new_chunk(origin, self.clock.now(), ChunkRoom::default())
     }
 
-    async fn take(&self, chunk: &mut Chunk, message: &Message) {
+    async fn take(&mut self, chunk: &mut Chunk, message: &Message) {
         let headers = message.headers.as_ref().map(raw_headers).unwrap_or_default();
         let incoming = Incoming {
             subject: message.subject.as_str(),
@@ -74,6 +77,7 @@ impl Sink {
         }
         ingest(
             chunk,
+            &mut self.encoder,
             self.partition.info(),
             &incoming,
             enveloped.map(|message| Enveloped { message, answer }),

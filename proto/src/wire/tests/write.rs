@@ -34,7 +34,7 @@ proptest! {
             ack_inbox: &ack.ack_inbox, correlation_id: &ack.correlation_id,
             reception: Timestamp::from_nanos(reception), commit: Timestamp::from_nanos(commit), error,
         };
-        let template = AckTemplate::new("s", "subj", POLICIES[policy]);
+        let mut template = AckTemplate::new("s", "subj", POLICIES[policy]);
         let mut out = BytesMut::new();
         template.envelope(&mut out, &fields);
         prop_assert_eq!(envelope::open(Kind::Ack, &out).unwrap(), ack.encode_to_vec());
@@ -42,6 +42,24 @@ proptest! {
         template.response_frame(&mut out, &fields);
         let correlation_id = ack.correlation_id.clone();
         assert_frame(&out, &api::PublishResponse { ack: Some(ack.clone()), async_error: None, correlation_id });
+    }
+
+    #[test]
+    fn a_template_makes_of_a_run_what_new_ones_make_one_by_one(
+        acks in proptest::collection::vec((0..2usize, 0..2usize, 0..2i64, 0..2i64, 0..ERRORS.len(), samples::text()), 1..20),
+    ) {
+        let mut template = AckTemplate::new("s", "subj", AckPolicy::All);
+        for (offset, (subject, inbox, reception, commit, error, correlation_id)) in acks.into_iter().enumerate() {
+            let fields = AckFields {
+                offset: Offset::new(offset as u64), msg_subject: ["one", "other"][subject], ack_inbox: ["", "inbox"][inbox],
+                correlation_id: &correlation_id, reception: Timestamp::from_nanos(reception),
+                commit: Timestamp::from_nanos(commit), error: ERRORS[error].0,
+            };
+            let (mut of_run, mut alone) = (BytesMut::new(), BytesMut::new());
+            template.response_frame(&mut of_run, &fields);
+            AckTemplate::new("s", "subj", AckPolicy::All).response_frame(&mut alone, &fields);
+            prop_assert_eq!(&of_run, &alone);
+        }
     }
 
     #[test]
@@ -143,7 +161,7 @@ fn the_published_vectors_of_the_envelope_are_met() {
 
 #[test]
 fn the_published_vector_of_an_ack_is_met() {
-    let template = AckTemplate::new("foo-stream", "foo", AckPolicy::Leader);
+    let mut template = AckTemplate::new("foo-stream", "foo", AckPolicy::Leader);
     let ack = AckFields {
         msg_subject: "foo",
         ack_inbox: "acks",
@@ -161,7 +179,7 @@ fn the_published_vector_of_an_ack_is_met() {
 
 #[test]
 fn an_error_carries_no_offset_and_a_too_large_message_no_commit_time() {
-    let template = AckTemplate::new("s", "subj", AckPolicy::All);
+    let mut template = AckTemplate::new("s", "subj", AckPolicy::All);
     let ack = AckFields {
         offset: Offset::new(300),
         msg_subject: "subj.1",
