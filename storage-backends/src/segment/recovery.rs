@@ -189,7 +189,9 @@ impl Recovery<'_> {
             // Without the index the whole segment is read; its durable part must then read well.
             None => (Content::empty(state.active.base), Index::default()),
         };
-        let is_clean = file.end == state.content.file_bytes && known == state.content;
+        // A cut that was under way is over only when the state no longer asks for it.
+        let is_clean =
+            file.end == state.content.file_bytes && known == state.content && state.cut_at.is_none();
         let scan = self.scan_tail(&file, known, index, state.content.file_bytes)?;
         let mut epochs = state.epochs.clone();
         add_epochs(&mut epochs, scan.epochs);

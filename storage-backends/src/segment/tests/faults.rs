@@ -255,3 +255,45 @@ fn a_log_whose_sync_failed_takes_nothing_more_until_it_is_opened_again() {
     assert!(log.append(&[batch(2, 1, 1)]).is_err());
     assert_eq!(log.durable_end(), Offset::ZERO);
 }
+
+#[test]
+fn what_is_acked_after_a_truncation_that_was_interrupted_survives_the_next_starts() {
+    // When the file was cut already, but its state still asked for that, the next start found nothing to do and left the
+    // state as it was. The start after it cut the file once more, with everything that had been acked in between.
+    for fault in [Fault::Whole, Fault::Half] {
+        let mut interrupted = 0;
+        for nth in 0.. {
+            let (disk, start) = empty_disk();
+            let store = open_store(&disk).unwrap();
+            let log = store.create(LOG, &tiny()).unwrap();
+            let mut told = Told::default();
+            for count in [3, 2] {
+                append(store.as_ref(), log.as_ref(), LOG, count, &mut told);
+            }
+            disk.fail_once_after(nth, fault);
+            interrupted += usize::from(log.truncate(Offset::new(3)).is_err());
+            if !disk.has_failed() {
+                break;
+            }
+            drop((store, log));
+            told.kept.insert(LOG, Acked { end: 3, start: 0 });
+            let what = format!("{fault:?} fault at operation {nth}");
+            let (store, log) = reopen(&disk, &what);
+            append(store.as_ref(), log.as_ref(), LOG, 2, &mut told);
+            let after_kill = disk.now();
+            check(&SimDisk::of(after_kill), &told, &what);
+            for image in disk.some_crash_images(&start, disk.moment(), 8) {
+                check(&SimDisk::of(image), &told, &what);
+            }
+        }
+        assert!(interrupted > 3, "{fault:?}: {interrupted}");
+    }
+}
+
+fn reopen(disk: &SimDisk, what: &str) -> (Arc<dyn Store>, Arc<dyn Log>) {
+    let store = open_store(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let log = store
+        .open(LOG, &tiny())
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    (store, log)
+}
