@@ -21,7 +21,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimit {
     /// Batches that begin at or after this offset are left out. A batch that begins before it comes whole: cutting
-    /// inside a batch is the reader's business.
+    /// inside a batch is the reader's business. One at or below the offset that is read from may leave out everything.
     pub end: Offset,
     /// Stop before the batch that would make the run longer than this. The first batch always comes.
     pub max_bytes: usize,
@@ -48,7 +48,7 @@ impl Run {
 pub struct EpochEnd {
     /// The largest epoch of the log that is not above the asked one.
     pub epoch: LeaderEpoch,
-    /// First offset after that epoch's last record.
+    /// Where the next epoch of the log begins, or the log's end: no record of the epoch lies there or later.
     pub end: Offset,
 }
 
@@ -96,7 +96,8 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// [`StorageError::Unsupported`] when the backend cannot do what they ask for.
     fn set_settings(&self, settings: &LogSettings) -> Result<(), StorageError>;
 
-    /// First offset that can be read; equal to `end` when there is none. Offsets below were removed.
+    /// First offset that can be read; equal to `end` when there is none. Offsets below were removed. A gap before the first
+    /// batch of an empty log does not move it.
     fn start(&self) -> Offset;
 
     /// The offset that the next record gets at the least (LEO).
@@ -121,7 +122,7 @@ pub trait Log: fmt::Debug + Send + Sync {
     fn append(&self, batches: &[Batch]) -> Result<Commit, AppendError>;
 
     /// Reads whole batches from the one that holds `from`, or the next one after a gap, on. `from == end` gives an
-    /// empty run.
+    /// empty run. A run may be shorter than its limits allow, but is empty only if nothing follows within them.
     ///
     /// # Errors
     ///
@@ -151,14 +152,16 @@ pub trait Log: fmt::Debug + Send + Sync {
     fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd>;
 
     /// Removes everything from `end` on. Durable when it returns. An `end` at or after the log's does nothing. The handles
-    /// of appends that it removes and that were not durable fail.
+    /// of appends that it removes and that were not durable fail. A crash meanwhile leaves the log as it was, cut at `end`,
+    /// or cut anywhere between.
     ///
     /// # Errors
     ///
     /// [`StorageError::Invalid`] inside a batch or below the start; or the disk failed.
     fn truncate(&self, end: Offset) -> Result<(), StorageError>;
 
-    /// Removes everything and continues at `offset`. Durable when it returns. Handles fail as in [`Log::truncate`].
+    /// Removes everything and continues at `offset`. Durable when it returns. Handles fail as in [`Log::truncate`]. A crash
+    /// meanwhile leaves the log as it was or the new one.
     ///
     /// # Errors
     ///
@@ -191,7 +194,8 @@ pub trait Log: fmt::Debug + Send + Sync {
     fn remove_before(&self, offset: Offset) -> Result<(), StorageError>;
 
     /// Replaces the sealed segments that `range` covers exactly by one that holds `batches`, whose offsets lie in the
-    /// range and keep their order. A crash leaves the old ones or the new one.
+    /// range and keep their order. Epochs stay as they are, also those whose records are gone. A crash leaves the old ones
+    /// or the new one.
     ///
     /// May run beside appends, rolls and removals, which do not wait for the batches: they may come slowly, and may be read
     /// from this very log.

@@ -27,6 +27,7 @@ pub(super) struct MemoryLog {
 #[derive(Clone, Debug)]
 struct State {
     settings: LogSettings,
+    start: Offset,
     segments: Vec<Segment>,
     durable_end: Offset,
     epochs: Vec<(LeaderEpoch, Offset)>,
@@ -112,6 +113,7 @@ impl MemoryLog {
     pub(super) fn new(id: LogId, settings: LogSettings, waiting: Waiting) -> Arc<Self> {
         let state = State {
             settings,
+            start: Offset::ZERO,
             segments: vec![Segment::new(Offset::ZERO)],
             durable_end: Offset::ZERO,
             epochs: Vec::new(),
@@ -181,16 +183,10 @@ impl MemoryLog {
 }
 
 impl State {
-    fn start(&self) -> Offset {
-        self.segments
-            .first()
-            .map_or(Offset::ZERO, |segment| segment.range.start)
-    }
-
     fn end(&self) -> Offset {
         self.segments
             .last()
-            .map_or(Offset::ZERO, |segment| segment.range.end)
+            .map_or(self.start, |segment| segment.range.end)
     }
 
     /// The places of the sealed segments that a range covers exactly.
@@ -270,7 +266,7 @@ impl Log for MemoryLog {
     }
 
     fn start(&self) -> Offset {
-        self.state.lock().start()
+        self.state.lock().start
     }
 
     fn end(&self) -> Offset {
@@ -303,8 +299,8 @@ impl Log for MemoryLog {
 
     fn read(&self, from: Offset, limit: ReadLimit) -> Result<Run, ReadError> {
         let state = self.readable()?;
-        if from < state.start() {
-            return Err(ReadError::Trimmed { start: state.start() });
+        if from < state.start {
+            return Err(ReadError::Trimmed { start: state.start });
         }
         if from > state.end() {
             return Err(ReadError::BeyondEnd { end: state.end() });
@@ -363,7 +359,7 @@ impl Log for MemoryLog {
         let inside = state
             .batches()
             .any(|batch| batch.header().base < end && batch.header().end() > end);
-        if inside || end < state.start() {
+        if inside || end < state.start {
             return Err(StorageError::Invalid {
                 what: format!("cannot truncate to {end}"),
             });
@@ -376,6 +372,7 @@ impl Log for MemoryLog {
         state.segments.truncate(place + 1);
         if let Some(active) = state.segments.last_mut() {
             active.batches.retain(|batch| batch.header().base < end);
+            active.range.start = active.range.start.min(end);
             active.range.end = active
                 .batches
                 .last()
@@ -395,7 +392,7 @@ impl Log for MemoryLog {
     fn reset(&self, offset: Offset) -> Result<(), StorageError> {
         let mut waiting = self.waiting.lock();
         let mut state = self.writable()?;
-        state.segments = vec![Segment::new(offset)];
+        (state.start, state.segments) = (offset, vec![Segment::new(offset)]);
         state.epochs.clear();
         (state.durable_end, state.last_time) = (offset, None);
         drop(state);
@@ -445,8 +442,15 @@ impl Log for MemoryLog {
             .take(sealed)
             .take_while(|segment| segment.range.end <= offset)
             .count();
+        if removed == 0 {
+            return Ok(());
+        }
         state.segments.drain(..removed);
-        let start = state.start();
+        let start = state
+            .segments
+            .first()
+            .map_or(state.end(), |first| first.range.start);
+        state.start = start;
         let gone = state
             .epochs
             .partition_point(|(_, first)| *first <= start)

@@ -14,7 +14,7 @@
 
 use bytes::Bytes;
 
-use strandline_core::record::{Batch, BatchError, BatchHeader, HEADER_BYTES, crc32c};
+use strandline_core::record::{Batch, BatchError, BatchHeader, HEADER_BYTES, MAX_BATCH_BYTES, crc32c};
 
 /// Length of a mark in bytes.
 pub(super) const MARK_BYTES: usize = 24;
@@ -72,6 +72,22 @@ pub(super) fn frame(bytes: &Bytes, position: u64) -> Result<(Frame, usize), Batc
     let batch = Batch::checked(bytes)?;
     let length = batch.bytes().len();
     Ok((Frame::Batch(batch), length))
+}
+
+/// Length of the batch at the start of `bytes`, whatever its format: every version has it in the same place.
+pub(super) fn claimed_bytes(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
+    (HEADER_BYTES..=MAX_BATCH_BYTES)
+        .contains(&length)
+        .then_some(length)
+}
+
+/// The format version of a batch whose checksum is right. Nothing but a batch has one: bytes that have it and cannot be read
+/// were written by another version of the program.
+pub(super) fn version_of_whole(bytes: &[u8]) -> Option<u8> {
+    let crc = u32::from_le_bytes(*bytes.first_chunk()?);
+    let is_whole = claimed_bytes(bytes)? == bytes.len() && crc == crc32c(bytes.get(4..)?);
+    bytes.get(8).copied().filter(|_| is_whole)
 }
 
 /// Length and header of the frame at the start of `bytes`, without looking at the checksum; no header for a mark.

@@ -2,6 +2,7 @@
 
 mod append;
 mod change;
+mod cuts;
 mod read;
 mod replace;
 
@@ -28,6 +29,9 @@ use super::state::{Content, EpochStart, STATE_FILE, SealedEntry, State};
 use super::store::Shared;
 use super::sync::Waiting;
 
+use cuts::Cuts;
+pub(super) use cuts::LowestCut;
+
 /// Bytes by which the active segment grows before the next checkpoint: what recovery scans at the most, plus what was
 /// written since the last sync.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
@@ -48,16 +52,10 @@ pub(super) struct SegmentLog {
     end: AtomicU64,
     durable_end: AtomicU64,
     last_time: AtomicI64,
-    cut: Mutex<Cut>,
+    cuts: Mutex<Cuts>,
+    /// Odd while the log is being cut.
+    cutting: AtomicU64,
     condition: RwLock<Condition>,
-}
-
-/// The last truncation or reset. What waits for a sync since before it may no longer move the durable end.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cut {
-    count: u64,
-    /// What lies below stayed, and is durable.
-    kept: Offset,
 }
 
 /// State that only the appending side touches.
@@ -107,15 +105,7 @@ impl SegmentLog {
             content,
             epochs,
         } = recovered;
-        let last_time = if content.records > 0 {
-            Some(content.last_time)
-        } else {
-            view.sealed
-                .iter()
-                .rev()
-                .find(|sealed| sealed.content.records > 0)
-                .map(|sealed| sealed.content.last_time)
-        };
+        let last_time = newest_time(&view, &content);
         let end = content.range.end.get();
         let file_bytes = content.file_bytes;
         Arc::new(Self {
@@ -136,7 +126,8 @@ impl SegmentLog {
             end: AtomicU64::new(end),
             durable_end: AtomicU64::new(end),
             last_time: AtomicI64::new(last_time.map_or(NO_TIME, Timestamp::nanos)),
-            cut: Mutex::default(),
+            cuts: Mutex::default(),
+            cutting: AtomicU64::new(0),
             condition: RwLock::new(Condition::Open),
         })
     }
@@ -162,18 +153,20 @@ impl SegmentLog {
     }
 
     fn advance_durable(&self, waiting: &Waiting) -> Result<(), SyncFailure> {
-        let cut = self.cut.lock();
-        if waiting.cuts == cut.count {
-            waiting.active.advance_durable(waiting.position);
-            self.durable_end.fetch_max(waiting.end.get(), Ordering::AcqRel);
-            return Ok(());
+        // Held, so that no cut comes in between.
+        let _cuts = self.cuts.lock();
+        match waiting.lowest_cut.get() {
+            None => {
+                waiting.active.advance_durable(waiting.position);
+                self.durable_end.fetch_max(waiting.end.get(), Ordering::AcqRel);
+                Ok(())
+            }
+            Some(cut) if cut < waiting.end => Err(SyncFailure {
+                source: Arc::new(io::Error::other("the records were cut off before the sync")),
+            }),
+            // The cut has made durable what it left.
+            Some(_) => Ok(()),
         }
-        if waiting.cuts + 1 == cut.count && waiting.end <= cut.kept {
-            return Ok(());
-        }
-        Err(SyncFailure {
-            source: Arc::new(io::Error::other("the records were cut off before the sync")),
-        })
     }
 
     /// Writes a checkpoint if the active segment has grown enough. A checkpoint that fails costs the next start time, not
@@ -205,6 +198,10 @@ impl SegmentLog {
         }
     }
 
+    fn is_poisoned(&self) -> bool {
+        matches!(*self.condition.read(), Condition::Poisoned(_))
+    }
+
     /// Makes the active segment durable and remembers that it is.
     fn checkpoint(&self, writer: &mut Writer) -> Result<(), StorageError> {
         let view = self.view.load_full();
@@ -220,8 +217,9 @@ impl SegmentLog {
         }
         let bytes = writer.content.file_bytes;
         view.active.advance_durable(bytes);
-        self.durable_end
-            .fetch_max(writer.content.range.end.get(), Ordering::AcqRel);
+        // What an append has only begun is no part of the log yet.
+        let end = writer.content.range.end.min(self.end());
+        self.durable_end.fetch_max(end.get(), Ordering::AcqRel);
         let index = view.active.index.read().encode(bytes);
         replace_cache(
             self.shared.disk.as_ref(),
@@ -324,15 +322,15 @@ impl Log for SegmentLog {
     }
 
     fn read(&self, from: Offset, limit: ReadLimit) -> Result<Run, ReadError> {
-        self.read_run(from, limit)
+        self.undisturbed(|| self.read_run(from, limit))
     }
 
     fn read_before(&self, before: Offset) -> Result<Option<Batch>, ReadError> {
-        self.read_batch_before(before)
+        self.undisturbed(|| self.read_batch_before(before))
     }
 
     fn offset_at(&self, time: Timestamp) -> Result<Offset, ReadError> {
-        self.first_offset_at(time)
+        self.undisturbed(|| self.first_offset_at(time))
     }
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {
@@ -436,6 +434,17 @@ impl Writer {
         self.content.records > 0
             && max_age.is_some_and(|max_age| now.since(self.content.first_time) >= max_age)
     }
+}
+
+/// Time of the newest record that is left.
+fn newest_time(view: &View, content: &Content) -> Option<Timestamp> {
+    let sealed = view.sealed.iter().map(|sealed| &sealed.content);
+    let contents = sealed.chain([content]).rev();
+    let with_records = |content: &&Content| content.records > 0;
+    contents
+        .filter(with_records)
+        .map(|content| content.last_time)
+        .next()
 }
 
 fn summary(id: Offset, content: &Content, sealed: bool) -> SegmentSummary {

@@ -9,13 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strandline_core::disk::{DirEntry, EntryKind, OpenMode};
-use strandline_core::record::BatchHeader;
+use strandline_core::record::{BatchHeader, FORMAT_VERSION, HEADER_BYTES};
 use strandline_core::storage::{Damage, ReadError, StorageError};
 use strandline_core::{LogId, Offset, OffsetRange};
 
 use super::active::{Active, Sealed, View};
 use super::files::{SegmentId, TEMPORARY, failed, read_whole, remove_if_there, replace, replace_cache};
-use super::frames::{Frame, MARK_BYTES, Mark};
+use super::frames::{Frame, MARK_BYTES, Mark, claimed_bytes, version_of_whole};
 use super::handles::Access;
 use super::index::{self, Index};
 use super::log::Recovered;
@@ -164,6 +164,32 @@ fn add_epochs(known: &mut Vec<EpochStart>, found: impl IntoIterator<Item = Epoch
     }
 }
 
+/// A batch that is whole and cannot be read is of another version, and no torn write: it is never cut.
+fn refuse_foreign(file: &SegmentFile, damage: &Damage) -> Result<(), StorageError> {
+    let read = |bytes: usize| {
+        let mut found = Vec::new();
+        let read = file.file.read_at(damage.position, bytes, &mut found);
+        read.map_err(failed("reading", &file.path)).map(|_| found)
+    };
+    let head = read(HEADER_BYTES)?;
+    let is_readable = head
+        .first_chunk()
+        .is_some_and(|head| BatchHeader::decode(head).is_ok());
+    let Some(length) = claimed_bytes(&head).filter(|_| !is_readable) else {
+        return Ok(());
+    };
+    match version_of_whole(&read(length)?) {
+        None => Ok(()),
+        Some(found) if found > FORMAT_VERSION => Err(StorageError::Version {
+            file: file.path.clone(),
+            found: format!("{found} of batches"),
+            known: u32::from(FORMAT_VERSION),
+        }),
+        // Its version is known, and something else of it is not: a flag, a codec, a key.
+        Some(_) => Err(StorageError::Damaged(damage.clone())),
+    }
+}
+
 struct Recovery<'a> {
     shared: &'a Shared,
     id: LogId,
@@ -273,6 +299,7 @@ impl Recovery<'_> {
             Err(stop) => stop,
         };
         let position = stop.damage.position;
+        refuse_foreign(file, &stop.damage)?;
         if position < durable || self.is_covered_by_a_mark(file, position)? {
             return Err(StorageError::Damaged(stop.damage));
         }

@@ -11,7 +11,7 @@ use strandline_core::storage::{CommitSetter, Log as _, SyncBy, SyncFailure};
 use strandline_core::{LogId, Offset};
 
 use super::active::Active;
-use super::log::SegmentLog;
+use super::log::{LowestCut, SegmentLog};
 
 /// Logs that are synced at the same time: a disk that is asked for many flushes at once does them together.
 const AT_ONCE: usize = 16;
@@ -27,8 +27,8 @@ pub(super) struct Waiting {
     pub(super) position: u64,
     /// End of the log after the append.
     pub(super) end: Offset,
-    /// How often the log had been cut by then.
-    pub(super) cuts: u64,
+    /// To where the log was cut since then.
+    pub(super) lowest_cut: Arc<LowestCut>,
     pub(super) setter: CommitSetter,
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod crash_points;
+mod cuts;
 mod damage;
 mod faults;
 mod support;

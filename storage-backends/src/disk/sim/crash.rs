@@ -23,92 +23,146 @@ impl SimDisk {
     /// after some bytes, or with any of its sectors missing; the other operations are then left in every subset of up to 3,
     /// and of more all, none, or those before it.
     pub fn crash_images(&self, start: &Image, moment: usize) -> BTreeSet<Image> {
-        let world = self.world.lock();
-        let loss = Loss::at(start, &world.history[..moment]);
-        let choices = loss.choices(moment as u64);
-        choices.into_iter().map(|choice| loss.image(&choice)).collect()
+        let losses = self.losses(start, moment);
+        (0..losses.len()).map(|way| losses.image(way)).collect()
+    }
+
+    /// As [`SimDisk::crash_images`], one image at a time; two of them may be alike.
+    pub fn losses(&self, start: &Image, moment: usize) -> Losses {
+        let loss = self.loss(start, moment);
+        let open = loss.open();
+        let mut ways: Vec<Way> = subsets(open.len(), moment as u64)
+            .into_iter()
+            .map(|kept| (kept, None))
+            .collect();
+        for (torn, operation) in open.iter().enumerate() {
+            let others = surroundings(open.len(), torn);
+            for left in torn_writes(operation) {
+                ways.extend(others.iter().map(|kept| (kept.clone(), Some((torn, left)))));
+            }
+        }
+        drop(open);
+        Losses { loss, ways }
     }
 
     /// As [`SimDisk::crash_images`], but at most so many of them, which chance chooses, the same in every run. For files that
     /// are written in many places between two syncs.
     pub fn some_crash_images(&self, start: &Image, moment: usize, most: usize) -> BTreeSet<Image> {
-        let world = self.world.lock();
-        let loss = Loss::at(start, &world.history[..moment]);
-        let mut choices = loss.choices(moment as u64);
+        let losses = self.losses(start, moment);
+        let mut ways: Vec<usize> = (0..losses.len()).collect();
         let mut random = Random::new(moment as u64);
         let mut images = BTreeSet::new();
-        for _ in 0..most.min(choices.len()) {
-            let chosen = random.next() as usize % choices.len();
-            images.insert(loss.image(&choices.swap_remove(chosen)));
+        for _ in 0..most.min(ways.len()) {
+            let chosen = ways.swap_remove(random.below(ways.len()));
+            images.insert(losses.image(chosen));
         }
         images
     }
-}
 
-/// What is left of the operations that may be lost: whether each is kept, and which write is torn how.
-type Choice = (Vec<bool>, Option<(usize, Left)>);
+    /// One image that a power loss now may leave; equal seeds give equal images.
+    pub fn random_loss(&self, start: &Image, seed: u64) -> Image {
+        let loss = self.loss(start, self.moment());
+        let open = loss.open();
+        let mut random = Random::new(seed);
+        // Mostly all, mostly nothing, or anything between.
+        let lost_in_8 = [1, 4, 7][random.below(3)];
+        let kept: Vec<bool> = open.iter().map(|_| random.below(8) >= lost_in_8).collect();
+        let torn = random.below(open.len() + 1);
+        let lefts = open
+            .get(torn)
+            .map(|operation| torn_writes(operation))
+            .unwrap_or_default();
+        let torn = lefts.get(random.below(lefts.len() + 1)).map(|left| (torn, *left));
+        loss.image(&kept, torn)
+    }
 
-/// A moment, with the operations that may be lost.
-struct Loss<'a> {
-    /// What is there for sure: everything before the first operation that may be lost.
-    base: Image,
-    history: &'a [Operation],
-    settled: usize,
-    /// Positions of the operations that may be lost.
-    open: Vec<usize>,
-}
-
-impl<'a> Loss<'a> {
-    fn at(start: &Image, history: &'a [Operation]) -> Self {
-        let moment = history.len();
-        let open: Vec<usize> = (0..moment).filter(|&at| !is_durable(history, at)).collect();
-        let settled = open.first().copied().unwrap_or(moment);
+    fn loss(&self, start: &Image, moment: usize) -> Loss {
+        let world = self.world.lock();
+        let history = &world.history[..moment];
+        let settled = (0..moment).find(|&at| !is_durable(history, at)).unwrap_or(moment);
         let mut base = start.clone();
         history[..settled]
             .iter()
             .for_each(|operation| base.apply(operation, Left::All));
-        Self {
-            base,
-            history,
-            settled,
-            open,
-        }
+        let rest = (settled..moment).map(|at| (history[at].clone(), !is_durable(history, at)));
+        let rest = rest.collect();
+        Loss { base, rest }
+    }
+}
+
+/// Which of the open operations are kept, and which one of them is torn how.
+type Way = (Vec<bool>, Option<(usize, Left)>);
+
+/// Everything that a power loss at one moment may leave.
+#[derive(Debug)]
+pub struct Losses {
+    loss: Loss,
+    ways: Vec<Way>,
+}
+
+impl Losses {
+    /// How many ways there are, at least one.
+    #[allow(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.ways.len()
     }
 
-    /// Everything that may be left.
-    fn choices(&self, seed: u64) -> Vec<Choice> {
-        let count = self.open.len();
-        let mut choices: Vec<Choice> = subsets(count, seed)
-            .into_iter()
-            .map(|kept| (kept, None))
-            .collect();
-        for torn in 0..count {
-            let others = surroundings(count, torn);
-            for left in torn_writes(&self.history[self.open[torn]]) {
-                choices.extend(others.iter().map(|kept| (kept.clone(), Some((torn, left)))));
-            }
-        }
-        choices
+    /// What is there after one of them.
+    pub fn image(&self, way: usize) -> Image {
+        let (kept, torn) = &self.ways[way];
+        self.loss.image(kept, *torn)
+    }
+}
+
+/// A moment, with the operations that may be lost.
+#[derive(Debug)]
+struct Loss {
+    /// What is there for sure: everything before the first operation that may be lost.
+    base: Image,
+    /// What came after it, each with whether it may be lost.
+    rest: Vec<(Operation, bool)>,
+}
+
+impl Loss {
+    /// The operations that may be lost.
+    fn open(&self) -> Vec<&Operation> {
+        let open = self.rest.iter().filter(|(_, is_open)| *is_open);
+        open.map(|(operation, _)| operation).collect()
     }
 
     /// What is there if these of the open operations are kept, and one write is torn.
-    fn image(&self, (kept, torn): &Choice) -> Image {
+    fn image(&self, kept: &[bool], torn: Option<(usize, Left)>) -> Image {
         let mut image = self.base.clone();
-        let mut open = self.open.iter().zip(kept).enumerate().peekable();
-        for (at, operation) in self.history.iter().enumerate().skip(self.settled) {
+        let mut kept = kept.iter().enumerate();
+        for (operation, is_open) in &self.rest {
             let mut left = Left::All;
-            if let Some((number, (_, &kept))) = open.next_if(|(_, (open, _))| **open == at) {
-                left = if kept { Left::All } else { Left::Nothing };
-                if let Some((torn, part)) = torn
-                    && *torn == number
-                {
-                    left = *part;
-                }
+            if *is_open && let Some((number, &is_kept)) = kept.next() {
+                left = match torn {
+                    Some((torn, part)) if torn == number => part,
+                    _ if is_kept => Left::All,
+                    _ => Left::Nothing,
+                };
             }
             image.apply(operation, left);
         }
         image.drop_unlinked();
         image
+    }
+}
+
+/// Xorshift: any numbers that are the same in every run will do.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 24) as usize % limit.max(1)
     }
 }
 
@@ -130,26 +184,9 @@ fn subsets(count: usize, seed: u64) -> Vec<Vec<bool>> {
     subsets.extend((0..count).map(|end| (0..count).map(|at| at < end).collect()));
     let mut random = Random::new(seed);
     for _ in 0..RANDOM_SUBSETS {
-        let next = || random.next() & 1 == 1;
-        subsets.push(std::iter::repeat_with(next).take(count).collect());
+        subsets.push((0..count).map(|_| random.below(2) == 1).collect());
     }
     subsets
-}
-
-/// Xorshift: any numbers that are the same in every run will do.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 40
-    }
 }
 
 fn every_subset(count: usize) -> Vec<Vec<bool>> {
@@ -224,7 +261,7 @@ mod tests {
         }
         file.write_at(0, write).unwrap();
         let images = disk.crash_images(&start, disk.moment());
-        let content = |image: &Image| image.files.values().next().cloned();
+        let content = |image: &Image| image.files.values().next().map(|content| content.to_vec());
         images.iter().map(content).collect()
     }
 

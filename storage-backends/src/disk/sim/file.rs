@@ -27,7 +27,11 @@ impl DiskFile for File {
 
     fn read_at(&self, position: u64, max_bytes: usize, out: &mut Vec<u8>) -> io::Result<usize> {
         self.disk.edit(|world| {
-            let content = world.image.files.get(&self.file).map_or(&[][..], Vec::as_slice);
+            let content = world
+                .image
+                .files
+                .get(&self.file)
+                .map_or(&[][..], |content| content.as_slice());
             let rest = content.get(position as usize..).unwrap_or_default();
             let found = &rest[..rest.len().min(max_bytes)];
             out.extend_from_slice(found);
@@ -42,7 +46,7 @@ impl DiskFile for File {
             world.attempt(Operation::Write {
                 file: self.file,
                 position,
-                bytes: bytes.to_vec(),
+                bytes: bytes.into(),
             })
         })
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a disk writes as a whole or not at all.
 pub(super) const SECTOR_BYTES: usize = 512;
@@ -11,7 +12,8 @@ pub(super) const SECTOR_BYTES: usize = 512;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Image {
     pub(super) dirs: BTreeMap<PathBuf, BTreeMap<String, usize>>,
-    pub(super) files: BTreeMap<usize, Vec<u8>>,
+    /// Shared by the images that have the same content.
+    pub(super) files: BTreeMap<usize, Arc<Vec<u8>>>,
 }
 
 /// A change, as it was asked for.
@@ -20,7 +22,7 @@ pub(super) enum Operation {
     Write {
         file: usize,
         position: usize,
-        bytes: Vec<u8>,
+        bytes: Arc<[u8]>,
     },
     SetLen {
         file: usize,
@@ -111,6 +113,16 @@ impl Image {
         }
     }
 
+    /// The files with their lengths, in the order of their paths.
+    pub fn paths(&self) -> Vec<(PathBuf, usize)> {
+        let mut paths = Vec::new();
+        for (dir, entries) in &self.dirs {
+            let length = |file: &usize| self.files.get(file).map_or(0, |content| content.len());
+            paths.extend(entries.iter().map(|(name, file)| (dir.join(name), length(file))));
+        }
+        paths
+    }
+
     pub(super) fn used(&self) -> u64 {
         self.files.values().map(|bytes| bytes.len() as u64).sum()
     }
@@ -132,14 +144,16 @@ impl Image {
                 position,
                 bytes,
             } => {
-                let content = self.files.entry(*file).or_default();
+                let content = Arc::make_mut(self.files.entry(*file).or_default());
                 for part in left.parts(*position, bytes.len()) {
                     let place = position + part.start..position + part.end;
                     content.resize(content.len().max(place.end), 0);
                     content[place].copy_from_slice(&bytes[part]);
                 }
             }
-            Operation::SetLen { file, bytes } => self.files.entry(*file).or_default().resize(*bytes, 0),
+            Operation::SetLen { file, bytes } => {
+                Arc::make_mut(self.files.entry(*file).or_default()).resize(*bytes, 0);
+            }
             Operation::Sync { .. } | Operation::SyncDir { .. } => {}
             Operation::MakeDir { path } => {
                 if path.parent().is_none_or(|parent| self.dirs.contains_key(parent)) {

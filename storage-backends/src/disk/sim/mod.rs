@@ -5,6 +5,7 @@
 
 mod crash;
 mod file;
+mod gate;
 mod image;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +16,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use strandline_core::disk::{DirEntry, Disk, DiskFile, DiskLock, EntryKind, OpenMode};
 
+pub use crash::Losses;
+pub use gate::Gate;
 pub use image::Image;
 
 use file::File;
-use image::{Left, Operation};
+use image::{Left, Operation, SECTOR_BYTES};
 
 /// The file system. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +48,8 @@ pub enum Fault {
     Whole,
     /// Of a write half is done, of anything else nothing.
     Half,
+    /// As `Half`, because the disk has no room.
+    NoRoom,
 }
 
 /// Which syncs fail.
@@ -65,6 +70,21 @@ impl SimDisk {
         let world = World {
             image,
             ..World::default()
+        };
+        Self {
+            world: Arc::new(Mutex::new(world)),
+        }
+    }
+
+    /// The disk as another process finds it when this one ends now: what was written is there, and as durable as it was.
+    /// Later operations on one of the two do not reach the other.
+    pub fn after_kill(&self) -> Self {
+        let world = self.world.lock();
+        let world = World {
+            image: world.image.clone(),
+            history: world.history.clone(),
+            locks: BTreeSet::new(),
+            ..*world
         };
         Self {
             world: Arc::new(Mutex::new(world)),
@@ -106,8 +126,18 @@ impl SimDisk {
     pub fn flip(&self, path: &Path, position: usize, with: u8) {
         let mut world = self.world.lock();
         let file = world.find(path).unwrap();
-        let content = world.image.files.get_mut(&file).unwrap();
+        let content = Arc::make_mut(world.image.files.get_mut(&file).unwrap());
         content[position] ^= with;
+    }
+
+    /// Fills the sector of a file that this position lies in with zeroes, as a disk that never wrote it would.
+    pub fn lose_sector(&self, path: &Path, position: usize) {
+        let mut world = self.world.lock();
+        let file = world.find(path).unwrap();
+        let content = Arc::make_mut(world.image.files.get_mut(&file).unwrap());
+        let start = position / SECTOR_BYTES * SECTOR_BYTES;
+        let end = content.len().min(start + SECTOR_BYTES);
+        content[start..end].fill(0);
     }
 
     /// Length of a file.
@@ -144,14 +174,14 @@ impl World {
                 return Ok(());
             }
             (
-                Some(Fault::Half),
+                Some(Fault::Half | Fault::NoRoom),
                 Operation::Write {
                     file,
                     position,
-                    mut bytes,
+                    bytes,
                 },
             ) => {
-                bytes.truncate(bytes.len() / 2);
+                let bytes = bytes.get(..bytes.len() / 2).unwrap_or_default().into();
                 self.record(Operation::Write {
                     file,
                     position,
@@ -160,7 +190,10 @@ impl World {
             }
             _ => {}
         }
-        Err(io::Error::other("injected"))
+        Err(match fault {
+            Some(Fault::NoRoom) => io::ErrorKind::StorageFull.into(),
+            _ => io::Error::other("injected"),
+        })
     }
 
     fn record(&mut self, operation: Operation) {
@@ -175,7 +208,7 @@ impl World {
     }
 
     fn check_room(&self, file: usize, end: usize) -> io::Result<()> {
-        let now = self.image.files.get(&file).map_or(0, Vec::len);
+        let now = self.image.files.get(&file).map_or(0, |content| content.len());
         let grown = self.image.used() + end.saturating_sub(now) as u64;
         match self.room {
             Some(room) if end > now && grown > room => Err(io::ErrorKind::StorageFull.into()),

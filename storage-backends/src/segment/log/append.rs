@@ -31,19 +31,45 @@ impl SegmentLog {
         let mut file = self
             .active_file()
             .map_err(|source| AppendError::Busy { log: self.id, source })?;
+        let before = (writer.content, writer.epochs.len());
+        let mut before_rolls = None;
         let mut rest = batches;
         while !rest.is_empty() {
             let fitting = writer.fitting(rest);
             let (now, later) = rest.split_at(fitting);
             if let Err(error) = self.write(&mut writer, file.as_ref(), now) {
-                return Err(self.take_back(&writer, file.as_ref(), rest.len() == batches.len(), error));
+                let error = self.take_back(&writer, file.as_ref(), before_rolls.is_none(), error);
+                self.forget_batches(&mut writer, before, before_rolls);
+                return Err(error);
             }
             if !later.is_empty() {
-                file = self.roll_within_append(&mut writer)?;
+                let view = before_rolls.get_or_insert_with(|| self.view.load_full());
+                file = match self.roll_within_append(&mut writer) {
+                    Ok(file) => file,
+                    Err(error) => {
+                        self.forget_batches(&mut writer, before, Some(Arc::clone(view)));
+                        return Err(error);
+                    }
+                };
             }
             rest = later;
         }
         Ok(self.accept(&writer, file))
+    }
+
+    /// Tells no more of batches of a call that failed between two segments. The log takes no more writes; the next open finds
+    /// out what of them is there.
+    fn forget_batches(
+        &self,
+        writer: &mut Writer,
+        (content, epochs): (Content, usize),
+        view: Option<Arc<View>>,
+    ) {
+        writer.content = content;
+        writer.epochs.truncate(epochs);
+        if let Some(view) = view {
+            self.view.store(view);
+        }
     }
 
     /// The file of the active segment.
@@ -68,8 +94,10 @@ impl SegmentLog {
     /// Publishes the new end and hands out the handle.
     fn accept(&self, writer: &Writer, file: Arc<dyn DiskFile>) -> Commit {
         let end = writer.content.range.end;
-        self.last_time
-            .fetch_max(writer.content.last_time.nanos(), Ordering::AcqRel);
+        if writer.content.records > 0 {
+            self.last_time
+                .fetch_max(writer.content.last_time.nanos(), Ordering::AcqRel);
+        }
         self.end.store(end.get(), Ordering::Release);
         if writer.settings.durability == Durability::Os {
             self.durable_end.fetch_max(end.get(), Ordering::AcqRel);
@@ -89,7 +117,7 @@ impl SegmentLog {
             file,
             position: writer.content.file_bytes,
             end,
-            cuts: self.cut.lock().count,
+            lowest_cut: Arc::clone(&self.cuts.lock().current),
             setter,
         });
         commit
@@ -161,7 +189,8 @@ impl SegmentLog {
 
     fn roll_for_append(&self, writer: &mut Writer) -> Result<(), AppendError> {
         self.roll_active(writer).map_err(|error| match error {
-            StorageError::Io { source, .. } if is_no_room(&source) => {
+            // A sync that finds no room has ended the log's life all the same.
+            StorageError::Io { source, .. } if is_no_room(&source) && !self.is_poisoned() => {
                 AppendError::Full { log: self.id, source }
             }
             StorageError::Io { action, path, source } => {

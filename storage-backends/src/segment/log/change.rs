@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use strandline_core::Offset;
 use strandline_core::disk::OpenMode;
 use strandline_core::storage::{Log, StorageError};
+use strandline_core::{Offset, Timestamp};
 
 use super::super::active::{Active, View};
 use super::super::files::{SegmentId, failed, remove_if_there};
@@ -14,7 +14,7 @@ use super::super::index::Index;
 use super::super::reading::SegmentFile;
 use super::super::recovery::{Scan, scan};
 use super::super::state::{Content, State};
-use super::{NO_TIME, SegmentLog, Writer};
+use super::{NO_TIME, SegmentLog, Writer, newest_time};
 
 impl SegmentLog {
     pub(super) fn remove_sealed_before(&self, offset: Offset) -> Result<(), StorageError> {
@@ -52,6 +52,7 @@ impl SegmentLog {
             });
         }
         self.checkpoint(&mut writer)?;
+        let _cutting = self.begin_cutting();
         let view = self.view.load_full();
         let place = view
             .sealed
@@ -59,7 +60,8 @@ impl SegmentLog {
         let id = view.sealed.get(place).map_or(view.active.id, |sealed| sealed.id);
         let segment = self.open_to_cut(id)?;
         let (file, path) = (&segment.file, &segment.path);
-        let cut = cut_at(&segment, id, end)?;
+        // Offsets below the log's start are gone, wherever its first segment began.
+        let cut = cut_at(&segment, id.base.max(self.start()), end)?;
         let epochs = writer
             .epochs
             .iter()
@@ -91,7 +93,7 @@ impl SegmentLog {
         self.shared
             .handles
             .put((self.id, id, Access::Active), Arc::clone(file));
-        self.install(&mut writer, next, &state);
+        self.install(&mut writer, next, &state, state.content.range.end);
         self.remove_files(gone.into_iter().rev())
     }
 
@@ -106,6 +108,7 @@ impl SegmentLog {
 
     pub(super) fn reset_to(&self, offset: Offset) -> Result<(), StorageError> {
         let mut writer = self.writer()?;
+        let _cutting = self.begin_cutting();
         let view = self.view.load_full();
         let generation = all_ids(&view)
             .map(|id| id.generation)
@@ -125,32 +128,21 @@ impl SegmentLog {
                 active,
             },
             &state,
+            // Nothing is kept, wherever the log goes on.
+            Offset::ZERO,
         );
         self.remove_files(all_ids(&view))
     }
 
-    /// Makes this the log's content.
-    fn install(&self, writer: &mut Writer, view: View, state: &State) {
-        let last_time = if state.content.records > 0 {
-            state.content.last_time.nanos()
-        } else {
-            view.sealed
-                .last()
-                .map_or(NO_TIME, |sealed| sealed.content.last_time.nanos())
-        };
+    /// Makes this the log's content. Of the records that wait for a sync it has kept those below `kept`, which are durable.
+    fn install(&self, writer: &mut Writer, view: View, state: &State, kept: Offset) {
+        let last_time = newest_time(&view, &state.content).map_or(NO_TIME, Timestamp::nanos);
         writer.content = state.content;
         writer.epochs.clone_from(&state.epochs);
         (writer.marked, writer.checkpointed) = (state.content.file_bytes, state.content.file_bytes);
         let end = state.content.range.end.get();
-        let mut cut = self.cut.lock();
-        // A log that was emptied kept nothing, wherever it goes on.
-        let is_empty = state.start == state.content.range.end;
-        let kept = if is_empty {
-            Offset::ZERO
-        } else {
-            state.content.range.end
-        };
-        (cut.count, cut.kept) = (cut.count + 1, kept);
+        let mut cuts = self.cuts.lock();
+        cuts.cut(kept);
         self.end.store(end, Ordering::Release);
         self.durable_end.store(end, Ordering::Release);
         self.start.store(state.start.get(), Ordering::Release);
@@ -208,9 +200,9 @@ pub(super) fn all_ids(view: &View) -> impl DoubleEndedIterator<Item = SegmentId>
 }
 
 /// What of a segment lies before an offset; it must be a border between batches.
-fn cut_at(file: &SegmentFile, id: SegmentId, end: Offset) -> Result<Scan, StorageError> {
+fn cut_at(file: &SegmentFile, base: Offset, end: Offset) -> Result<Scan, StorageError> {
     let mut beyond = false;
-    let scan = scan(file, Content::empty(id.base), Index::default(), |header| {
+    let scan = scan(file, Content::empty(base), Index::default(), |header| {
         beyond = header.base < end && header.end() > end;
         header.base < end && !beyond
     });

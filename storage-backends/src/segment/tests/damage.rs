@@ -252,3 +252,28 @@ fn a_directory_of_another_version_or_in_use_is_refused_by_name() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_batch_of_a_newer_format_is_refused_by_name_and_not_cut() {
+    // The tail of a log that a newer version had written was taken for a torn write: a start of this one cut off records
+    // that had been acknowledged.
+    let disk = crashed();
+    let end = disk.length(&log_file(FIRST));
+    let mut newer = batch(6, 2, 1).bytes().to_vec();
+    newer[8] = 2;
+    let crc = strandline_core::record::crc32c(&newer[4..]);
+    newer[..4].copy_from_slice(&crc.to_le_bytes());
+    let file = disk.open(&log_file(FIRST), OpenMode::Write).unwrap();
+    file.write_at(end as u64, &newer).unwrap();
+    let before = disk.now();
+    match open(&disk) {
+        Err(StorageError::Version { file, found, known }) => {
+            assert_eq!(
+                (file, found.as_str(), known),
+                (log_file(FIRST), "2 of batches", 1)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(disk.now() == before, "the files have changed");
+}

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use strandline_core::storage::{Log, StorageError, Store, SyncBy};
-use strandline_core::{LogId, Offset};
+use strandline_core::storage::{AppendError, Log, StorageError, Store, SyncBy};
+use strandline_core::{LeaderEpoch, LogId, Offset};
 
 use super::support::*;
 use crate::sim::{Fault, Image, SimDisk};
@@ -257,10 +257,51 @@ fn a_log_whose_sync_failed_takes_nothing_more_until_it_is_opened_again() {
 }
 
 #[test]
+fn an_append_that_fails_between_two_segments_is_told_of_nowhere() {
+    // The durable end, the epochs and the summaries of the log went on with the batches before the roll, which the call had
+    // refused with the others: everything below a durable end beyond the log's own was said to be safe.
+    let batches = [batch(4, 4, 1), batch(8, 4, 2), batch(12, 4, 2)];
+    for fault in [Fault::Whole, Fault::Half, Fault::NoRoom] {
+        let mut refused = 0;
+        for nth in 0.. {
+            let (disk, _) = empty_disk();
+            let store = open_store(&disk).unwrap();
+            let log = store.create(LOG, &tiny()).unwrap();
+            let mut told = Told::default();
+            append(store.as_ref(), log.as_ref(), LOG, 4, &mut told);
+            disk.fail_once_after(nth, fault);
+            let appended = log.append(&batches);
+            if !disk.has_failed() {
+                break;
+            }
+            if appended.is_ok() {
+                continue; // An index that could not be written is built when it is needed.
+            }
+            refused += 1;
+            let what = format!("{fault:?} fault at operation {nth}");
+            assert_eq!(
+                (log.end(), log.durable_end()),
+                (Offset::new(4), Offset::new(4)),
+                "{what}"
+            );
+            assert_eq!(log.last_epoch(), Some(LeaderEpoch::new(1)), "{what}");
+            let end = log.epoch_end(LeaderEpoch::new(9)).map(|epoch| epoch.end);
+            assert_eq!(end, Some(Offset::new(4)), "{what}");
+            let records: u64 = log.segments().iter().map(|segment| segment.records).sum();
+            assert_eq!(records, 4, "{what}");
+            assert_eq!(offsets(log.as_ref()), [0, 1, 2, 3], "{what}");
+            drop((store, log));
+            check(&SimDisk::of(disk.now()), &told, &what);
+        }
+        assert!(refused > 4, "{fault:?}: {refused}");
+    }
+}
+
+#[test]
 fn what_is_acked_after_a_truncation_that_was_interrupted_survives_the_next_starts() {
     // When the file was cut already, but its state still asked for that, the next start found nothing to do and left the
     // state as it was. The start after it cut the file once more, with everything that had been acked in between.
-    for fault in [Fault::Whole, Fault::Half] {
+    for fault in [Fault::Whole, Fault::Half, Fault::NoRoom] {
         let mut interrupted = 0;
         for nth in 0.. {
             let (disk, start) = empty_disk();
@@ -296,4 +337,25 @@ fn reopen(disk: &SimDisk, what: &str) -> (Arc<dyn Store>, Arc<dyn Log>) {
         .open(LOG, &tiny())
         .unwrap_or_else(|error| panic!("{what}: {error}"));
     (store, log)
+}
+
+#[test]
+fn an_append_that_cannot_be_tried_again_does_not_say_that_the_disk_is_full() {
+    // A sync of a roll that found no room ended the log's life, but the append said `Full`, as if it could be tried again.
+    for nth in 0.. {
+        let (disk, _) = empty_disk();
+        let store = open_store(&disk).unwrap();
+        let log = store.create(LOG, &tiny()).unwrap();
+        append(store.as_ref(), log.as_ref(), LOG, 4, &mut Told::default());
+        disk.fail_once_after(nth, Fault::NoRoom);
+        let refused = log.append(&[batch(4, 5, 1)]);
+        if !disk.has_failed() {
+            assert!(nth > 5, "{nth} operations");
+            break;
+        }
+        if let Err(AppendError::Full { .. }) = refused {
+            log.append(&[batch(4, 5, 1)])
+                .unwrap_or_else(|error| panic!("fault at operation {nth}: {error}"));
+        }
+    }
 }
