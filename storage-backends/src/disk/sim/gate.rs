@@ -1,7 +1,7 @@
 //! A disk whose syncs can be held up.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::SimDisk;
 #[derive(Clone, Debug)]
 pub struct Gate {
     disk: SimDisk,
+    directory: PathBuf,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
@@ -27,7 +28,16 @@ impl Gate {
     pub fn new(disk: SimDisk) -> Self {
         Self {
             disk,
+            directory: PathBuf::new(),
             state: Arc::default(),
+        }
+    }
+
+    /// Lets everything pass but the files below this directory.
+    pub fn only_below(self, directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            ..self
         }
     }
 
@@ -69,10 +79,12 @@ impl Gate {
 
 impl Disk for Gate {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(GatedFile {
-            file: self.disk.open(path, mode)?,
-            gate: self.clone(),
-        }))
+        let file = self.disk.open(path, mode)?;
+        if !path.starts_with(&self.directory) {
+            return Ok(file);
+        }
+        let gate = self.clone();
+        Ok(Arc::new(GatedFile { file, gate }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
