@@ -72,19 +72,12 @@ impl RecordEncoder {
             self.begin_run(fields.subject);
         }
         let (subject, reserved) = self.shared.split_at(self.headers_at);
-        let start = out.len();
-        out.reserve(PREFIX_BYTES + key_and_value_bytes(fields) + self.shared.len());
-        out.put_slice(&[0; PREFIX_BYTES]);
-        put_key_and_value(out, fields);
-        out.put_slice(subject);
-        let result = put_user_headers(out, headers).and_then(|()| {
-            out.put_slice(reserved);
-            seal_prefix(out, start, fields.key.is_some())
-        });
-        if result.is_err() {
-            out.truncate(start);
-        }
-        result
+        let room = PREFIX_BYTES + key_and_value_bytes(fields) + self.shared.len();
+        let puts = (
+            |out: &mut BytesMut| out.put_slice(subject),
+            |out: &mut BytesMut| out.put_slice(reserved),
+        );
+        put_record(out, room, fields, headers, puts)
     }
 
     fn begin_run(&mut self, subject: &str) {
@@ -109,13 +102,30 @@ pub fn append_record<'h>(
     fields: &Fields<'_>,
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
 ) -> Result<usize, BodyError> {
+    let puts = (
+        |out: &mut BytesMut| put_arrival(out, fields.subject, fields.reply),
+        |out: &mut BytesMut| put_reserved_headers(out, fields.subject, fields.reply),
+    );
+    put_record(out, record_bytes(fields), fields, headers, puts)
+}
+
+/// Appends a record around what puts the fields of its arrival and the reserved headers. `room` is its length without user
+/// headers.
+#[inline]
+fn put_record<'h>(
+    out: &mut BytesMut,
+    room: usize,
+    fields: &Fields<'_>,
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    (put_arrival, put_reserved): (impl FnOnce(&mut BytesMut), impl FnOnce(&mut BytesMut)),
+) -> Result<usize, BodyError> {
     let start = out.len();
-    out.reserve(record_bytes(fields));
-    out.put_bytes(0, PREFIX_BYTES);
+    out.reserve(room);
+    out.put_slice(&[0; PREFIX_BYTES]);
     put_key_and_value(out, fields);
-    put_arrival(out, fields.subject, fields.reply);
+    put_arrival(out);
     let result = put_user_headers(out, headers).and_then(|()| {
-        put_reserved_headers(out, fields.subject, fields.reply);
+        put_reserved(out);
         seal_prefix(out, start, fields.key.is_some())
     });
     if result.is_err() {

@@ -70,12 +70,6 @@ impl Disk for FailingDirSync {
     }
 }
 
-fn append(store: &Arc<dyn Store>, log: &Arc<dyn Log>, count: u64) {
-    let commit = log.append(&[batch(log.end().get(), count, 1)]).unwrap();
-    store.sync(SyncBy::Caller);
-    commit.wait().unwrap();
-}
-
 #[test]
 fn a_sync_asked_for_before_a_truncation_says_nothing_of_what_comes_after_it() {
     // The handle of a cut append moved the durable end back up to where the log had been: the next appends counted as

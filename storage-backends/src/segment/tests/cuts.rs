@@ -1,18 +1,11 @@
 //! Truncations, and what appends, readers and summaries see of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use strandline_core::storage::{Log, ReadError, ReadLimit, Store, SyncBy};
+use strandline_core::storage::{Log, ReadError, ReadLimit, SyncBy};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 
 use super::support::*;
-
-fn append(store: &Arc<dyn Store>, log: &Arc<dyn Log>, count: u64) {
-    let commit = log.append(&[batch(log.end().get(), count, 1)]).unwrap();
-    store.sync(SyncBy::Caller);
-    commit.wait().unwrap();
-}
 
 #[test]
 fn a_truncation_to_the_start_of_a_log_behind_a_gap_leaves_an_empty_log_there() {

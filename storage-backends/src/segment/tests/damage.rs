@@ -17,12 +17,6 @@ const ALL: ReadLimit = ReadLimit {
     max_bytes: 1 << 20,
 };
 
-fn append(store: &Arc<dyn Store>, log: &Arc<dyn Log>, count: u64) {
-    let commit = log.append(&[batch(log.end().get(), count, 1)]).unwrap();
-    store.sync(SyncBy::Caller);
-    commit.wait().unwrap();
-}
-
 /// A log of three synced appends, stopped without a close.
 fn crashed() -> SimDisk {
     let (disk, _) = empty_disk();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use strandline_core::record::{Batch, BatchBuilder, Fields, RecordIter, append_record};
-use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, StorageError, Store};
+use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, StorageError, Store, SyncBy};
 use strandline_core::{LeaderEpoch, LogId, Offset, Timestamp};
 
 use crate::SegmentFactory;
@@ -66,6 +66,13 @@ pub(super) fn padded_batch(base: u64, count: u64, epoch: u64, padding: usize) ->
         builder.push(&record, LeaderEpoch::new(epoch), Offset::new(offset), time);
     }
     builder.finish().unwrap()
+}
+
+/// Appends a batch of so many records and makes it durable.
+pub(super) fn append(store: &Arc<dyn Store>, log: &Arc<dyn Log>, count: u64) {
+    let commit = log.append(&[batch(log.end().get(), count, 1)]).unwrap();
+    store.sync(SyncBy::Caller);
+    commit.wait().unwrap();
 }
 
 /// All records of a log, read forwards, checked against what their values tell.
