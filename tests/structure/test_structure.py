@@ -52,15 +52,15 @@ class Publish:
 WORKS = {
     "PublishAsync, 1 in flight": Publish(
         windows.GrpcPublisher, LARGE, 1, 10,
-        Limits(allocations=(1, 22.9), calls=(4, 5.9), wake_ups=(2, 5.5), copied_bytes=(2, 3.9), file_bytes=(1, 1.05)),
+        Limits(allocations=(1, 17.9), calls=(4, 5.9), wake_ups=(2, 5.5), copied_bytes=(2, 3.9), file_bytes=(1, 1.05)),
     ),
     "NATS with acks, 1 in flight": Publish(
         windows.NatsPublisher, LARGE, 1, 10,
-        Limits(allocations=(1, 18.9), calls=(4, 4.9), wake_ups=(2, 2.9), copied_bytes=(2, 3.9), file_bytes=(1, 1.05)),
+        Limits(allocations=(1, 13.9), calls=(4, 4.9), wake_ups=(2, 2.9), copied_bytes=(2, 3.9), file_bytes=(1, 1.05)),
     ),
     "PublishAsync, 1 in flight, and its subscriber": Publish(
         windows.TailedPublisher, LARGE, 1, 10,
-        Limits(allocations=(1, 25.9), calls=(4, 6.9), wake_ups=(2, 5.2), copied_bytes=(2, 4.9), file_bytes=(1, 1.05)),
+        Limits(allocations=(1, 20.9), calls=(4, 6.9), wake_ups=(2, 5.2), copied_bytes=(2, 4.9), file_bytes=(1, 1.05)),
     ),
     "PublishAsync, 500 in flight": Publish(
         windows.GrpcPublisher, SMALL, 500, 1,
