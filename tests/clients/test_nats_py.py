@@ -6,6 +6,8 @@ import nats
 import pytest
 from nats.errors import MaxPayloadError, NoRespondersError, TimeoutError
 
+from harness.nats_client import flush
+
 
 @pytest.fixture
 async def client(broker):
@@ -61,7 +63,7 @@ async def test_members_of_a_queue_group_share_messages(broker, client, unique):
 
     for other in others:
         await other.subscribe(unique, queue="workers", cb=take)
-        await other.flush()
+        await flush(other)
     everything = await client.subscribe(unique)
     for number in range(300):
         await client.publish(unique, b"%d" % number)
@@ -77,7 +79,7 @@ async def test_a_subscription_ends_after_its_limit(client, unique):
     for _ in range(4):
         await client.publish(unique, b"x")
     await collect(subscription, 2)
-    await client.flush()
+    await flush(client)
     assert subscription.pending_msgs == 0
 
 

@@ -10,6 +10,7 @@ from nats.errors import Error, NoServersError
 
 from harness import settings
 from harness.certificates import Authority
+from harness.nats_client import flush
 from harness.nats_server import NatsServer
 
 # bcrypt of "s3cret", cost 4.
@@ -97,11 +98,11 @@ class TestAuthentication:
         subscription = await reader.subscribe("data.>")
         await reader.subscribe("other")
         await reader.publish("data.x", b"reader must not")
-        await reader.flush()
+        await flush(reader)
         await writer.publish("data.secret", b"writer must not")
         await writer.publish("data.open", b"ok")
         assert (await subscription.next_msg(timeout=30)).data == b"ok"
-        await writer.flush()
+        await flush(writer)
         text = " ".join(problems)
         for subject in ['subscription to "other"', 'publish to "data.x"', 'publish to "data.secret"']:
             assert f"permissions violation for {subject}" in text

@@ -1,6 +1,5 @@
 """What plain NATS clients publish is recorded, can be replayed, and is acked durably on request."""
 
-import asyncio
 import json
 
 import nats
@@ -8,6 +7,7 @@ import pytest
 
 from harness import api
 from harness.broker import eventually
+from harness.nats_client import flush
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_every_stream_on_a_subject_records_a_message_once(broker, client, 
         for name in names:
             messages = await recorded(stub, name, 500)
             assert [message.value for message in messages] == [b"%d" % number for number in range(500)]
-        await client.flush()
+        await flush(client)
         assert plain.pending_msgs == 500
 
 
@@ -60,7 +60,7 @@ async def test_an_api_publish_reaches_plain_subscribers_once(broker, client, uni
     async with api.connected(broker) as stub:
         await api.create(stub, unique)
         plain = await client.subscribe(unique)
-        await client.flush()
+        await flush(client)
         ack = await api.publish(stub, unique, b"value", key=b"key")
         assert ack.offset == 0
         message = await plain.next_msg(timeout=30)
@@ -136,6 +136,6 @@ async def test_requests_in_flight_are_all_recorded_in_order(broker, client, uniq
         await api.create(stub, unique)
         for number in range(2000):
             await client.publish(unique, b"%d" % number)
-        await asyncio.wait_for(client.flush(), 30)
+        await flush(client)
         messages = await recorded(stub, unique, 2000)
         assert [message.value for message in messages] == [b"%d" % number for number in range(2000)]

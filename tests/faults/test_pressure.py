@@ -17,6 +17,7 @@ from gufo.liftbridge.api_pb2 import PublishRequest, SubscribeRequest
 
 from harness import api
 from harness.broker import eventually
+from harness.nats_client import flush
 from harness.process import free_addresses
 
 pytestmark = pytest.mark.differs_from_liftbridge("it fills memory, or loses messages")
@@ -208,7 +209,7 @@ async def test_a_nats_subscriber_that_does_not_read_is_cut_off_and_others_go_on(
         received.append(message)
 
     await awake.subscribe(unique, cb=note, pending_msgs_limit=-1, pending_bytes_limit=-1)
-    await awake.flush()
+    await flush(awake)
     before = memory(broker)
     async with api.connected(broker) as stub:
         await api.create(stub, unique)
