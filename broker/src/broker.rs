@@ -27,7 +27,7 @@ use crate::metadata::{ChangeError, MetadataHandle, OpenError, ServerIdentity};
 use crate::metrics::{CountedDisk, FileNumbers, Metrics};
 use crate::partition::BatchLimits;
 use crate::settings::{Address, NatsMode, Settings};
-use crate::streams::{Expect, Opener, StoreParts, Stores, Streams, TAIL_CACHES_BYTES};
+use crate::streams::{Expect, Keys, Opener, StoreParts, Stores, Streams, TAIL_CACHES_BYTES};
 
 /// Held by the broker that uses a data directory.
 pub(crate) const LOCK_FILE: &str = "lock";
@@ -80,6 +80,12 @@ pub enum StartError {
     /// The metadata cannot be opened.
     #[error("cannot open the metadata: {reason}")]
     Metadata {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing could be encrypted safely.
+    #[error("cannot prepare encryption: {reason}")]
+    Keys {
         /// What is wrong.
         reason: String,
     },
@@ -264,6 +270,7 @@ async fn start_around(
         tail_memory: Arc::new(TailMemory::new(TAIL_CACHES_BYTES)),
         bus: Arc::clone(&bus),
         defaults: settings.stream_defaults,
+        keys: open_keys(settings, &metadata).await?,
         concurrency_control: settings.concurrency_control,
         max_message_bytes: settings.max_message_bytes,
         broker: metadata.broker().clone(),
@@ -304,6 +311,16 @@ async fn open_metadata(
     let metadata = MetadataHandle::open(disk, &directory, identity, Arc::clone(clock)).await?;
     metadata.elect_local_leader().await?;
     Ok(metadata)
+}
+
+/// The keys of encrypted streams. Data keys that an earlier master key has wrapped are wrapped anew.
+async fn open_keys(settings: &Settings, metadata: &MetadataHandle) -> Result<Keys, StartError> {
+    let keys = Keys::new(settings.master_keys.clone(), settings.packing, metadata.clone());
+    let keys = keys.map_err(|failure| StartError::Keys {
+        reason: crate::streams::describe(&failure),
+    })?;
+    keys.rewrap().await;
+    Ok(keys)
 }
 
 async fn open_stores(

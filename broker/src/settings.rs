@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use strandline_core::BrokerId;
+use strandline_core::record::Codec;
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::{Backend, LogSettings};
 use strandline_core::stream::CompactionDefaults;
@@ -22,6 +23,7 @@ pub use address::{Address, InvalidAddress};
 pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
 pub use grpc_tls::GrpcTls;
 pub use secret::{InvalidBearer, Secret};
+pub use strandline_codec::{InvalidMasterKey, MasterKey, MasterKeys};
 
 /// Everything a broker needs to know.
 ///
@@ -78,6 +80,20 @@ pub struct Settings {
     pub admin_token: Option<Secret>,
     /// Partitions of the stream that stores cursors, if it is not there yet; 0 = it is not created.
     pub cursors_partitions: u32,
+    /// Compression and encryption of streams that do not override them.
+    pub packing: PackingDefaults,
+    /// The keys that wrap the data keys of encrypted streams, the current one first; later ones only open what they wrapped
+    /// before. None = no stream can be encrypted.
+    pub master_keys: MasterKeys,
+}
+
+/// How streams are packed that do not say otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackingDefaults {
+    /// How new batches are compressed.
+    pub compression: Codec,
+    /// Whether new batches are encrypted.
+    pub encryption: bool,
 }
 
 /// Where messages come from.
@@ -188,6 +204,8 @@ impl Settings {
             concurrency_control: false,
             admin_token: None,
             cursors_partitions: 0,
+            packing: PackingDefaults::default(),
+            master_keys: MasterKeys::default(),
         }
     }
 

@@ -48,5 +48,5 @@ pub use message::{Ack, AckPolicy, Message, Record};
 pub use metadata::{BrokerInfo, Metadata, PartitionInfo, StreamInfo};
 pub use partition::{Partitioning, key_partition};
 pub use publisher::{PendingAck, Publisher, PublisherBuilder};
-pub use stream::{Backend, Durability, StreamConfig};
+pub use stream::{Backend, Compression, Durability, StreamConfig};
 pub use subscription::{Start, Stop, SubscribeBuilder, Subscription};

@@ -12,6 +12,7 @@ pub struct StreamConfig {
     request: CreateStreamRequest,
     durability: Option<Durability>,
     backend: Option<Backend>,
+    compression: Option<Compression>,
     /// Request metadata with numbers.
     numbers: Vec<(&'static str, u64)>,
 }
@@ -53,9 +54,31 @@ impl Backend {
     }
 }
 
+/// How records are compressed on disk. Liftbridge does not know it and ignores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// With LZ4: faster.
+    Lz4,
+    /// With Zstandard: smaller.
+    Zstd,
+}
+
+impl Compression {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// Request metadata for what the request has no field for.
 const DURABILITY_METADATA: &str = "strandline-durability";
 pub(crate) const BACKEND_METADATA: &str = "strandline-backend";
+const COMPRESSION_METADATA: &str = "strandline-compression";
 const COMPACT_TOMBSTONE_GRACE_METADATA: &str = "strandline-compact-tombstone-grace-ms";
 const COMPACT_MIN_LAG_METADATA: &str = "strandline-compact-min-lag-ms";
 const COMPACT_MIN_DIRTY_METADATA: &str = "strandline-compact-min-dirty-percent";
@@ -72,6 +95,7 @@ impl StreamConfig {
             request,
             durability: None,
             backend: None,
+            compression: None,
             numbers: Vec::new(),
         }
     }
@@ -110,6 +134,13 @@ impl StreamConfig {
     #[must_use]
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = Some(backend);
+        self
+    }
+
+    /// How records are compressed on disk.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
         self
     }
 
@@ -204,7 +235,7 @@ impl StreamConfig {
         self.with(|request| request.optimistic_concurrency_control = Some(NullableBool { value: enabled }))
     }
 
-    /// Whether values are encrypted at rest.
+    /// Whether records are encrypted at rest; the server needs a master key for it. Liftbridge encrypts values only.
     #[must_use]
     pub fn encryption(self, enabled: bool) -> Self {
         self.with(|request| request.encryption = Some(NullableBool { value: enabled }))
@@ -219,6 +250,10 @@ impl StreamConfig {
         if let Some(backend) = self.backend {
             let value = MetadataValue::from_static(backend.name());
             request.metadata_mut().insert(BACKEND_METADATA, value);
+        }
+        if let Some(compression) = self.compression {
+            let value = MetadataValue::from_static(compression.word());
+            request.metadata_mut().insert(COMPRESSION_METADATA, value);
         }
         for &(key, number) in &self.numbers {
             request.metadata_mut().insert(key, MetadataValue::from(number));

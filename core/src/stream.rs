@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StreamName;
 use crate::compaction::CompactionSettings;
+use crate::record::Codec;
 use crate::retention::RetentionLimits;
 use crate::storage::{Backend, Durability, LogSettings};
 use crate::subject::SubjectFilter;
@@ -69,13 +70,15 @@ pub struct StreamSettings {
     pub min_isr: Option<u32>,
     /// Whether publishers may state the offset that they expect.
     pub optimistic_concurrency_control: Option<bool>,
-    /// Whether values are encrypted at rest.
+    /// Whether records are encrypted at rest.
     pub encryption: Option<bool>,
     /// When an append counts as done.
     pub durability: Option<Durability>,
     /// The storage engine. Unlike the others it is never left to the server's configuration later: it is filled in when the
     /// stream is created, and streams of versions that knew one engine only are in segment files.
     pub backend: Option<Backend>,
+    /// How batches are compressed.
+    pub compression: Option<Codec>,
 }
 
 impl StreamSettings {

@@ -46,6 +46,52 @@ impl Bench {
 }
 
 #[test]
+fn an_encrypted_stream_needs_a_master_key_and_shows_nothing_on_disk() {
+    let bench = Bench::new();
+    let create = [
+        "stream",
+        "create",
+        "orders",
+        "--compression",
+        "zstd",
+        "--encryption",
+    ];
+    let (code, error) = bench.fail(&create);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("set encryption.key.file"), "{error}");
+    let directory = tempfile::tempdir().unwrap();
+    let (data, key) = (directory.path().join("data"), directory.path().join("key"));
+    std::fs::write(&key, "t7w!z%C*F-JaNcRf\n").unwrap();
+    let (data_dir, key) = (
+        data.to_str().unwrap(),
+        format!("encryption.key.file={}", key.display()),
+    );
+    let serve = [
+        "serve",
+        "--nats-listen",
+        "127.0.0.1:0",
+        "-d",
+        data_dir,
+        "--set",
+        &key,
+    ];
+    let bench = Bench {
+        broker: Broker::start_as(directory.path(), &serve),
+        _directory: directory,
+    };
+    bench.succeed(&create);
+    bench.succeed(&["publish", "orders", "attack at dawn", "--quiet"]);
+    let read = ["subscribe", "orders"];
+    assert_eq!(bench.values(&read), ["attack at dawn"]);
+    let segment = data.join("streams").join("0");
+    let files = std::fs::read_dir(segment)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    let stored: Vec<u8> = files.flatten().collect();
+    assert!(stored.len() > 72 && !stored.windows(6).any(|part| part == b"attack"));
+}
+
+#[test]
 fn a_stream_is_created_listed_described_and_deleted() {
     let bench = Bench::new();
     bench.succeed(&[

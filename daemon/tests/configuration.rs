@@ -8,7 +8,7 @@ use support::{fail, strandline, succeed};
 fn a_wrong_file_is_told_about_with_file_line_and_the_nearest_key() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("strandline.yaml");
-    std::fs::write(&file, "logging.levl: info\nstreams.encryption: true\nport: [1]\n").unwrap();
+    std::fs::write(&file, "logging.levl: info\ntelemetry.enabled: true\nport: [1]\n").unwrap();
     let file = file.to_str().unwrap();
     let (code, error) = fail(&["config", "check", "-c", file]);
     assert_eq!(code, Some(3));
@@ -16,7 +16,7 @@ fn a_wrong_file_is_told_about_with_file_line_and_the_nearest_key() {
     assert_eq!(lines.len(), 3, "{error}");
     for part in [
         &format!("{file}:1: unknown setting logging.levl; did you mean logging.level?"),
-        &format!("{file}:2: streams.encryption = true is refused"),
+        &format!("{file}:2: telemetry.enabled = true is refused"),
         &format!("{file}:3: port takes no list but number"),
     ] {
         assert!(error.contains(part), "{part} in {error}");

@@ -95,7 +95,8 @@ impl TailCache {
         }
     }
 
-    /// As [`Log::read`], if the batch that holds `from` is in memory; never blocks on the disk.
+    /// As [`Log::read`], if the batch that holds `from` is in memory; never blocks on the disk. What was packed comes plain
+    /// from here.
     pub fn read_cached(&self, from: Offset, limit: ReadLimit) -> Option<Run> {
         let mut tail = self.shared.tail.lock();
         if tail.batches.front()?.header().base > from {
@@ -137,6 +138,19 @@ impl TailCache {
             bytes: joined.freeze(),
             next,
         })
+    }
+
+    /// As [`Log::append`] of packed batches, of which it keeps the plain form, so that readers who follow the end need not
+    /// unpack.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::append`].
+    pub fn append_packed(&self, packed: &[Batch], plain: &[Batch]) -> Result<Commit, AppendError> {
+        let _appending = self.appending.lock();
+        let commit = self.log.append(packed)?;
+        self.keep(plain);
+        Ok(commit)
     }
 
     fn keep(&self, batches: &[Batch]) {

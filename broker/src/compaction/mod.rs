@@ -31,7 +31,7 @@ use crate::settings::CompactionLimits;
 
 pub(crate) use pace::Pace;
 pub(crate) use progress_file::ProgressFile;
-pub(crate) use rewrite::{Judge, RewriteError, Rewritten, loses_records, rewrite_sealed};
+pub(crate) use rewrite::{Judge, PackedLog, RewriteError, Rewritten, loses_records, rewrite_sealed};
 use run::{Means, Memory, Report};
 
 /// Most runs at a time, whatever the number of processors: each keeps one busy.
@@ -163,7 +163,7 @@ impl Compactor {
                 secret,
                 pace: &self.pace,
             };
-            run::run(partition.log().as_ref(), &work, progress, &means, &mut memory)
+            run::run(PackedLog::of(partition), &work, progress, &means, &mut memory)
         });
         self.count(&result, begun);
         self.look(partition, &job.compaction);
@@ -180,7 +180,7 @@ impl Compactor {
                 for done in [report.rewritten, report.merged] {
                     numbers.segments.add(done.segments);
                     numbers.bytes_in.add(done.counts.bytes_in);
-                    numbers.bytes_out.add(done.counts.bytes_out);
+                    numbers.bytes_out.add(done.bytes_out);
                     numbers.dropped.add(done.counts.dropped);
                 }
             }
@@ -196,8 +196,8 @@ fn report(partition: &PartitionHandle, result: &Result<Report, RewriteError>, be
             let (dropped, merged) = (report.rewritten, report.merged);
             tracing::info!(%stream, partition = %number, passes = report.passes,
                 records_dropped = dropped.counts.dropped, segments = dropped.segments + merged.segments,
-                bytes_before = dropped.counts.bytes_in, bytes_after = dropped.counts.bytes_out,
-                bytes_merged = merged.counts.bytes_out, elapsed = ?begun.elapsed(), "compacted by key");
+                bytes_before = dropped.counts.bytes_in, bytes_after = dropped.bytes_out,
+                bytes_merged = merged.bytes_out, elapsed = ?begun.elapsed(), "compacted by key");
         }
         Err(_) if partition.readable().state != ReadState::Open => {}
         Err(RewriteError::Stopped) => {}

@@ -1,11 +1,15 @@
 //! Writes sealed segments anew without the records that go.
 
-use strandline_core::compaction::{Counts, Rewriter, Verdict};
+use std::collections::VecDeque;
+
+use strandline_codec::{PackBuffers, PackError, Packer, UnpackError};
+use strandline_core::compaction::{Counts, Left, Rewriter, Verdict};
 use strandline_core::record::{Batch, RecordView};
 use strandline_core::storage::{Log, ReadError, ReadLimit, SegmentSummary, StorageError};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 
 use super::pace::{Pace, Stopped};
+use crate::partition::{Packing, PartitionHandle};
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 4 << 20;
@@ -15,11 +19,29 @@ const ATTEMPTS: usize = 5;
 /// Says of every record whether it stays.
 pub(crate) type Judge<'a> = dyn Fn(&RecordView<'_>, Offset, Timestamp) -> Verdict + 'a;
 
+/// A log, and how its batches are packed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PackedLog<'a> {
+    pub(crate) log: &'a dyn Log,
+    pub(crate) packing: &'a Packing,
+}
+
+impl<'a> PackedLog<'a> {
+    pub(crate) fn of(partition: &'a PartitionHandle) -> Self {
+        Self {
+            log: partition.log().as_ref(),
+            packing: &partition.info().packing,
+        }
+    }
+}
+
 /// What a rewrite did. Segments that were left as they are do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rewritten {
     pub(crate) segments: u64,
     pub(crate) counts: Counts,
+    /// Bytes of the batches that were written.
+    pub(crate) bytes_out: u64,
 }
 
 /// Why work on sealed segments ended early. What was replaced by then stays replaced.
@@ -31,6 +53,12 @@ pub(crate) enum RewriteError {
     /// The operating system gives no randomness.
     #[error("no randomness: {0}")]
     NoRandomness(String),
+    /// A batch cannot be looked into.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// What is left cannot be packed as the stream's batches are.
+    #[error(transparent)]
+    Pack(#[from] PackError),
     /// The log cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -58,7 +86,7 @@ impl From<ReadError> for RewriteError {
 ///
 /// Records may be left that should have gone; the call can be repeated.
 pub(crate) fn rewrite_sealed(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     end: Offset,
     judge: &Judge<'_>,
     pace: &Pace,
@@ -82,16 +110,16 @@ pub(crate) fn rewrite_sealed(
 }
 
 fn rewrite_once(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     end: Offset,
     judge: &Judge<'_>,
     pace: &Pace,
     done: &mut Rewritten,
 ) -> Result<(), RewriteError> {
-    let max_bytes = log.settings().segment_max_bytes;
+    let max_bytes = log.log.settings().segment_max_bytes;
     let mut group = Group::default();
     let sealed = |segment: &SegmentSummary| segment.sealed && segment.range.start < end;
-    for segment in log.segments().into_iter().filter(sealed) {
+    for segment in log.log.segments().into_iter().filter(sealed) {
         let changes = loses_records(log, segment.range, judge, pace)?;
         if !changes || !group.fits(&segment, max_bytes) {
             group.replace(log, judge, pace, done)?;
@@ -105,7 +133,7 @@ fn rewrite_once(
 
 /// Makes one segment of those that `range` covers exactly.
 pub(super) fn join(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     range: OffsetRange,
     pace: &Pace,
     done: &mut Rewritten,
@@ -113,9 +141,9 @@ pub(super) fn join(
     replace(log, range, &|_, _, _| Verdict::Keep, pace, done)
 }
 
-/// Reads from `from` on up to `end`, batch by batch, until `take` is done. A gap that retention makes meanwhile is passed.
+/// Reads a range, batch by batch in their plain form, until `take` is done. A gap that retention makes meanwhile is passed.
 pub(super) fn read_batches(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     range: OffsetRange,
     pace: &Pace,
     take: &mut dyn FnMut(&Batch) -> Step,
@@ -126,7 +154,7 @@ pub(super) fn read_batches(
             end: range.end,
             max_bytes: READ_BYTES,
         };
-        let run = match log.read(next, limit) {
+        let run = match log.log.read(next, limit) {
             Err(ReadError::Trimmed { start }) if start > next => {
                 next = start;
                 continue;
@@ -136,7 +164,7 @@ pub(super) fn read_batches(
         pace.take(run.bytes.len())?;
         // The log has checked them.
         for batch in run.batches().map_while(Result::ok) {
-            if take(&batch) == Step::Done {
+            if take(&log.packing.unpacker().unpack(&batch)?) == Step::Done {
                 return Ok(());
             }
         }
@@ -161,7 +189,7 @@ pub(super) enum Step {
 ///
 /// The log cannot be read, or the broker is stopping.
 pub(crate) fn loses_records(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     range: OffsetRange,
     judge: &Judge<'_>,
     pace: &Pace,
@@ -198,7 +226,7 @@ impl Group {
 
     fn replace(
         &mut self,
-        log: &dyn Log,
+        log: PackedLog<'_>,
         judge: &Judge<'_>,
         pace: &Pace,
         done: &mut Rewritten,
@@ -211,14 +239,14 @@ impl Group {
 }
 
 fn replace(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     range: OffsetRange,
     judge: &Judge<'_>,
     pace: &Pace,
     done: &mut Rewritten,
 ) -> Result<(), RewriteError> {
     let covered = |segment: &SegmentSummary| segment.sealed && range.contains(segment.range.start);
-    let segments = log.segments().into_iter().filter(covered).count() as u64;
+    let segments = log.log.segments().into_iter().filter(covered).count() as u64;
     let mut kept = Kept {
         log,
         range,
@@ -226,11 +254,15 @@ fn replace(
         judge,
         pace,
         rewriter: Rewriter::default(),
-        is_stopped: false,
+        packer: log.packing.packer(),
+        buffers: PackBuffers::default(),
+        out: VecDeque::new(),
+        bytes_out: 0,
+        failure: None,
     };
-    let result = log.replace_sealed(range, &mut kept);
-    if kept.is_stopped {
-        return Err(RewriteError::Stopped);
+    let result = log.log.replace_sealed(range, &mut kept);
+    if let Some(failure) = kept.failure {
+        return Err(failure);
     }
     let counts = kept.rewriter.counts();
     result.map_err(|error| match error {
@@ -242,24 +274,30 @@ fn replace(
     done.counts.kept += counts.kept;
     done.counts.dropped += counts.dropped;
     done.counts.bytes_in += counts.bytes_in;
-    done.counts.bytes_out += counts.bytes_out;
+    done.bytes_out += kept.bytes_out;
     Ok(())
 }
 
 /// What stays of a run of segments, read as it is asked for.
 struct Kept<'a> {
-    log: &'a dyn Log,
+    log: PackedLog<'a>,
     range: OffsetRange,
     next: Offset,
     judge: &'a Judge<'a>,
     pace: &'a Pace,
     rewriter: Rewriter,
-    is_stopped: bool,
+    packer: Packer,
+    buffers: PackBuffers,
+    /// Packed, and next to be written.
+    out: VecDeque<Batch>,
+    bytes_out: u64,
+    /// Why there is nothing more, if not because of the log.
+    failure: Option<RewriteError>,
 }
 
 impl Kept<'_> {
     /// Reads some more; false at the end of the range.
-    fn read_on(&mut self) -> Result<bool, StorageError> {
+    fn read_on(&mut self) -> Result<bool, RewriteError> {
         if self.next >= self.range.end {
             return Ok(false);
         }
@@ -267,18 +305,16 @@ impl Kept<'_> {
             end: self.range.end,
             max_bytes: READ_BYTES,
         };
-        let run = self
-            .log
-            .read(self.next, limit)
-            .map_err(|error| storage_error(error, self.range))?;
-        if self.pace.take(run.bytes.len()).is_err() {
-            self.is_stopped = true;
-            return Err(StorageError::Closed);
-        }
+        let read = self.log.log.read(self.next, limit);
+        let run = read.map_err(|error| storage_error(error, self.range))?;
+        self.pace.take(run.bytes.len())?;
         for batch in run.batches().map_while(Result::ok) {
-            self.rewriter.push(batch, &mut |record, offset, time| {
+            let plain = self.log.packing.unpacker().unpack(&batch)?;
+            self.rewriter.push(batch, &plain, &mut |record, offset, time| {
                 (self.judge)(record, offset, time)
             });
+            // At once, so that of what was packed well only a batch at a time is plain.
+            self.pack()?;
         }
         // An empty run: nothing is left up to the end of the range.
         self.next = if run.next > self.next {
@@ -288,8 +324,20 @@ impl Kept<'_> {
         };
         if self.next >= self.range.end {
             self.rewriter.flush();
+            self.pack()?;
         }
         Ok(true)
+    }
+
+    /// Packs what was built; what is stored already stays as it is.
+    fn pack(&mut self) -> Result<(), RewriteError> {
+        while let Some(left) = self.rewriter.pop() {
+            self.out.push_back(match left {
+                Left::Stored(batch) => batch,
+                Left::Built(plain) => self.packer.pack(&plain, &mut self.buffers)?,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -298,13 +346,18 @@ impl Iterator for Kept<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(batch) = self.rewriter.pop() {
+            if let Some(batch) = self.out.pop_front() {
+                self.bytes_out += batch.bytes().len() as u64;
                 return Some(Ok(batch));
             }
             match self.read_on() {
                 Ok(true) => {}
                 Ok(false) => return None,
-                Err(error) => return Some(Err(error)),
+                Err(RewriteError::Storage(error)) => return Some(Err(error)),
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    return Some(Err(StorageError::Closed));
+                }
             }
         }
     }
@@ -315,6 +368,7 @@ fn storage_error(error: ReadError, range: OffsetRange) -> StorageError {
         ReadError::Damaged(damage) => StorageError::Damaged(damage),
         ReadError::Trimmed { .. } | ReadError::BeyondEnd { .. } => StorageError::Changed { range },
         ReadError::Closed | ReadError::Deleted => StorageError::Closed,
+        ReadError::NotUnpacked { reason } => StorageError::Invalid { what: reason },
         ReadError::Io(source) => StorageError::Io {
             action: "reading",
             path: std::path::PathBuf::from("a segment"),

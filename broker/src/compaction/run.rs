@@ -4,11 +4,11 @@ use strandline_core::compaction::{
     Compaction, KeyTable, NewestPerKey, Observed, Progress, Work, merge_groups,
 };
 use strandline_core::record::RecordView;
-use strandline_core::storage::{Log, SegmentSummary, StorageError};
+use strandline_core::storage::{SegmentSummary, StorageError};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 
 use super::pace::Pace;
-use super::rewrite::{RewriteError, Rewritten, Step, join, read_batches, rewrite_sealed};
+use super::rewrite::{PackedLog, RewriteError, Rewritten, Step, join, read_batches, rewrite_sealed};
 
 /// What a run may use.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct Report {
 ///
 /// Passes that were whole are remembered. What another one has dropped by then stays dropped, and was right to go.
 pub(crate) fn run(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     work: &Work,
     mut progress: Progress,
     means: &Means<'_>,
@@ -75,7 +75,7 @@ pub(crate) fn run(
 
 /// Takes note of the keys of a range, as many as there is room for. Returns up to where.
 fn note_keys(
-    log: &dyn Log,
+    log: PackedLog<'_>,
     range: OffsetRange,
     newest: &mut NewestPerKey,
     pace: &Pace,
@@ -95,10 +95,15 @@ fn note_keys(
 }
 
 /// Makes one of small neighbours that lie below the clean end.
-fn merge(log: &dyn Log, clean_end: Offset, pace: &Pace, merged: &mut Rewritten) -> Result<(), RewriteError> {
-    let mut segments = log.segments();
+fn merge(
+    log: PackedLog<'_>,
+    clean_end: Offset,
+    pace: &Pace,
+    merged: &mut Rewritten,
+) -> Result<(), RewriteError> {
+    let mut segments = log.log.segments();
     segments.retain(|segment: &SegmentSummary| segment.sealed && segment.range.end <= clean_end);
-    for range in merge_groups(&segments, log.settings().segment_max_bytes) {
+    for range in merge_groups(&segments, log.log.settings().segment_max_bytes) {
         match join(log, range, pace, merged) {
             // Its turn comes again.
             Err(RewriteError::Storage(StorageError::Changed { .. })) => return Ok(()),

@@ -15,6 +15,7 @@ use strandline_core::{LeaderEpoch, Offset};
 use strandline_storage_backends::{SegmentFactory, SystemDisk};
 
 use super::*;
+use crate::partition::Packing;
 
 const RECORDS: u64 = 1 << 20;
 const KEYS: u64 = 1_000_000;
@@ -128,7 +129,11 @@ fn speed_of_a_gibibyte_of_kibibytes_with_a_million_keys() {
                 pace: &pace,
             };
             let (begun, spent) = (Instant::now(), on_processor());
-            let report = run::run(log.as_ref(), &work.unwrap(), progress, &means, &mut Forget).unwrap();
+            let plain = PackedLog {
+                log: log.as_ref(),
+                packing: &Packing::default(),
+            };
+            let report = run::run(plain, &work.unwrap(), progress, &means, &mut Forget).unwrap();
             let (elapsed, spent) = (begun.elapsed(), on_processor() - spent);
             stop.store(true, Ordering::Relaxed);
             let times = appends.join().unwrap();
@@ -140,7 +145,7 @@ fn speed_of_a_gibibyte_of_kibibytes_with_a_million_keys() {
                 mib / spent.as_secs_f64(),
                 report.passes,
                 report.rewritten.counts.dropped,
-                (report.rewritten.counts.bytes_out + report.merged.counts.bytes_out) >> 20,
+                (report.rewritten.bytes_out + report.merged.bytes_out) >> 20,
                 times.len(),
                 times.get(times.len() / 2),
                 times.last(),

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use strandline_codec::PackBuffers;
 use strandline_core::compaction::{CompactionSettings, KeyTable, Verdict};
-use strandline_core::record::{BatchBuilder, Fields, RecordIter, RecordView, append_record};
+use strandline_core::record::{Batch, BatchBuilder, Codec, Fields, RecordIter, RecordView, append_record};
 use strandline_core::retention::{Retention, RetentionLimits};
 use strandline_core::storage::{Factory, LogSettings, ReadError, ReadLimit, Store, SyncBy};
 use strandline_core::{LeaderEpoch, Offset, OffsetRange};
@@ -19,14 +20,16 @@ use strandline_storage_backends::{MemoryFactory, SegmentFactory, SystemDisk};
 
 use super::rewrite::RewriteError;
 use super::*;
+use crate::partition::Packing;
 
 const LOG: LogId = LogId::new(3);
 const SEGMENT_BYTES: u64 = 2_000;
 
 struct Fixture {
-    _directory: TempDir,
+    directory: TempDir,
     _store: Arc<dyn Store>,
     log: Arc<dyn Log>,
+    packing: Packing,
     progress: Progress,
     now: Timestamp,
 }
@@ -49,6 +52,10 @@ fn time_of(offset: u64) -> Timestamp {
 }
 
 fn append(log: &dyn Log, base: u64, entries: &[Entry]) {
+    let _commit = log.append(&[batch(base, entries)]).unwrap();
+}
+
+fn batch(base: u64, entries: &[Entry]) -> Batch {
     let mut builder = BatchBuilder::new();
     for (offset, (key, value)) in (base..).zip(entries) {
         let mut bytes = BytesMut::new();
@@ -62,7 +69,7 @@ fn append(log: &dyn Log, base: u64, entries: &[Entry]) {
         let record = RecordIter::new(&bytes).next().unwrap();
         builder.push(&record, LeaderEpoch::new(1), Offset::new(offset), time_of(offset));
     }
-    let _commit = log.append(&[builder.finish().unwrap()]).unwrap();
+    builder.finish().unwrap()
 }
 
 impl Fixture {
@@ -77,8 +84,9 @@ impl Fixture {
         };
         Self {
             log: store.create(LOG, &settings).unwrap(),
-            _directory: directory,
+            directory,
             _store: store,
+            packing: Packing::default(),
             progress: Progress::default(),
             now: Timestamp::ZERO,
         }
@@ -89,7 +97,9 @@ impl Fixture {
     }
 
     fn append(&self, entries: &[Entry]) {
-        append(self.log.as_ref(), self.log.end().get(), entries);
+        let plain = batch(self.log.end().get(), entries);
+        let packed = self.packing.packer().pack(&plain, &mut PackBuffers::default());
+        let _commit = self.log.append(&[packed.unwrap()]).unwrap();
     }
 
     /// Compacts if it is due, with room for so many keys.
@@ -103,7 +113,15 @@ impl Fixture {
             secret: [1; 16],
             pace: &pace,
         };
-        Some(run::run(log.as_ref(), &work, progress, &means, self).unwrap())
+        let packing = self.packing.clone();
+        Some(run::run(packed(&log, &packing), &work, progress, &means, self).unwrap())
+    }
+}
+
+fn packed<'a>(log: &'a Arc<dyn Log>, packing: &'a Packing) -> PackedLog<'a> {
+    PackedLog {
+        log: log.as_ref(),
+        packing,
     }
 }
 
@@ -309,7 +327,13 @@ fn a_damaged_segment_ends_the_run_and_nothing_counts_as_clean() {
     let pace = Pace::new(CancellationToken::new(), 0);
     let mut done = Rewritten::default();
     let drop_all = |_: &RecordView<'_>, _: Offset, _: Timestamp| Verdict::Drop;
-    let result = rewrite_sealed(log.as_ref(), log.end(), &drop_all, &pace, &mut done);
+    let result = rewrite_sealed(
+        packed(&log, &Packing::default()),
+        log.end(),
+        &drop_all,
+        &pace,
+        &mut done,
+    );
     assert!(
         matches!(
             result,
@@ -331,7 +355,7 @@ fn a_run_ends_when_the_broker_stops() {
     token.cancel();
     let pace = Pace::new(token, 0);
     let result = rewrite_sealed(
-        fixture.log.as_ref(),
+        packed(&fixture.log, &fixture.packing),
         fixture.log.end(),
         &|_, _, _| Verdict::Drop,
         &pace,
@@ -462,7 +486,107 @@ fn a_removal_that_comes_in_between_is_no_failure() {
         }
     };
     let mut done = Rewritten::default();
-    rewrite_sealed(log.as_ref(), log.end(), &judge, &pace, &mut done).unwrap();
+    rewrite_sealed(
+        packed(&log, &Packing::default()),
+        log.end(),
+        &judge,
+        &pace,
+        &mut done,
+    )
+    .unwrap();
     assert_eq!(log.start(), OffsetRange::new(first.end, first.end).start);
     assert!(forwards(log.as_ref()).keys().all(|offset| offset % 2 == 1));
+}
+
+/// All batches as they are stored.
+fn stored(log: &dyn Log) -> Vec<Batch> {
+    let (mut found, mut next) = (Vec::new(), log.start());
+    let limit = ReadLimit {
+        end: log.end(),
+        max_bytes: usize::MAX,
+    };
+    while next < log.end() {
+        let run = log.read(next, limit).unwrap();
+        found.extend(run.batches().map(Result::unwrap));
+        next = run.next;
+    }
+    found
+}
+
+fn any_file_holds(directory: &std::path::Path, wanted: &[u8]) -> bool {
+    std::fs::read_dir(directory).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return any_file_holds(&path, wanted);
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(wanted.len()).any(|part| part == wanted)
+    })
+}
+
+/// What compaction builds anew must be as secret as what it was built of; what it leaves as it is keeps its bytes.
+#[test]
+fn what_is_left_of_encrypted_batches_is_encrypted_under_a_fresh_nonce() {
+    let entry = |key: &str, value: &str| {
+        let value = format!("secret {value} ").repeat(6).into_bytes();
+        (Some(key.as_bytes().to_vec()), value)
+    };
+    for (packing, shows) in [
+        (Packing::default(), true),
+        (Packing::encrypting(Codec::Lz4), false),
+        (Packing::encrypting(Codec::None), false),
+    ] {
+        let mut fixture = Fixture::new();
+        fixture.packing = packing.clone();
+        let old = [entry("a", "old a"), entry("b", "b"), entry("c", "c")];
+        fixture.append(&old);
+        fixture.append(&[entry("d", "d"), entry("e", "e")]);
+        fixture.log.roll().unwrap();
+        fixture.append(&[entry("a", "a"), entry("f", "f")]);
+        fixture.log.roll().unwrap();
+        fixture.append(&[entry("g", "g")]);
+        let before = stored(fixture.log.as_ref());
+        let report = fixture.compact(&eager(), 100).unwrap();
+        assert_eq!(
+            (report.rewritten.counts.dropped, report.rewritten.segments),
+            (1, 1)
+        );
+        let after = stored(fixture.log.as_ref());
+        assert_eq!(after[1..], before[1..]);
+        assert_ne!(after[0], before[0]);
+        let written: usize = after[..2].iter().map(|batch| batch.bytes().len()).sum();
+        assert_eq!(report.rewritten.bytes_out, written as u64);
+        let mut nonces = HashSet::new();
+        for batch in before.iter().chain(&after[..1]) {
+            let encryption = batch.header().encryption;
+            assert!(encryption.is_some() != shows && (shows || nonces.insert(encryption.unwrap().nonce)));
+        }
+        let mut left = Vec::new();
+        for batch in &after {
+            let plain = packing.unpacker().unpack(batch).unwrap();
+            left.extend(plain.records().map(|record| record.value().to_vec()));
+        }
+        let expected = ["b", "c", "d", "e", "a", "f", "g"].map(|value| entry("", value).1);
+        assert_eq!(left, expected);
+        assert_eq!(any_file_holds(fixture.directory.path(), b"secret"), shows);
+    }
+}
+
+#[test]
+fn a_batch_that_cannot_be_decrypted_ends_the_run_and_stays() {
+    let mut fixture = Fixture::new();
+    fixture.packing = Packing::encrypting(Codec::Lz4);
+    let entry = (Some(b"key".to_vec()), b"value".to_vec());
+    fixture.append(&[entry.clone(), entry]);
+    fixture.log.roll().unwrap();
+    let before = stored(fixture.log.as_ref());
+    let (pace, mut done) = (Pace::new(CancellationToken::new(), 0), Rewritten::default());
+    let no_key = Packing::default();
+    let log = packed(&fixture.log, &no_key);
+    let result = rewrite_sealed(log, fixture.log.end(), &|_, _, _| Verdict::Drop, &pace, &mut done);
+    assert!(matches!(result, Err(RewriteError::Unpack(_))), "{result:?}");
+    assert_eq!(
+        (stored(fixture.log.as_ref()), done),
+        (before, Rewritten::default())
+    );
 }

@@ -64,9 +64,10 @@ fn scan(
             break;
         }
         next = run.next;
-        let mut cache = known.cache.lock();
         for batch in run.batches() {
             let batch = batch.map_err(io::Error::other)?;
+            let batch = partition.info().packing.unpacker().unpack(&batch)?;
+            let mut cache = known.cache.lock();
             for record in batch.records() {
                 let offset = batch.header().base.plus(u64::from(record.offset_delta()));
                 let Some((record_key, position)) = record.key().zip(position_of(record.value())) else {

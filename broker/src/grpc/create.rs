@@ -6,6 +6,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use strandline_core::metadata::StreamEntry;
+use strandline_core::record::Codec;
 use strandline_core::storage::{Backend, Durability};
 use strandline_core::stream::{MAX_PARTITIONS, StreamDefinition, StreamSettings};
 use strandline_core::subject::SubjectFilter;
@@ -21,6 +22,8 @@ use crate::streams::{Expect, check_served, describe};
 const DURABILITY_METADATA: &str = "strandline-durability";
 /// As that, of the storage engine that keeps the stream.
 pub(super) const BACKEND_METADATA: &str = "strandline-backend";
+/// As that, of how its batches are compressed.
+const COMPRESSION_METADATA: &str = "strandline-compression";
 /// Request metadata by which an API client chooses how a compacted stream is compacted.
 const COMPACT_TOMBSTONE_GRACE_METADATA: &str = "strandline-compact-tombstone-grace-ms";
 const COMPACT_MIN_LAG_METADATA: &str = "strandline-compact-min-lag-ms";
@@ -37,8 +40,12 @@ pub(super) async fn create_stream(
     let stores = &context.opener.stores;
     let backend = backend(metadata)?.unwrap_or(stores.default_backend());
     let mut definition = definition(&request, durability(metadata)?, backend)?;
+    definition.settings.compression = compression(metadata)?;
     compaction(metadata, &mut definition.settings)?;
     check_served(&definition, stores.capabilities(backend)).map_err(|what| errors::not_built(&what))?;
+    let keys = &context.opener.keys;
+    keys.check(&definition.settings)
+        .map_err(|error| errors::no_master_key(&error))?;
     // Before there is a stream that would be out of service.
     let opened = stores.engine(backend).await;
     opened.map_err(|error| errors::stream_not_opened(&describe(&error)))?;
@@ -128,6 +135,15 @@ fn backend(metadata: &MetadataMap) -> Result<Option<Backend>, Status> {
     found
         .map(Some)
         .ok_or_else(|| errors::invalid_backend(BACKEND_METADATA))
+}
+
+fn compression(metadata: &MetadataMap) -> Result<Option<Codec>, Status> {
+    let Some(value) = metadata.get(COMPRESSION_METADATA) else {
+        return Ok(None);
+    };
+    let codec = value.to_str().ok().and_then(|name| name.parse().ok());
+    let codec = codec.ok_or_else(|| errors::invalid_compression(COMPRESSION_METADATA))?;
+    Ok(Some(codec))
 }
 
 fn compaction(metadata: &MetadataMap, settings: &mut StreamSettings) -> Result<(), Status> {

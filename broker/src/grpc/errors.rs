@@ -4,6 +4,7 @@ use std::error::Error;
 
 use tonic::{Code, Status};
 
+use strandline_codec::KeyError;
 use strandline_core::InvalidName;
 use strandline_core::metadata::Rejection;
 use strandline_core::storage::{ReadError, StorageError};
@@ -105,8 +106,19 @@ pub(super) fn invalid_backend(key: &str) -> Status {
     Status::invalid_argument(format!("{key} must be segment or redb"))
 }
 
+pub(super) fn invalid_compression(key: &str) -> Status {
+    Status::invalid_argument(format!("{key} must be none, lz4 or zstd"))
+}
+
 pub(super) fn invalid_number(key: &str, max: u64) -> Status {
     Status::invalid_argument(format!("{key} must be a whole number from 0 to {max}"))
+}
+
+/// Liftbridge's text comes first; what is missing follows it.
+pub(super) fn no_master_key(error: &KeyError) -> Status {
+    Status::failed_precondition(format!(
+        "Failed on preconditions for stream's encryption handler: {error}"
+    ))
 }
 
 pub(super) fn not_built(what: &NotServed) -> Status {
@@ -359,7 +371,7 @@ pub(super) fn read_end(end: &ReadEnd) -> Status {
             let text = describe(error);
             tracing::error!(error = %text, "a subscription cannot be read on");
             match error {
-                ReadError::Damaged(_) => Status::data_loss(text),
+                ReadError::Damaged(_) | ReadError::NotUnpacked { .. } => Status::data_loss(text),
                 _ => Status::internal(text),
             }
         }

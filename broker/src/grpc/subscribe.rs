@@ -121,9 +121,9 @@ async fn resolve(
             end: log.end(),
         };
         let plan = if reverse {
-            Plan::resolve_reverse(start, stop, bounds, log.as_ref())
+            Plan::resolve_reverse(start, stop, bounds, &partition)
         } else {
-            Plan::resolve(start, stop, bounds, log.as_ref())
+            Plan::resolve(start, stop, bounds, &partition)
         };
         plan.and_then(|plan| plan.on_trimmed(on_trimmed, start, bounds))
     };

@@ -31,9 +31,11 @@ pub(super) trait Consensus: fmt::Debug + Send + Sync {
 /// Whether a command has to work on a full disk, too: it frees space or lets a broker start.
 pub(super) fn is_essential(command: &Command) -> bool {
     match command {
-        Command::CreateStream { .. } | Command::CreateInternalStream { .. } | Command::LogsCreated { .. } => {
-            false
-        }
+        Command::CreateStream { .. }
+        | Command::CreateInternalStream { .. }
+        | Command::LogsCreated { .. }
+        | Command::AddDataKey { .. }
+        | Command::RewrapDataKeys { .. } => false,
         Command::FoundCluster { .. }
         | Command::RegisterBroker { .. }
         | Command::UpdateStream { .. }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -11,7 +11,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use strandline_core::disk::{Disk, DiskLock};
-use strandline_core::metadata::{ClusterId, Command, Outcome, State, StreamEntry};
+use strandline_core::metadata::{
+    ClusterId, Command, Outcome, Rejection, Rewrap, State, StreamEntry, WrappedKey,
+};
 use strandline_core::stream::{SettingChange, StreamDefinition};
 use strandline_core::{BrokerId, Clock, LogId, StreamName};
 
@@ -29,6 +31,7 @@ pub(crate) struct MetadataHandle {
 
 struct Inner {
     broker: BrokerId,
+    process: OnceLock<u32>,
     consensus: Arc<dyn Consensus>,
     state: watch::Receiver<Arc<State>>,
     requests: mpsc::Sender<Request>,
@@ -95,6 +98,7 @@ impl MetadataHandle {
         Self {
             inner: Arc::new(Inner {
                 broker,
+                process: OnceLock::new(),
                 consensus,
                 state,
                 requests,
@@ -109,13 +113,16 @@ impl MetadataHandle {
     /// Registers this process. That it is answered means that all entries before are applied, too.
     async fn register(&self, ServerIdentity { host, port, .. }: ServerIdentity) -> Result<(), OpenError> {
         let (broker, now) = (self.inner.broker.clone(), self.inner.clock.now());
-        self.change(Change::plain(Command::RegisterBroker {
+        let register = Command::RegisterBroker {
             broker,
             host,
             port,
             now,
-        }))
-        .await?;
+        };
+        match self.change(Change::plain(register)).await? {
+            Outcome::Registered { process, .. } => self.inner.process.get_or_init(|| process),
+            other => return Err(unexpected(&other).into()),
+        };
         if self.state().cluster().is_none() {
             let cluster = ClusterId::new(random_id()?).map_err(|error| OpenError::Consensus {
                 problem: error.to_string(),
@@ -135,6 +142,11 @@ impl MetadataHandle {
     pub(crate) fn waiting_changes(&self) -> (usize, usize) {
         let most = self.inner.requests.max_capacity();
         (most - self.inner.requests.capacity(), most)
+    }
+
+    /// Number of this process among all of the cluster, given when it registered: no other ever has it.
+    pub(crate) fn process(&self) -> u32 {
+        self.inner.process.get().copied().unwrap_or_default()
     }
 
     /// The state as far as it is applied here.
@@ -253,6 +265,40 @@ impl MetadataHandle {
         let (broker, name) = (self.inner.broker.clone(), entry.definition.name.clone());
         let created = Command::LogsCreated { broker, name, first };
         self.change(Change::plain(created)).await.map(|_| ())
+    }
+
+    /// Gives a stream its data key, unless it has one, and returns what the stream is then.
+    pub(crate) async fn add_data_key(
+        &self,
+        entry: &StreamEntry,
+        wrapped: WrappedKey,
+    ) -> Result<Arc<StreamEntry>, ChangeError> {
+        let name = entry.definition.name.clone();
+        let Some(first) = entry.first_log() else {
+            return Err(Rejection::NoSuchStream { name }.into());
+        };
+        match self
+            .change(Change::plain(Command::AddDataKey { name, first, wrapped }))
+            .await?
+        {
+            Outcome::DataKeyAdded(entry) => Ok(entry),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Replaces the wraps of data keys; says how many changed.
+    pub(crate) async fn rewrap_data_keys(&self, wraps: Vec<Rewrap>) -> Result<u64, ChangeError> {
+        let mut changed = 0;
+        for wraps in wraps.chunks(MAX_BATCH_ITEMS as usize) {
+            let rewrap = Command::RewrapDataKeys {
+                wraps: wraps.to_vec(),
+            };
+            match self.change(Change::plain(rewrap)).await? {
+                Outcome::DataKeysRewrapped { keys } => changed += keys,
+                other => return Err(unexpected(&other)),
+            }
+        }
+        Ok(changed)
     }
 
     /// Reports that these logs of deleted streams are gone from this broker's disk, durably.

@@ -146,6 +146,7 @@ impl Request {
             }
             Change::Plain(command) => match &**command {
                 Command::LogsRemoved { logs, .. } => logs.len() as u64,
+                Command::RewrapDataKeys { wraps } => wraps.len() as u64,
                 _ => 1,
             },
         }

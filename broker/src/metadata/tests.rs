@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strandline_core::disk::Disk;
-use strandline_core::metadata::Rejection;
+use strandline_core::metadata::{MasterKeyId, Rejection, Rewrap, WrappedKey};
 use strandline_core::stream::{StreamDefinition, StreamSettings};
 use strandline_core::subject::SubjectFilter;
 use strandline_core::{BrokerId, Clock, LeaderEpoch, LogId, StreamName, Timestamp};

@@ -12,6 +12,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use strandline_codec::PackBuffers;
 use strandline_core::storage::{Store, SyncBy, SyncFailure};
 use strandline_core::{Clock, LeaderEpoch, LogId, Offset};
 
@@ -205,6 +206,7 @@ impl Appender {
             clock,
             answerer,
             owners: HashMap::new(),
+            pack_buffers: PackBuffers::default(),
             turns: Turns::new(limits.max_unsynced),
         };
         let thread = std::thread::Builder::new()
@@ -238,6 +240,7 @@ struct Loop {
     clock: Arc<dyn Clock>,
     answerer: Answerer,
     owners: HashMap<LogId, Owner>,
+    pack_buffers: PackBuffers,
     turns: Turns,
 }
 
@@ -331,7 +334,7 @@ impl Loop {
             let append = &self.handle.shared.metrics.append;
             append.inbox_time.observe_time(now.since(oldest.received));
         }
-        match owner.append(chunks, now) {
+        match owner.append(chunks, now, &mut self.pack_buffers) {
             Turn::Accepted {
                 commit,
                 end,

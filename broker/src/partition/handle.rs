@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use strandline_core::storage::Log;
+use strandline_core::storage::{Log, ReadError, ReadLimit};
 use strandline_core::subject::SubjectFilter;
 use strandline_core::{LogId, Offset, PartitionId, StreamName, Timestamp};
 
@@ -16,6 +16,7 @@ use super::ack::Origin;
 use super::appender::AppenderHandle;
 use super::chunk::{Chunk, ChunkRoom, Reject};
 use super::inbox::{Inbox, Refused};
+use super::packing::Packing;
 use super::watch::{ReadState, Readable, Watch};
 use crate::metrics::Metrics;
 use strandline_storage_backends::TailCache;
@@ -34,6 +35,8 @@ pub(crate) struct PartitionInfo {
     pub(crate) concurrency_control: bool,
     /// Largest message, envelope included.
     pub(crate) max_message_bytes: usize,
+    /// How its batches are packed.
+    pub(crate) packing: Packing,
 }
 
 impl PartitionInfo {
@@ -120,6 +123,35 @@ impl PartitionHandle {
     /// End of the log: first offset that no record has.
     pub(crate) fn end(&self) -> Offset {
         self.log.end()
+    }
+
+    /// Offset of the first record at or after a point in time; the log's end when there is none. May read the disk, and looks
+    /// into the batch where the log could not.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    pub(crate) fn offset_at(&self, time: Timestamp) -> Result<Offset, ReadError> {
+        let found = self.log.offset_at(time)?;
+        if found >= self.log.end() {
+            return Ok(found);
+        }
+        let one_batch = ReadLimit {
+            end: Offset::MAX,
+            max_bytes: 0,
+        };
+        let run = match self.log.read(found, one_batch) {
+            // Retention was faster.
+            Err(ReadError::Trimmed { start }) => return Ok(start),
+            other => other?,
+        };
+        match run.batches().next() {
+            Some(Ok(batch)) if batch.header().is_packed() => {
+                let plain = self.info.packing.unpacker().unpack(&batch)?;
+                Ok(plain.first_at_or_after(time).unwrap_or(batch.header().end()))
+            }
+            _ => Ok(found),
+        }
     }
 
     /// An empty chunk for this partition.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use strandline_codec::{PackBuffers, PackError, Packer};
 use strandline_core::partition::{AckQueue, Partition, Refusal};
-use strandline_core::record::{Batch, BatchBuilder, RecordIter};
+use strandline_core::record::{Batch, BatchBuilder, HEADER_BYTES, MAX_BUILT_BYTES, RecordIter};
 use strandline_core::storage::{AppendError, Commit, Log};
 use strandline_core::stream::AckPolicy;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
@@ -30,6 +31,9 @@ pub(super) struct Owner {
     limits: BatchLimits,
     builder: BatchBuilder,
     batches: Vec<Batch>,
+    packer: Packer,
+    /// The packed forms of `batches`; empty where they are stored as they are.
+    packed: Vec<Batch>,
     waiting: AckQueue<Unanswered>,
 }
 
@@ -72,6 +76,7 @@ impl Owner {
     pub(super) fn new(handle: Arc<PartitionHandle>, epoch: LeaderEpoch, limits: BatchLimits) -> Self {
         let log = handle.log();
         let control = handle.info().concurrency_control;
+        let packer = handle.info().packing.packer();
         let state = Partition::opened(epoch, log.end(), log.last_time(), control);
         Self {
             handle,
@@ -79,12 +84,19 @@ impl Owner {
             limits,
             builder: BatchBuilder::new(),
             batches: Vec::new(),
+            packer,
+            packed: Vec::new(),
             waiting: AckQueue::default(),
         }
     }
 
     /// Admits the messages of these chunks and appends them. `now` is the wall clock's time.
-    pub(super) fn append(&mut self, mut chunks: Vec<Chunk>, now: Timestamp) -> Turn {
+    pub(super) fn append(
+        &mut self,
+        mut chunks: Vec<Chunk>,
+        now: Timestamp,
+        buffers: &mut PackBuffers,
+    ) -> Turn {
         let time = self.state.stamp(now);
         let mut coming = chunks.iter().map(Chunk::record_bytes).sum();
         for chunk in &mut chunks {
@@ -95,14 +107,24 @@ impl Owner {
             return self.answer_in_turn(chunks);
         }
         self.handle.received.note(time);
-        let appended = self.batches.iter().map(|batch| batch.bytes().len()).sum();
+        if let Err(error) = self.pack(buffers) {
+            self.batches.clear();
+            self.packed.clear();
+            return self.withdraw(chunks, Reject::LogFailed, &error);
+        }
+        let appended = self.stored().iter().map(|batch| batch.bytes().len()).sum();
         let waiting = memory(&chunks).max(appended);
         let begun = Instant::now();
-        let result = self.handle.log().append(&self.batches);
+        let result = if self.packed.is_empty() {
+            self.handle.log().append(&self.batches)
+        } else {
+            self.handle.log().append_packed(&self.packed, &self.batches)
+        };
         if result.is_ok() {
             self.count(begun.elapsed());
         }
         self.batches.clear();
+        self.packed.clear();
         if self.handle.info().literal_subject.is_some() {
             // What waits for the sync is then small, however much is not synced.
             for chunk in &mut chunks {
@@ -164,12 +186,34 @@ impl Owner {
     fn count(&self, time: Duration) {
         let append = &self.handle.metrics().append;
         append.append_time.observe_time(time);
-        for batch in &self.batches {
+        for batch in self.stored() {
             let (records, bytes) = (u64::from(batch.header().records), batch.bytes().len() as u64);
             append.records.add(records);
             append.bytes.add(bytes);
             append.batch_records.observe(records);
             append.batch_bytes.observe(bytes);
+        }
+    }
+
+    /// Packs what is to be appended; all of it, or nothing is stored.
+    fn pack(&mut self, buffers: &mut PackBuffers) -> Result<(), PackError> {
+        self.packed.clear();
+        self.packer.set_codec(self.handle.info().packing.codec());
+        if self.packer.is_plain() {
+            return Ok(());
+        }
+        for batch in &self.batches {
+            self.packed.push(self.packer.pack(batch, buffers)?);
+        }
+        Ok(())
+    }
+
+    /// The batches as they go into the log.
+    fn stored(&self) -> &[Batch] {
+        if self.packed.is_empty() {
+            &self.batches
+        } else {
+            &self.packed
         }
     }
 
@@ -186,7 +230,7 @@ impl Owner {
                 continue;
             }
             match self
-                .check(entry)
+                .check(entry, record.bytes())
                 .and_then(|()| self.state.admit(entry.expected).map_err(Reject::from))
             {
                 Ok(offset) => {
@@ -209,8 +253,11 @@ impl Owner {
         chunk.first_offset = first.unwrap_or(self.state.next());
     }
 
-    /// A publisher that states an offset has to listen for the outcome.
-    fn check(&self, entry: &Entry) -> Result<(), Reject> {
+    /// A record has to fit a batch, and a publisher that states an offset has to listen for the outcome.
+    fn check(&self, entry: &Entry, record_bytes: usize) -> Result<(), Reject> {
+        if HEADER_BYTES + record_bytes > MAX_BUILT_BYTES {
+            return Err(Reject::TooLarge);
+        }
         let silent = entry.policy == AckPolicy::None && entry.answer == super::chunk::Answer::Origin;
         if silent && self.handle.info().concurrency_control {
             Err(Reject::PolicyMissing)
@@ -240,10 +287,6 @@ impl Owner {
     }
 
     fn refuse(&mut self, chunks: Vec<Chunk>, error: &AppendError) -> Turn {
-        let OffsetRange { start, end } = self.state.withdrawn();
-        let info = self.handle.info();
-        tracing::warn!(stream = %info.stream, partition = %info.partition, records = end.since(start), %error,
-            "append refused");
         if matches!(error, AppendError::Poisoned { .. }) {
             self.handle.fail();
         }
@@ -253,6 +296,14 @@ impl Owner {
             AppendError::Poisoned { .. } | AppendError::OutOfOrder { .. } => Reject::LogFailed,
             AppendError::Closed => Reject::Closed,
         };
+        self.withdraw(chunks, reject, error)
+    }
+
+    fn withdraw(&mut self, chunks: Vec<Chunk>, reject: Reject, error: &dyn std::error::Error) -> Turn {
+        let OffsetRange { start, end } = self.state.withdrawn();
+        let info = self.handle.info();
+        tracing::warn!(stream = %info.stream, partition = %info.partition, records = end.since(start), %error,
+            "append refused");
         let chunks: Vec<_> = chunks.into_iter().map(|chunk| refused(chunk, reject)).collect();
         self.answer_in_turn(chunks)
     }

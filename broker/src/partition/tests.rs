@@ -9,8 +9,11 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use strandline_core::record::Fields;
-use strandline_core::storage::{Capabilities, Factory, Log, LogSettings, StorageError, Store, SyncBy};
+use strandline_codec::PackBuffers;
+use strandline_core::record::{Batch, BatchBuilder, Codec, Fields, RecordIter, append_record};
+use strandline_core::storage::{
+    Capabilities, Factory, Log, LogSettings, ReadLimit, StorageError, Store, SyncBy,
+};
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 use strandline_core::subject::SubjectFilter;
 use strandline_core::{LeaderEpoch, LogId, Offset, PartitionId, StreamName, Timestamp};
@@ -63,10 +66,18 @@ impl AckSink for Heard {
 }
 
 async fn bench(concurrency_control: bool) -> Bench {
-    bench_on(concurrency_control, |store| store).await
+    bench_with(concurrency_control, Packing::default(), |store| store).await
 }
 
 async fn bench_on(concurrency_control: bool, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Bench {
+    bench_with(concurrency_control, Packing::default(), wrap).await
+}
+
+async fn bench_with(
+    concurrency_control: bool,
+    packing: Packing,
+    wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let store = SegmentFactory::new()
         .open(Arc::new(SystemDisk::new()), &directory.path().join("streams"))
@@ -97,6 +108,7 @@ async fn bench_on(concurrency_control: bool, wrap: impl FnOnce(Arc<dyn Store>) -
         group: None,
         concurrency_control,
         max_message_bytes: 1 << 20,
+        packing,
     };
     let handle = PartitionHandle::new(
         info,
@@ -272,6 +284,88 @@ async fn a_publisher_that_is_held_back_is_counted_with_its_time() {
     let end = || (bench.handle.end() == Offset::new(3)).then_some(());
     wait_for(end).await;
     assert_eq!(metrics.append.records.get(), 3);
+}
+
+/// Records of one batch at these times, in nanoseconds.
+fn batch_at(base: u64, times: &[i64]) -> Batch {
+    let mut builder = BatchBuilder::new();
+    for (offset, &time) in (base..).zip(times) {
+        let fields = Fields {
+            key: None,
+            value: &[b'v'; 100],
+            subject: "orders",
+            reply: "",
+        };
+        let mut bytes = BytesMut::new();
+        append_record(&mut bytes, &fields, []).unwrap();
+        let record = RecordIter::new(&bytes).next().unwrap();
+        builder.push(
+            &record,
+            LeaderEpoch::new(1),
+            Offset::new(offset),
+            Timestamp::from_nanos(time),
+        );
+    }
+    builder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_time_is_looked_up_inside_of_a_packed_batch() {
+    let bench = bench_with(false, Packing::encrypting(Codec::Lz4), |store| store).await;
+    let (packer, mut buffers) = (bench.handle.info().packing.packer(), PackBuffers::default());
+    let plain = [
+        batch_at(0, &[10, 20, 30]),
+        batch_at(3, &[40, 40, 50]),
+        batch_at(6, &[60, 70]),
+    ];
+    let last = plain[2].clone();
+    let [first, second, _] = plain.map(|batch| packer.pack(&batch, &mut buffers).unwrap());
+    bench.handle.log().append(&[first, second, last]).unwrap();
+    let expected = [
+        (0, 0),
+        (10, 0),
+        (11, 1),
+        (30, 2),
+        (31, 3),
+        (40, 3),
+        (41, 5),
+        (51, 6),
+        (61, 7),
+        (71, 8),
+    ];
+    for (time, offset) in expected {
+        let found = bench.handle.offset_at(Timestamp::from_nanos(time)).unwrap();
+        assert_eq!(found, Offset::new(offset), "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_compression_holds_from_the_next_batch_on_and_tailing_readers_get_plain_batches() {
+    let bench = bench_with(false, Packing::encrypting(Codec::None), |store| store).await;
+    let heard = Arc::new(Heard::default());
+    let origin = Origin::Session(heard.clone());
+    let value = "v".repeat(500);
+    for (number, codec) in [Codec::None, Codec::Lz4, Codec::Zstd].into_iter().enumerate() {
+        bench.handle.info().packing.set_codec(codec);
+        bench
+            .handle
+            .push(chunk(&origin, &[(value.as_str(), answered("x"))]))
+            .await;
+        wait_for(|| (heard.acks.lock().len() > number).then_some(())).await;
+    }
+    let limit = ReadLimit {
+        end: Offset::MAX,
+        max_bytes: usize::MAX,
+    };
+    let stored = bench.handle.log().read(Offset::ZERO, limit).unwrap();
+    let headers: Vec<_> = stored.batches().map(|batch| *batch.unwrap().header()).collect();
+    let codecs: Vec<_> = headers.iter().map(|header| header.codec).collect();
+    assert_eq!(codecs, [Codec::None, Codec::Lz4, Codec::Zstd]);
+    assert!(headers.iter().all(|header| header.encryption.is_some()));
+    let cached = bench.handle.log().read_cached(Offset::ZERO, limit).unwrap();
+    let unpacker = bench.handle.info().packing.unpacker();
+    assert_eq!(unpacker.unpack_run(stored, usize::MAX).unwrap().run, cached);
+    assert!(cached.batches().all(|batch| !batch.unwrap().header().is_packed()));
 }
 
 #[tokio::test]

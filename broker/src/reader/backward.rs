@@ -51,8 +51,8 @@ impl BackwardReader {
                 ReadEnd::StopReached
             });
         }
-        let (log, before) = (Arc::clone(self.partition.log()), self.before);
-        let read = tokio::task::spawn_blocking(move || log.read_before(before));
+        let (partition, before) = (Arc::clone(&self.partition), self.before);
+        let read = tokio::task::spawn_blocking(move || read_before(&partition, before));
         match read.await.unwrap_or(Err(ReadError::Closed)) {
             Ok(Some(batch)) => {
                 self.before = batch.header().base;
@@ -62,4 +62,12 @@ impl BackwardReader {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The batch of the last record before this offset, unpacked.
+fn read_before(partition: &PartitionHandle, before: Offset) -> Result<Option<Batch>, ReadError> {
+    let Some(batch) = partition.log().read_before(before)? else {
+        return Ok(None);
+    };
+    Ok(Some(partition.info().packing.unpacker().unpack(&batch)?))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use strandline_codec::{UnpackError, Unpacked};
 use strandline_core::Offset;
 use strandline_core::storage::{Log, ReadError, ReadLimit, Run};
 
@@ -22,6 +23,9 @@ pub(crate) struct ForwardReader {
     next: Offset,
     stop: Option<Offset>,
     on_trimmed: OnTrimmed,
+    /// Batches from `next` on that were read and are still packed: unpacked they would have been more than a step. Or why the
+    /// next one cannot be unpacked.
+    packed: Result<Run, UnpackError>,
 }
 
 /// Batches, of which the records from `from` up to, not including, `end` are to be delivered.
@@ -41,6 +45,7 @@ impl ForwardReader {
             next: plan.start,
             stop: plan.stop,
             on_trimmed: plan.on_trimmed,
+            packed: Ok(Run::default()),
         }
     }
 
@@ -113,16 +118,27 @@ impl ForwardReader {
         }
     }
 
-    /// Reads from memory where a tailing reader finds its records, else on a thread that may wait for the disk.
-    async fn read_run(&self, limit: ReadLimit) -> Result<Run, ReadError> {
-        let readers = &self.partition.metrics().readers;
-        if let Some(run) = self.partition.log().read_cached(self.next, limit) {
-            readers.cache_hits.add(1);
-            return Ok(run);
+    /// Reads from memory where a tailing reader finds its records, else on a thread that may wait for the disk and unpacks.
+    async fn read_run(&mut self, limit: ReadLimit) -> Result<Run, ReadError> {
+        let mut packed = std::mem::replace(&mut self.packed, Ok(Run::default()))?;
+        if packed.bytes.is_empty() {
+            let readers = &self.partition.metrics().readers;
+            if let Some(run) = self.partition.log().read_cached(self.next, limit) {
+                readers.cache_hits.add(1);
+                return Ok(run);
+            }
+            readers.cache_misses.add(1);
         }
-        readers.cache_misses.add(1);
-        let (log, from) = (Arc::clone(self.partition.log()), self.next);
-        let read = tokio::task::spawn_blocking(move || log.read(from, limit));
-        read.await.unwrap_or(Err(ReadError::Closed))
+        let (partition, from) = (Arc::clone(&self.partition), self.next);
+        let read = tokio::task::spawn_blocking(move || {
+            if packed.bytes.is_empty() {
+                packed = partition.log().read(from, limit)?;
+            }
+            let unpacker = partition.info().packing.unpacker();
+            Ok(unpacker.unpack_run(packed, limit.max_bytes)?)
+        });
+        let Unpacked { run, rest } = read.await.unwrap_or(Err(ReadError::Closed))?;
+        self.packed = rest;
+        Ok(run)
     }
 }

@@ -1,10 +1,11 @@
 //! From a subscription's start and stop positions to offsets.
 
-use strandline_core::storage::{Log, ReadError};
+use strandline_core::storage::ReadError;
 use strandline_core::{Offset, Timestamp};
 use strandline_proto::convert::{StartAt, StopAt, inclusive};
 
 use super::{OnTrimmed, ReadEnd};
+use crate::partition::PartitionHandle;
 
 /// The ends of a log at the time of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +67,10 @@ impl Plan {
         start: StartAt,
         stop: StopAt,
         bounds: Bounds,
-        log: &dyn Log,
+        partition: &PartitionHandle,
     ) -> Result<Self, PlanError> {
-        let start = resolve_start(start, bounds, log)?;
-        let stop = resolve_stop(stop, bounds, log)?;
+        let start = resolve_start(start, bounds, partition)?;
+        let stop = resolve_stop(stop, bounds, partition)?;
         let is_before_start =
             |stop: i64| u64::try_from(stop).is_ok_and(|stop| stop < start.get()) || stop < 0;
         if let Some(stop) = stop.filter(|&stop| is_before_start(stop)) {
@@ -94,17 +95,17 @@ impl Plan {
         start: StartAt,
         stop: StopAt,
         bounds: Bounds,
-        log: &dyn Log,
+        partition: &PartitionHandle,
     ) -> Result<Self, PlanError> {
         if bounds.committed_end <= bounds.start {
             return Err(PlanError::Empty);
         }
         let newest = bounds.committed_end.before().unwrap_or(Offset::ZERO);
-        let start = resolve_start(start, bounds, log)?.min(newest);
+        let start = resolve_start(start, bounds, partition)?.min(newest);
         let stop = match stop {
             StopAt::OnCancel => bounds.start,
             other => {
-                let stop = resolve_stop(other, bounds, log)?.unwrap_or(0);
+                let stop = resolve_stop(other, bounds, partition)?.unwrap_or(0);
                 Offset::new(u64::try_from(stop).unwrap_or(0)).max(bounds.start)
             }
         };
@@ -144,26 +145,26 @@ impl Plan {
     }
 }
 
-fn resolve_start(start: StartAt, bounds: Bounds, log: &dyn Log) -> Result<Offset, ReadError> {
+fn resolve_start(start: StartAt, bounds: Bounds, partition: &PartitionHandle) -> Result<Offset, ReadError> {
     let offset = match start {
         StartAt::NewOnly => bounds.end,
         StartAt::Offset(offset) => Offset::new(u64::try_from(offset).unwrap_or(0)),
         StartAt::Earliest => bounds.start,
         StartAt::Latest => bounds.end.before().unwrap_or(Offset::ZERO),
-        StartAt::Time(time) => log.offset_at(time)?,
+        StartAt::Time(time) => partition.offset_at(time)?,
     };
     // Beyond the end means "the next record"; below the start means "the oldest".
     Ok(offset.min(bounds.end).max(bounds.start))
 }
 
-fn resolve_stop(stop: StopAt, bounds: Bounds, log: &dyn Log) -> Result<Option<i64>, PlanError> {
+fn resolve_stop(stop: StopAt, bounds: Bounds, partition: &PartitionHandle) -> Result<Option<i64>, PlanError> {
     match stop {
         StopAt::OnCancel => Ok(None),
         StopAt::Offset(offset) => Ok(Some(offset)),
         StopAt::Latest if bounds.end <= bounds.start => Err(PlanError::Empty),
         StopAt::Latest => Ok(Some(inclusive(bounds.end))),
         StopAt::Time(time) => {
-            let after = log.offset_at(Timestamp::from_nanos(time.nanos().saturating_add(1)))?;
+            let after = partition.offset_at(Timestamp::from_nanos(time.nanos().saturating_add(1)))?;
             if after <= bounds.start {
                 return Err(PlanError::NothingBefore { time });
             }

@@ -6,7 +6,7 @@ use strandline_core::storage::Log;
 
 use super::RemovalError;
 use super::trim::drop_empty;
-use crate::compaction::{Judge, Pace, Rewritten, loses_records, rewrite_sealed};
+use crate::compaction::{Judge, Pace, PackedLog, Rewritten, loses_records, rewrite_sealed};
 use crate::partition::PartitionHandle;
 
 /// Removes the records with a key that are in a partition's log by now, and says how many that were. Blocks on the disk.
@@ -24,12 +24,12 @@ pub(crate) fn erase(partition: &PartitionHandle, key: &[u8], pace: &Pace) -> Res
     let end = log.end();
     if let Some(active) = log.segments().pop().filter(|active| active.records > 0) {
         let range = OffsetRange::new(active.range.start, end.max(active.range.start));
-        if loses_records(log.as_ref(), range, judge, pace)? {
+        if loses_records(PackedLog::of(partition), range, judge, pace)? {
             log.roll()?;
         }
     }
     let mut rewritten = Rewritten::default();
-    rewrite_sealed(log.as_ref(), log.end(), judge, pace, &mut rewritten)?;
+    rewrite_sealed(PackedLog::of(partition), log.end(), judge, pace, &mut rewritten)?;
     if rewritten.counts.dropped > 0 {
         drop_empty(log.as_ref())?;
     }

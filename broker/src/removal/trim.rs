@@ -5,7 +5,7 @@ use strandline_core::storage::{Log, SegmentSummary};
 use strandline_core::{Offset, Timestamp};
 
 use super::RemovalError;
-use crate::compaction::{Judge, Pace, Rewritten, rewrite_sealed};
+use crate::compaction::{Judge, Pace, PackedLog, Rewritten, rewrite_sealed};
 use crate::partition::PartitionHandle;
 
 /// Where a partition begins afterwards.
@@ -43,7 +43,7 @@ pub(crate) fn trim(
     let committed = partition.readable().end;
     let before = match before {
         TrimBefore::Offset(offset) => offset,
-        TrimBefore::Time(time) => log.offset_at(time)?,
+        TrimBefore::Time(time) => partition.offset_at(time)?,
     };
     let before = before.min(committed);
     if active(log.as_ref()).is_some_and(|active| active.range.start < before) {
@@ -61,16 +61,12 @@ pub(crate) fn trim(
     log.remove_before(before)?;
     let mut rewritten = Rewritten::default();
     let drop_all: &Judge<'_> = &|_, _, _| Verdict::Drop;
-    rewrite_sealed(log.as_ref(), before, drop_all, pace, &mut rewritten)?;
+    rewrite_sealed(PackedLog::of(partition), before, drop_all, pace, &mut rewritten)?;
     drop_empty(log.as_ref())?;
     Ok(Trimmed {
         start: before.max(log.start()),
         records: records + rewritten.counts.dropped,
-        bytes: bytes
-            + rewritten
-                .counts
-                .bytes_in
-                .saturating_sub(rewritten.counts.bytes_out),
+        bytes: bytes + rewritten.counts.bytes_in.saturating_sub(rewritten.bytes_out),
     })
 }
 

@@ -21,11 +21,15 @@ impl Opener {
             return Ok(());
         };
         let settings = entry.definition.settings.log_settings(&self.defaults);
+        let codec = self.keys.codec(&entry.definition.settings);
         let entry = Arc::clone(entry);
         let follow = move || {
             let is_meant = |log| entry.partitions.iter().any(|partition| partition.log == log);
             let mut open = stream.open().filter(|handle| is_meant(handle.info().log));
-            open.try_for_each(|handle| handle.log().set_settings(&settings))
+            open.try_for_each(|handle| {
+                handle.info().packing.set_codec(codec);
+                handle.log().set_settings(&settings)
+            })
         };
         let followed = tokio::task::spawn_blocking(follow).await;
         self.streams.note_change();

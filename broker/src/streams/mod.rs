@@ -1,6 +1,7 @@
 //! The streams that this broker serves: from the metadata's definition to open partitions.
 
 mod follow;
+mod keys;
 mod open;
 mod served;
 mod stores;
@@ -16,6 +17,7 @@ use strandline_core::StreamName;
 
 use crate::partition::PartitionHandle;
 
+pub(crate) use keys::Keys;
 pub(crate) use open::{Expect, OpenError, Opener, TAIL_CACHE_BYTES, TAIL_CACHES_BYTES, describe};
 pub(crate) use served::{NotServed, check_served};
 pub(crate) use stores::{Engine, REDB_DIRECTORY, StoreParts, Stores};

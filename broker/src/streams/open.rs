@@ -7,10 +7,11 @@ use strandline_core::storage::{Durability, LogSettings, StorageError};
 use strandline_core::{BrokerId, PartitionId};
 use strandline_storage_backends::{TailCache, TailMemory};
 
+use super::keys::{KeyFailure, Keys};
 use super::stream::{OpenPartition, PartitionState, Stream};
 use super::{Engine, Stores, Streams};
 use crate::bus::{Bus, BusError};
-use crate::partition::{PartitionHandle, PartitionInfo, ReadState};
+use crate::partition::{Packing, PartitionHandle, PartitionInfo, ReadState};
 
 /// Records that a partition keeps in memory for readers that follow its end.
 pub(crate) const TAIL_CACHE_BYTES: usize = 4 << 20;
@@ -25,6 +26,7 @@ pub(crate) struct Opener {
     pub(crate) tail_memory: Arc<TailMemory>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) defaults: LogSettings,
+    pub(crate) keys: Keys,
     /// Whether streams that do not say otherwise check expected offsets.
     pub(crate) concurrency_control: bool,
     pub(crate) max_message_bytes: usize,
@@ -56,6 +58,9 @@ pub(crate) enum OpenError {
     /// The bus refused its subject.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// Its keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] Arc<KeyFailure>),
     /// The broker is stopping.
     #[error("broker is stopping")]
     Stopping,
@@ -65,14 +70,20 @@ impl Opener {
     /// Opens a stream's partitions and makes the stream available. A partition that cannot be opened is out of service
     /// and says why; the others work.
     pub(crate) async fn open(&self, entry: &StreamEntry, expect: Expect) -> Arc<Stream> {
+        let packing = self.keys.packing(entry).await.map_err(Arc::new);
         let mut partitions = Vec::with_capacity(entry.partitions.len());
         for (number, partition) in (0..).zip(&entry.partitions) {
-            let opened = self
-                .open_partition(entry, PartitionId::new(number), partition, expect)
-                .await;
+            let number = PartitionId::new(number);
+            let opened = match &packing {
+                Ok(packing) => {
+                    let info = self.info(entry, number, partition, packing.of(number));
+                    self.open_partition(entry, info, partition, expect).await
+                }
+                Err(failure) => Err(Arc::clone(failure).into()),
+            };
             partitions.push(opened.unwrap_or_else(|error| {
                 let reason = describe(&error);
-                tracing::error!(stream = %entry.definition.name, partition = number, %reason,
+                tracing::error!(stream = %entry.definition.name, partition = %number, %reason,
                     "partition is out of service");
                 PartitionState::OutOfService {
                     reason: reason.into(),
@@ -117,11 +128,10 @@ impl Opener {
     async fn open_partition(
         &self,
         entry: &StreamEntry,
-        number: PartitionId,
+        info: PartitionInfo,
         partition: &PartitionEntry,
         expect: Expect,
     ) -> Result<PartitionState, OpenError> {
-        let info = self.info(entry, number, partition);
         let settings = self.log_settings(entry);
         let engine = self.stores.engine(entry.definition.settings.backend()).await?;
         let log = self.open_log(engine, partition, settings, expect).await?;
@@ -169,7 +179,13 @@ impl Opener {
         Ok(Arc::new(TailCache::sharing(log, TAIL_CACHE_BYTES, memory)))
     }
 
-    fn info(&self, entry: &StreamEntry, number: PartitionId, partition: &PartitionEntry) -> PartitionInfo {
+    fn info(
+        &self,
+        entry: &StreamEntry,
+        number: PartitionId,
+        partition: &PartitionEntry,
+        packing: Packing,
+    ) -> PartitionInfo {
         let definition = &entry.definition;
         let literal = !definition.subject.has_wildcard();
         PartitionInfo {
@@ -184,6 +200,7 @@ impl Opener {
                 .optimistic_concurrency_control
                 .unwrap_or(self.concurrency_control),
             max_message_bytes: self.max_message_bytes,
+            packing,
         }
     }
 }

@@ -31,7 +31,6 @@ pub(crate) fn check_served(definition: &StreamDefinition, backend: Capabilities)
             "minIsr",
             "use 1, there is one replica",
         ),
-        (settings.encryption == Some(true), "encryption", "leave it off"),
         (
             settings.compact_enabled == Some(true) && !backend.segments,
             "compactEnabled",

@@ -50,6 +50,7 @@ impl Harness {
         self.restart_with(|_| {}).await
     }
 
+    /// The same with other settings.
     pub(crate) async fn restart_with(self, change: impl Fn(&mut Settings)) -> Self {
         self.broker.shutdown().await;
         Self::start_in(self.directory, change).await

@@ -13,6 +13,8 @@ mod cursors;
 mod harness;
 mod keeping;
 mod monitoring;
+mod packed_files;
+mod packing;
 mod publishing;
 mod streams;
 mod subscribing;

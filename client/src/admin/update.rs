@@ -5,7 +5,7 @@ use std::time::Duration;
 use strandline_proto::admin::SettingChange;
 
 use super::SettingValue;
-use crate::stream::Durability;
+use crate::stream::{Compression, Durability};
 
 /// What changes about a stream; what is not named stays as it is.
 ///
@@ -101,6 +101,12 @@ impl StreamUpdate {
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         self.set("durability", SettingValue::Word(durability.word().to_owned()))
+    }
+
+    /// How records are compressed on disk, from the next one on.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        self.set("compression", SettingValue::Word(compression.word().to_owned()))
     }
 
     pub(super) fn into_changes(self) -> Vec<SettingChange> {

@@ -29,7 +29,7 @@ pub use merge::merge_groups;
 pub use newest::NewestPerKey;
 pub use plan::{CompactionSettings, Dirt, Work};
 pub use progress::{Progress, Waiting};
-pub use rewrite::{Counts, Rewriter};
+pub use rewrite::{Counts, Left, Rewriter};
 
 use crate::record::RecordView;
 use crate::{Offset, Timestamp};

@@ -1,4 +1,4 @@
-//! Batches without the records that go. The one place where compaction unpacks a payload and packs one.
+//! Batches without the records that go.
 
 use std::collections::VecDeque;
 
@@ -8,6 +8,15 @@ use crate::{LeaderEpoch, Offset, Timestamp};
 
 /// Size up to which what is left of neighbouring batches is put into one.
 const JOINED_MAX_BYTES: usize = 512 << 10;
+
+/// A batch that stays, or what stays of some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It keeps all its records: the bytes that are stored.
+    Stored(Batch),
+    /// It was built of what is left of others, and is plain.
+    Built(Batch),
+}
 
 /// Takes batches in the order of the log and gives back what stays of them.
 ///
@@ -19,7 +28,7 @@ pub struct Rewriter {
     epoch: LeaderEpoch,
     last_time: Timestamp,
     verdicts: Vec<Verdict>,
-    out: VecDeque<Batch>,
+    out: VecDeque<Left>,
     counts: Counts,
 }
 
@@ -32,19 +41,19 @@ pub struct Counts {
     pub dropped: u64,
     /// Bytes of the batches that came in.
     pub bytes_in: u64,
-    /// Bytes of the batches that came out.
-    pub bytes_out: u64,
 }
 
 impl Rewriter {
-    /// Asks for the verdict on every record of a batch. The next ones to take come from [`Rewriter::pop`].
+    /// Asks for the verdict on every record of a batch, given as it is stored and in its plain form. The next ones to take
+    /// come from [`Rewriter::pop`].
     pub fn push(
         &mut self,
-        batch: Batch,
+        stored: Batch,
+        plain: &Batch,
         verdict: &mut dyn FnMut(&RecordView<'_>, Offset, Timestamp) -> Verdict,
     ) {
-        self.counts.bytes_in += batch.bytes().len() as u64;
-        let header = *batch.header();
+        self.counts.bytes_in += stored.bytes().len() as u64;
+        let header = *plain.header();
         let place = |record: &RecordView<'_>| {
             (
                 header.base.plus(u64::from(record.offset_delta())),
@@ -53,7 +62,7 @@ impl Rewriter {
         };
         self.verdicts.clear();
         let mut kept_bytes = 0;
-        for record in batch.records() {
+        for record in plain.records() {
             let (offset, time) = place(&record);
             let verdict = verdict(&record, offset, time);
             if verdict == Verdict::Keep {
@@ -70,14 +79,14 @@ impl Rewriter {
         self.counts.dropped += (self.verdicts.len() - kept) as u64;
         if kept == self.verdicts.len() {
             self.flush();
-            self.emit(batch);
+            self.out.push_back(Left::Stored(stored));
             return;
         }
         if self.builder.records() == 0 {
             self.builder.reserve(kept_bytes.min(JOINED_MAX_BYTES));
         }
         let verdicts = std::mem::take(&mut self.verdicts);
-        for (record, _) in batch
+        for (record, _) in plain
             .records()
             .zip(&verdicts)
             .filter(|(_, verdict)| **verdict == Verdict::Keep)
@@ -91,12 +100,12 @@ impl Rewriter {
     /// There are no more batches: what waits to be joined comes out, too.
     pub fn flush(&mut self) {
         if let Some(batch) = self.builder.finish() {
-            self.emit(batch);
+            self.out.push_back(Left::Built(batch));
         }
     }
 
     /// The next batch that is complete.
-    pub fn pop(&mut self) -> Option<Batch> {
+    pub fn pop(&mut self) -> Option<Left> {
         self.out.pop_front()
     }
 
@@ -113,10 +122,5 @@ impl Rewriter {
         }
         (self.epoch, self.last_time) = (epoch, time);
         self.builder.push(record, epoch, offset, time);
-    }
-
-    fn emit(&mut self, batch: Batch) {
-        self.counts.bytes_out += batch.bytes().len() as u64;
-        self.out.push_back(batch);
     }
 }

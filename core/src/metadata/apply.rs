@@ -1,12 +1,14 @@
 //! What each command does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Broker, ClusterId, Command, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry, Placement, Rejection,
+    Broker, ClusterId, Command, DataKey, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry, Placement,
+    Rejection,
 };
-use super::{State, StreamEntry};
+use super::{Rewrap, State, StreamEntry, WrappedKey};
+use crate::record::KeyId;
 use crate::stream::{MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
 use crate::{BrokerId, LeaderEpoch, LogId, StreamName, Timestamp};
 
@@ -46,6 +48,8 @@ pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome
         Command::ElectLeader { broker } => elect_leader(state, broker),
         Command::LogsCreated { broker, name, first } => logs_created(state, broker, (name, *first)),
         Command::LogsRemoved { broker, logs } => logs_removed(state, broker, logs),
+        Command::AddDataKey { name, first, wrapped } => add_data_key(state, (name, *first), wrapped),
+        Command::RewrapDataKeys { wraps } => rewrap_data_keys(state, wraps),
     }?;
     state.revision = state.revision.max(index);
     Ok(outcome)
@@ -72,6 +76,9 @@ fn register_broker(
     if host.is_empty() || host.len() > Broker::MAX_HOST_BYTES {
         return Err(Rejection::InvalidHost { bytes: host.len() });
     }
+    let process = state.processes.checked_add(1);
+    let process = process.ok_or(Rejection::ProcessesExhausted)?;
+    state.processes = process;
     let broker = state.brokers.entry(id.clone()).or_insert_with(|| Broker {
         id: id.clone(),
         host: String::new(),
@@ -87,6 +94,7 @@ fn register_broker(
     broker.incarnation = broker.incarnation.saturating_add(1);
     Ok(Outcome::Registered {
         incarnation: broker.incarnation,
+        process,
     })
 }
 
@@ -110,6 +118,7 @@ fn create_stream(
         definition: definition.clone(),
         created: now,
         partitions,
+        keys: Vec::new(),
     });
     state.next_log = next_log;
     state.count(&entry);
@@ -285,10 +294,7 @@ fn logs_created(
     broker: &BrokerId,
     (name, first): (&StreamName, LogId),
 ) -> Result<Outcome, Rejection> {
-    let is_meant = |stream: &&mut Arc<StreamEntry>| stream.first_log() == Some(first);
-    let Some(stream) = state.streams.get_mut(name.as_str()).filter(is_meant) else {
-        return Err(Rejection::NoSuchStream { name: name.clone() });
-    };
+    let stream = meant_stream(state, name, first)?;
     let is_new = |partition: &PartitionEntry| partition.is_held_by(broker) && !partition.is_stored_on(broker);
     let mut created = 0;
     if stream.partitions.iter().any(is_new) {
@@ -304,6 +310,17 @@ fn logs_created(
     Ok(Outcome::LogsCreated { partitions: created })
 }
 
+/// The stream of this name, unless it was deleted and created again meanwhile.
+fn meant_stream<'s>(
+    state: &'s mut State,
+    name: &StreamName,
+    first: LogId,
+) -> Result<&'s mut Arc<StreamEntry>, Rejection> {
+    let is_meant = |stream: &&mut Arc<StreamEntry>| stream.first_log() == Some(first);
+    let stream = state.streams.get_mut(name.as_str()).filter(is_meant);
+    stream.ok_or_else(|| Rejection::NoSuchStream { name: name.clone() })
+}
+
 fn logs_removed(state: &mut State, broker: &BrokerId, logs: &[LogId]) -> Result<Outcome, Rejection> {
     let mut removed = 0;
     for log in logs {
@@ -316,6 +333,54 @@ fn logs_removed(state: &mut State, broker: &BrokerId, logs: &[LogId]) -> Result<
         }
     }
     Ok(Outcome::LogsRemoved { logs: removed })
+}
+
+fn add_data_key(
+    state: &mut State,
+    (name, first): (&StreamName, LogId),
+    wrapped: &WrappedKey,
+) -> Result<Outcome, Rejection> {
+    check_wrapped(wrapped)?;
+    let next = state.keys.checked_add(1);
+    let stream = meant_stream(state, name, first)?;
+    if !stream.keys.is_empty() {
+        return Ok(Outcome::DataKeyAdded(Arc::clone(stream)));
+    }
+    let next = next.ok_or(Rejection::KeyIdsExhausted)?;
+    let id = KeyId::new(next).ok_or(Rejection::KeyIdsExhausted)?;
+    let wrapped = wrapped.clone();
+    Arc::make_mut(stream).keys.push(DataKey { id, wrapped });
+    let entry = Arc::clone(stream);
+    state.keys = next;
+    Ok(Outcome::DataKeyAdded(entry))
+}
+
+fn rewrap_data_keys(state: &mut State, wraps: &[Rewrap]) -> Result<Outcome, Rejection> {
+    wraps.iter().try_for_each(|wrap| check_wrapped(&wrap.wrapped))?;
+    let wraps: BTreeMap<_, _> = wraps.iter().map(|wrap| ((wrap.key, wrap.from), wrap)).collect();
+    let wrap_of = |key: &DataKey| wraps.get(&(key.id, key.wrapped.master));
+    let mut rewrapped = 0;
+    for stream in state.streams.values_mut() {
+        if stream.keys.iter().all(|key| wrap_of(key).is_none()) {
+            continue;
+        }
+        for key in &mut Arc::make_mut(stream).keys {
+            if let Some(wrap) = wrap_of(key) {
+                key.wrapped = wrap.wrapped.clone();
+                rewrapped += 1;
+            }
+        }
+    }
+    Ok(Outcome::DataKeysRewrapped { keys: rewrapped })
+}
+
+fn check_wrapped(wrapped: &WrappedKey) -> Result<(), Rejection> {
+    let bytes = wrapped.text.len();
+    if (1..=WrappedKey::MAX_BYTES).contains(&bytes) {
+        Ok(())
+    } else {
+        Err(Rejection::InvalidDataKey { bytes })
+    }
 }
 
 impl State {

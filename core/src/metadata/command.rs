@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broker, ClusterId, MAX_CLUSTER_PARTITIONS, Placement, StreamEntry};
+use super::{Broker, ClusterId, MAX_CLUSTER_PARTITIONS, Placement, Rewrap, StreamEntry, WrappedKey};
 use crate::stream::{InvalidChange, MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
 use crate::{BrokerId, LogId, StreamName, Timestamp};
 
@@ -86,6 +86,21 @@ pub enum Command {
         /// Which.
         logs: Vec<LogId>,
     },
+    /// Gives a stream its data key, unless it has one: of two proposers the first wins.
+    AddDataKey {
+        /// The stream.
+        name: StreamName,
+        /// The log of the stream's first partition, as with [`Command::LogsCreated`].
+        first: LogId,
+        /// The key.
+        wrapped: WrappedKey,
+    },
+    /// Replaces the wraps of data keys by those of another master key. A data key that is gone, or wrapped with another
+    /// master key than it was when the new wrap was made, is left as it is. Repeating it is harmless.
+    RewrapDataKeys {
+        /// The new wraps.
+        wraps: Vec<Rewrap>,
+    },
 }
 
 /// What a command did.
@@ -98,6 +113,8 @@ pub enum Outcome {
     Registered {
         /// See [`Broker::incarnation`].
         incarnation: u64,
+        /// Number of this process among all of the cluster, never given again. Nonces begin with it.
+        process: u32,
     },
     /// The stream exists.
     Created(#[serde(with = "shared")] Arc<StreamEntry>),
@@ -119,6 +136,13 @@ pub enum Outcome {
     LogsRemoved {
         /// How many changed.
         logs: u64,
+    },
+    /// The stream has a data key, this or an earlier one.
+    DataKeyAdded(#[serde(with = "shared")] Arc<StreamEntry>),
+    /// So many data keys are wrapped anew.
+    DataKeysRewrapped {
+        /// How many changed.
+        keys: u64,
     },
 }
 
@@ -203,6 +227,18 @@ pub enum Rejection {
     #[error("advertised host must be 1 to {max} bytes: {bytes} bytes", max = Broker::MAX_HOST_BYTES)]
     InvalidHost {
         /// Length of the refused host.
+        bytes: usize,
+    },
+    /// The numbers for processes are used up.
+    #[error("process numbers are used up")]
+    ProcessesExhausted,
+    /// The numbers for data keys are used up.
+    #[error("data key ids are used up")]
+    KeyIdsExhausted,
+    /// A wrapped data key has a length that none has.
+    #[error("a wrapped data key is 1 to {max} bytes: {bytes} bytes", max = WrappedKey::MAX_BYTES)]
+    InvalidDataKey {
+        /// Length of the refused text.
         bytes: usize,
     },
     /// The cluster has another identity.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DataKey;
 use crate::stream::StreamDefinition;
 use crate::{BrokerId, LeaderEpoch, LogId, PartitionId, Timestamp};
 
@@ -14,6 +15,9 @@ pub struct StreamEntry {
     pub created: Timestamp,
     /// Its partitions; the position is the number.
     pub partitions: Vec<PartitionEntry>,
+    /// Its data keys, oldest first; new batches take the last one. They go with the stream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<DataKey>,
 }
 
 impl StreamEntry {

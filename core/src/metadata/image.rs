@@ -7,14 +7,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Broker, ClusterId, InvalidState, State, StreamEntry, tagged};
 use crate::{BrokerId, LogId};
 
-/// The format of the state that this version writes.
-const FORMAT: u16 = 1;
+/// The format of the state that this version writes. 2 added processes and data keys, which a reader of 1 would lose.
+const FORMAT: u16 = 2;
 
 #[derive(Serialize)]
 struct ImageRef<'a> {
     revision: u64,
     cluster: Option<&'a ClusterId>,
     next_log: u64,
+    processes: u32,
+    keys: u32,
     brokers: Vec<&'a Broker>,
     streams: Vec<&'a StreamEntry>,
     removals: Vec<(LogId, Vec<&'a BrokerId>)>,
@@ -25,6 +27,9 @@ struct Image {
     revision: u64,
     cluster: Option<ClusterId>,
     next_log: u64,
+    processes: Option<u32>,
+    #[serde(default)]
+    keys: u32,
     brokers: Vec<Broker>,
     streams: Vec<StreamEntry>,
     removals: Vec<(LogId, Vec<BrokerId>)>,
@@ -40,6 +45,8 @@ impl Serialize for State {
             revision: self.revision,
             cluster: self.cluster.as_ref(),
             next_log: self.next_log,
+            processes: self.processes,
+            keys: self.keys,
             brokers: self.brokers.values().collect(),
             streams: self.streams.values().map(|stream| &**stream).collect(),
             removals: removals.collect(),
@@ -63,6 +70,8 @@ impl TryFrom<Image> for State {
             revision: image.revision,
             cluster: image.cluster,
             next_log: image.next_log,
+            processes: image.processes.unwrap_or_else(|| count_processes(&image.brokers)),
+            keys: image.keys,
             ..Self::default()
         };
         for broker in image.brokers {
@@ -94,4 +103,11 @@ impl TryFrom<Image> for State {
         state.verify()?;
         Ok(state)
     }
+}
+
+/// Format 1 did not say it, but every process had registered.
+fn count_processes(brokers: &[Broker]) -> u32 {
+    let incarnations = brokers.iter().map(|broker| broker.incarnation);
+    let processes = incarnations.fold(0_u64, u64::saturating_add);
+    u32::try_from(processes).unwrap_or(u32::MAX)
 }

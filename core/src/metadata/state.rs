@@ -17,6 +17,8 @@ pub struct State {
     pub(super) revision: u64,
     pub(super) cluster: Option<ClusterId>,
     pub(super) next_log: u64,
+    pub(super) processes: u32,
+    pub(super) keys: u32,
     pub(super) partitions: u64,
     pub(super) brokers: BTreeMap<BrokerId, Broker>,
     pub(super) streams: BTreeMap<Arc<str>, Arc<StreamEntry>>,

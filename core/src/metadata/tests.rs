@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::{Codec, KeyId};
 use crate::storage::Durability;
 use crate::stream::{MAX_PARTITIONS, SettingChange, StreamDefinition, StreamSettings};
 use crate::subject::SubjectFilter;
@@ -257,7 +258,9 @@ fn the_stored_form_of_a_change_stays_readable() {
         ],
     );
     assert_eq!(batch.commands(), [expected]);
-    assert_eq!(serde_json::to_string(&batch).unwrap(), stored);
+    // Format 1 is read, format 2 is written; the commands look the same in both.
+    let written = serde_json::to_string(&batch).unwrap();
+    assert_eq!(written, stored.replacen("[1,", "[2,", 1));
 }
 
 #[test]
@@ -353,7 +356,10 @@ fn registering_again_moves_the_address_and_counts_the_process() {
     };
     assert_eq!(
         apply(&mut state, 1, &moved),
-        Ok(Outcome::Registered { incarnation: 2 })
+        Ok(Outcome::Registered {
+            incarnation: 2,
+            process: 2
+        })
     );
     let entry = state.broker(&broker(0)).unwrap();
     assert_eq!(
@@ -446,13 +452,13 @@ fn definitions_and_placements_that_do_not_fit_are_refused() {
 #[test]
 fn a_format_of_the_future_is_refused_by_name() {
     let batch = serde_json::to_string(&CommandBatch::from(delete("x"))).unwrap();
-    assert!(batch.starts_with("[1,"), "{batch}");
-    let newer = r#"[2,[{"ride_a_unicorn":{}}]]"#;
+    assert!(batch.starts_with("[2,"), "{batch}");
+    let newer = r#"[3,[{"ride_a_unicorn":{}}]]"#;
     let error = serde_json::from_str::<CommandBatch>(newer)
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("metadata command has format 2, this version reads 1 to 1"),
+        error.contains("metadata command has format 3, this version reads 1 to 2"),
         "{error}"
     );
     let error = serde_json::from_str::<State>("[9,{}]").unwrap_err().to_string();
@@ -519,7 +525,93 @@ fn any_change() -> impl Strategy<Value = SettingChange> {
         number.clone().prop_map(SettingChange::SegmentMaxBytes),
         number.prop_map(SettingChange::CleanerIntervalMs),
         Just(SettingChange::Durability(Some(Durability::Os))),
+        Just(SettingChange::Compression(Some(Codec::Lz4))),
     ]
+}
+
+fn wrapped(master: u64, text: &str) -> WrappedKey {
+    WrappedKey {
+        master: MasterKeyId::new(master),
+        text: text.to_owned(),
+    }
+}
+
+fn add_key(name: &str, first: u64, wrapped: WrappedKey) -> Command {
+    Command::AddDataKey {
+        name: StreamName::new(name).unwrap(),
+        first: LogId::new(first),
+        wrapped,
+    }
+}
+
+fn rewrap(key: u32, from: u64, wrapped: WrappedKey) -> Command {
+    let (key, from) = (KeyId::new(key).unwrap(), MasterKeyId::new(from));
+    Command::RewrapDataKeys {
+        wraps: vec![Rewrap { key, from, wrapped }],
+    }
+}
+
+#[test]
+fn a_stream_gets_one_data_key_whoever_asks_again() {
+    let mut state = cluster_of(1);
+    created(&mut state, "orders", 2);
+    created(&mut state, "other", 1);
+    let outcome = apply(&mut state, 1, &add_key("orders", 0, wrapped(1, "a")));
+    let Ok(Outcome::DataKeyAdded(entry)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    let id = KeyId::new(1).unwrap();
+    let key = |wrapped| DataKey { id, wrapped };
+    assert_eq!(entry.keys, [key(wrapped(1, "a"))]);
+    let again = apply(&mut state, 2, &add_key("orders", 0, wrapped(1, "b")));
+    assert_eq!(again, Ok(Outcome::DataKeyAdded(entry)), "the first one wins");
+    apply(&mut state, 3, &add_key("other", 2, wrapped(1, "c"))).unwrap();
+    assert_eq!(state.stream("other").unwrap().keys[0].id, KeyId::new(2).unwrap());
+    apply(&mut state, 4, &delete("other")).unwrap();
+    created(&mut state, "other", 1);
+    let late = apply(&mut state, 5, &add_key("other", 2, wrapped(1, "d")));
+    assert!(
+        matches!(late, Err(Rejection::NoSuchStream { .. })),
+        "it was meant for the stream before"
+    );
+    apply(&mut state, 6, &add_key("other", 3, wrapped(1, "e"))).unwrap();
+    let key = &state.stream("other").unwrap().keys[0];
+    assert_eq!(key.id, KeyId::new(3).unwrap(), "numbers are never given again");
+    assert_eq!(state.verify(), Ok(()));
+}
+
+#[test]
+fn a_data_key_is_wrapped_anew_only_from_the_master_key_that_it_has() {
+    let mut state = cluster_of(1);
+    created(&mut state, "orders", 1);
+    apply(&mut state, 1, &add_key("orders", 0, wrapped(1, "a"))).unwrap();
+    let rewrapped = |keys| Ok(Outcome::DataKeysRewrapped { keys });
+    assert_eq!(apply(&mut state, 2, &rewrap(1, 9, wrapped(2, "x"))), rewrapped(0));
+    assert_eq!(apply(&mut state, 2, &rewrap(7, 1, wrapped(2, "x"))), rewrapped(0));
+    assert_eq!(apply(&mut state, 3, &rewrap(1, 1, wrapped(2, "b"))), rewrapped(1));
+    assert_eq!(apply(&mut state, 4, &rewrap(1, 1, wrapped(2, "c"))), rewrapped(0));
+    let keys = &state.stream("orders").unwrap().keys;
+    assert_eq!((keys.len(), &keys[0].wrapped), (1, &wrapped(2, "b")));
+    for bad in ["", &"k".repeat(WrappedKey::MAX_BYTES + 1)] {
+        let refused = Err(Rejection::InvalidDataKey { bytes: bad.len() });
+        assert_eq!(apply(&mut state, 5, &rewrap(1, 2, wrapped(3, bad))), refused);
+        assert_eq!(
+            apply(&mut state, 5, &add_key("orders", 0, wrapped(3, bad))),
+            refused
+        );
+    }
+}
+
+#[test]
+fn every_process_of_the_cluster_has_a_number_of_its_own() {
+    let mut state = cluster_of(2);
+    let mut given = BTreeSet::new();
+    for number in [0, 1, 1, 0] {
+        let Ok(Outcome::Registered { process, .. }) = apply(&mut state, 1, &register(number)) else {
+            panic!("it registers")
+        };
+        assert!(process > 2 && given.insert(process));
+    }
 }
 
 fn any_command() -> impl Strategy<Value = (Command, bool)> {
@@ -543,6 +635,9 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
             first: LogId::new(first),
         }),
         2 => (id, logs).prop_map(|(broker, logs)| Command::LogsRemoved { broker, logs }),
+        2 => ("[a-c]", 0_u64..8, "[x-z]{0,2}")
+            .prop_map(|(name, first, text)| add_key(&name, first, wrapped(1, &text))),
+        1 => (1_u32..4, 0_u64..3, "[x-z]{0,2}").prop_map(|(key, from, text)| rewrap(key, from, wrapped(2, &text))),
         1 => "[a-b]".prop_map(|id| Command::FoundCluster { cluster: ClusterId::new(id).unwrap() }),
     ];
     (command, prop::bool::weighted(0.8))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Broker, PartitionEntry, State, StreamEntry};
 use crate::LogId;
+use crate::record::KeyId;
 
 /// A state that no sequence of commands leads to: what it was read from is damaged or was made by other means.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +26,10 @@ impl State {
     ///
     /// Says the first thing that does not hold.
     pub fn verify(&self) -> Result<(), InvalidState> {
-        let mut logs = BTreeSet::new();
+        let (mut logs, mut keys) = (BTreeSet::new(), BTreeSet::new());
         for (name, stream) in &self.streams {
             self.verify_stream(name, stream, &mut logs)
+                .and_then(|()| self.verify_keys(stream, &mut keys))
                 .map_err(|problem| InvalidState::new(format!("stream {name}: {problem}")))?;
         }
         for (&log, holders) in &self.removals {
@@ -75,6 +77,18 @@ impl State {
         }
         if !logs.insert(log) {
             return Err(format!("log {log} is there twice"));
+        }
+        Ok(())
+    }
+
+    fn verify_keys(&self, stream: &StreamEntry, keys: &mut BTreeSet<KeyId>) -> Result<(), String> {
+        for key in &stream.keys {
+            if key.id.get() > self.keys {
+                return Err(format!("data key {} was never given", key.id));
+            }
+            if !keys.insert(key.id) {
+                return Err(format!("data key {} is there twice", key.id));
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! An encoded batch, and runs of them.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::body::RecordIter;
 use super::header::{BatchHeader, HEADER_BYTES, u32_at};
@@ -14,14 +14,17 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Reads the batch that `bytes` starts with and checks its checksum and the form of every record.
+    /// Reads the batch that `bytes` starts with and checks its checksum and the form of every record. The records of a packed
+    /// batch are left to who unpacks it.
     ///
     /// # Errors
     ///
     /// Says what is wrong; [`BatchError::Incomplete`] when `bytes` ends before the batch does.
     pub fn parse(bytes: &Bytes) -> Result<Self, BatchError> {
         let batch = Self::checked(bytes)?;
-        check_records(&batch)?;
+        if !batch.header.is_packed() {
+            check_records(&batch)?;
+        }
         Ok(batch)
     }
 
@@ -48,8 +51,15 @@ impl Batch {
         })
     }
 
-    pub(super) fn trusted(header: BatchHeader, bytes: Bytes) -> Self {
-        Self { header, bytes }
+    /// The batch with this header and the payload that lies in the buffer behind [`HEADER_BYTES`] of room.
+    ///
+    /// # Errors
+    ///
+    /// As [`BatchHeader::seal`].
+    pub fn seal(header: BatchHeader, mut buffer: BytesMut) -> Result<Self, BatchError> {
+        let header = header.seal(&mut buffer)?;
+        let bytes = buffer.freeze();
+        Ok(Self { header, bytes })
     }
 
     /// The fields of the header.
@@ -62,13 +72,25 @@ impl Batch {
         &self.bytes
     }
 
-    /// The records in order.
-    pub fn records(&self) -> RecordIter<'_> {
-        RecordIter::new(self.bytes.get(HEADER_BYTES..).unwrap_or_default())
+    /// What follows the header.
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(HEADER_BYTES..).unwrap_or_default()
     }
 
-    /// Offset of the first record at or after a point in time.
+    /// The records in order. A packed batch has to be unpacked first: to ask it for records is a mistake of the caller, which
+    /// tests find out; otherwise it has none.
+    pub fn records(&self) -> RecordIter<'_> {
+        let is_packed = self.header.is_packed();
+        debug_assert!(!is_packed, "a packed batch was asked for its records");
+        RecordIter::new(if is_packed { &[] } else { self.payload() })
+    }
+
+    /// Offset of the first record at or after a point in time. Of a packed batch that holds it: the offset that the batch
+    /// begins with, as far as a look from outside goes.
     pub fn first_at_or_after(&self, time: Timestamp) -> Option<Offset> {
+        if self.header.is_packed() {
+            return (self.header.last_time >= time).then_some(self.header.base);
+        }
         let mut records = self.records();
         let first = self.header.first_time.nanos();
         let record =

@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::batch::Batch;
 use super::body::RecordView;
-use super::header::{BatchHeader, HEADER_BYTES, MAX_BATCH_BYTES};
+use super::header::{BatchHeader, HEADER_BYTES, MAX_BUILT_BYTES};
 use crate::{LeaderEpoch, Offset, Timestamp};
 
 /// Collects records into one batch: each is copied once and its deltas are stamped on the way.
@@ -41,15 +41,15 @@ impl BatchBuilder {
     /// finished first. Never true for an empty builder.
     pub fn must_finish_before(&self, record_bytes: usize, offset: Offset, time: Timestamp) -> bool {
         self.header.records > 0
-            && (self.buffer.len() + record_bytes > MAX_BATCH_BYTES
+            && (self.buffer.len() + record_bytes > MAX_BUILT_BYTES
                 || offset.since(self.header.base) > u64::from(u32::MAX)
                 || time.nanos() - self.header.first_time.nanos() > i64::from(u32::MAX))
     }
 
     /// Appends a record that is already encoded, at this offset and time.
     ///
-    /// Offsets must grow and times must not fall within a batch, and [`BatchBuilder::must_finish_before`] must be
-    /// false: both are asserted, because a batch that breaks them cannot be read back.
+    /// Offsets must grow and times must not fall within a batch, [`BatchBuilder::must_finish_before`] must be false and the
+    /// record within [`MAX_BUILT_BYTES`] with a header: all are asserted, because a batch that breaks them cannot be read back.
     pub fn push(&mut self, record: &RecordView<'_>, epoch: LeaderEpoch, offset: Offset, time: Timestamp) {
         if self.header.records == 0 {
             self.begin(epoch, offset, time);
@@ -57,8 +57,9 @@ impl BatchBuilder {
             assert!(offset > self.header.last, "offsets of a batch must grow");
             assert!(time >= self.header.last_time, "times of a batch must not fall");
         }
+        let fits = self.buffer.len() + record.bytes() <= MAX_BUILT_BYTES;
         assert!(
-            !self.must_finish_before(record.bytes(), offset, time),
+            fits && !self.must_finish_before(record.bytes(), offset, time),
             "the batch is over a limit of its format"
         );
         let mut prefix = *record.prefix();
@@ -78,13 +79,9 @@ impl BatchBuilder {
         if self.header.records == 0 {
             return None;
         }
-        let mut header = std::mem::take(&mut self.header);
-        header.bytes = self.buffer.len() as u32;
-        let (head, _) = self.buffer.split_first_chunk_mut::<HEADER_BYTES>()?;
-        *head = header.encode();
-        let crc = super::crc32c(&self.buffer[4..]);
-        self.buffer[..4].copy_from_slice(&crc.to_le_bytes());
-        Some(Batch::trusted(header, self.buffer.split().freeze()))
+        let header = std::mem::take(&mut self.header);
+        // `push` keeps the limits.
+        Batch::seal(header, self.buffer.split()).ok()
     }
 
     fn begin(&mut self, epoch: LeaderEpoch, offset: Offset, time: Timestamp) {

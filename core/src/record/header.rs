@@ -1,6 +1,7 @@
 //! The header of a batch.
 
-use super::RecordView;
+use super::codec::{Codec, Encryption, KeyId, NONCE_BYTES};
+use super::{BatchError, RecordView};
 use crate::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
 /// Length of an encoded header in bytes.
@@ -9,14 +10,10 @@ pub const HEADER_BYTES: usize = 72;
 pub const FORMAT_VERSION: u8 = 1;
 /// Largest batch, header included. Bounds what recovery and readers allocate on the word of a length field.
 pub const MAX_BATCH_BYTES: usize = 64 << 20;
-
-/// How a payload is packed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Codec {
-    /// As it is.
-    #[default]
-    None,
-}
+/// Largest batch that is built, header included: leaves room for what encryption adds.
+pub const MAX_BUILT_BYTES: usize = MAX_BATCH_BYTES - 64;
+/// Where the nonce begins; it reaches to the end of the header.
+const NONCE_AT: usize = HEADER_BYTES - NONCE_BYTES;
 
 /// The fields of a batch header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +32,10 @@ pub struct BatchHeader {
     pub first_time: Timestamp,
     /// Timestamp of the last record, the largest of the batch.
     pub last_time: Timestamp,
-    /// How the payload is packed.
+    /// How the payload is compressed.
     pub codec: Codec,
+    /// With what the payload is encrypted, after it was compressed; none = it is not.
+    pub encryption: Option<Encryption>,
 }
 
 impl BatchHeader {
@@ -56,17 +55,51 @@ impl BatchHeader {
         Timestamp::from_nanos(self.first_time.nanos().saturating_add(delta))
     }
 
+    /// Writes the header into the first [`HEADER_BYTES`] of a batch, with the batch's length and checksum. Returns it with that
+    /// length.
+    ///
+    /// # Errors
+    ///
+    /// The batch is shorter than a header or longer than [`MAX_BATCH_BYTES`].
+    pub fn seal(self, batch: &mut [u8]) -> Result<Self, BatchError> {
+        let length = batch.len();
+        let header = Self {
+            bytes: length as u32,
+            ..self
+        };
+        match batch.first_chunk_mut() {
+            Some(head) if length <= MAX_BATCH_BYTES => *head = header.encode(),
+            _ => {
+                let reason = "length is out of range";
+                return Err(BatchError::Header { reason });
+            }
+        }
+        let crc = super::crc32c(&batch[4..]);
+        batch[..4].copy_from_slice(&crc.to_le_bytes());
+        Ok(header)
+    }
+
+    /// Whether the payload has to be unpacked before its records can be read.
+    pub fn is_packed(&self) -> bool {
+        self.codec != Codec::None || self.encryption.is_some()
+    }
+
     /// The encoded header with a CRC field of 0; the batch's own checksum goes over it.
-    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         out[4..8].copy_from_slice(&self.bytes.to_le_bytes());
         out[8] = FORMAT_VERSION;
+        out[10] = self.codec.number();
         out[12..16].copy_from_slice(&self.records.to_le_bytes());
         out[16..24].copy_from_slice(&self.epoch.get().to_le_bytes());
         out[24..32].copy_from_slice(&self.base.get().to_le_bytes());
         out[32..40].copy_from_slice(&self.last.get().to_le_bytes());
         out[40..48].copy_from_slice(&self.first_time.nanos().to_le_bytes());
         out[48..56].copy_from_slice(&self.last_time.nanos().to_le_bytes());
+        if let Some(Encryption { key, nonce }) = self.encryption {
+            out[56..60].copy_from_slice(&key.get().to_le_bytes());
+            out[NONCE_AT..].copy_from_slice(&nonce);
+        }
         out
     }
 
@@ -82,9 +115,8 @@ impl BatchHeader {
         if bytes[9] != 0 || bytes[11] != 0 {
             return Err("a flag is set that this version does not know");
         }
-        if bytes[10] != 0 || u32_at(bytes, 56) != 0 {
-            return Err("the payload has a codec or key that this version does not know");
-        }
+        let codec = Codec::from_number(bytes[10]);
+        let codec = codec.ok_or("the payload has a codec that this version does not know")?;
         let header = Self {
             bytes: u32_at(bytes, 4),
             records: u32_at(bytes, 12),
@@ -93,7 +125,8 @@ impl BatchHeader {
             last: Offset::new(u64_at(bytes, 32)),
             first_time: Timestamp::from_nanos(u64_at(bytes, 40) as i64),
             last_time: Timestamp::from_nanos(u64_at(bytes, 48) as i64),
-            codec: Codec::None,
+            codec,
+            encryption: encryption(bytes)?,
         };
         header.plausible()?;
         Ok(header)
@@ -119,6 +152,16 @@ impl BatchHeader {
             return Err("last timestamp is before the first");
         }
         Ok(())
+    }
+}
+
+fn encryption(bytes: &[u8; HEADER_BYTES]) -> Result<Option<Encryption>, &'static str> {
+    let mut nonce = [0; NONCE_BYTES];
+    nonce.copy_from_slice(&bytes[NONCE_AT..]);
+    match KeyId::new(u32_at(bytes, 56)) {
+        Some(key) => Ok(Some(Encryption { key, nonce })),
+        None if nonce == [0; NONCE_BYTES] => Ok(None),
+        None => Err("there is a nonce without a key"),
     }
 }
 

@@ -8,7 +8,7 @@
 //!    4  u32  length of the whole batch in bytes, header included
 //!    8  u8   format version, 1
 //!    9  u8   flags, 0
-//!   10  u8   codec of the payload: 0 none
+//!   10  u8   codec of the payload: 0 none, 1 lz4, 2 zstd
 //!   11  u8   0
 //!   12  u32  number of records
 //!   16  u64  leader epoch
@@ -17,8 +17,8 @@
 //!   40  i64  first timestamp, nanoseconds since the Unix epoch
 //!   48  i64  last timestamp
 //!   56  u32  key id, 0 = not encrypted
-//!   60  [12] nonce
-//!   72       payload: records one after another
+//!   60  [12] nonce, 0 without a key
+//!   72       payload: records one after another; packed, when there is a codec or a key
 //!
 //! record: prefix (13 bytes) | body
 //!    0  u32  length of the record in bytes, prefix included
@@ -30,10 +30,14 @@
 //!
 //! The body is valid protobuf in this order, so that a reader puts offset, timestamp, stream and partition before it
 //! and copies the rest. A key that is present but empty is written as an empty field 2 with its attribute set.
+//!
+//! A packed payload is compressed, then encrypted; the checksum goes over what that gives. Nothing in this crate looks into
+//! one: to logs and replicas it is bytes.
 
 mod batch;
 mod body;
 mod builder;
+mod codec;
 mod encode;
 mod header;
 
@@ -43,8 +47,9 @@ pub use body::{
     SUBJECT_HEADER,
 };
 pub use builder::BatchBuilder;
+pub use codec::{Codec, Encryption, KeyId, NONCE_BYTES, UnknownCodec};
 pub use encode::{BodyError, Fields, RecordEncoder, append_record};
-pub use header::{BatchHeader, Codec, FORMAT_VERSION, HEADER_BYTES, MAX_BATCH_BYTES};
+pub use header::{BatchHeader, FORMAT_VERSION, HEADER_BYTES, MAX_BATCH_BYTES, MAX_BUILT_BYTES};
 
 /// CRC-32C (Castagnoli), the checksum of every stored byte and of NATS envelopes.
 pub fn crc32c(bytes: &[u8]) -> u32 {

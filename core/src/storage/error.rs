@@ -88,6 +88,12 @@ pub enum ReadError {
     /// Stored data is damaged.
     #[error(transparent)]
     Damaged(#[from] Damage),
+    /// A packed batch cannot be unpacked. No log says so, for none looks into batches: their readers do.
+    #[error("{reason}")]
+    NotUnpacked {
+        /// Which batch, and why not.
+        reason: String,
+    },
     /// The disk failed.
     #[error("reading the log failed")]
     Io(#[from] io::Error),

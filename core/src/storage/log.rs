@@ -138,7 +138,8 @@ pub trait Log: fmt::Debug + Send + Sync {
     fn read_before(&self, before: Offset) -> Result<Option<Batch>, ReadError>;
 
     /// Offset of the first record at or after a point in time; `end` when there is none. Right as long as times do not
-    /// fall along the log.
+    /// fall along the log. Of a packed batch that holds the record it is the offset that the batch begins with: logs do not
+    /// look into packed payloads, so the rest of the search is the caller's.
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::StreamSettings;
+use crate::record::Codec;
 use crate::storage::Durability;
 
 /// Most changes of one command.
@@ -36,6 +37,8 @@ pub enum SettingChange {
     CompactMinDirtyPercent(Option<u8>),
     /// See [`StreamSettings::durability`]; holds for records that are appended from then on.
     Durability(Option<Durability>),
+    /// See [`StreamSettings::compression`]; holds for batches that are written from then on.
+    Compression(Option<Codec>),
 }
 
 /// A value that a setting cannot have.
@@ -63,6 +66,7 @@ impl SettingChange {
             Self::CompactMinLagMs(_) => "compact.min.lag",
             Self::CompactMinDirtyPercent(_) => "compact.min.dirty.percent",
             Self::Durability(_) => "durability",
+            Self::Compression(_) => "compression",
         }
     }
 
@@ -99,6 +103,7 @@ impl StreamSettings {
             SettingChange::CompactMinLagMs(lag) => self.compact_min_lag_ms = lag,
             SettingChange::CompactMinDirtyPercent(percent) => self.compact_min_dirty_percent = percent,
             SettingChange::Durability(durability) => self.durability = durability,
+            SettingChange::Compression(codec) => self.compression = codec,
         }
     }
 }

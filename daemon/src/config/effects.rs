@@ -93,7 +93,6 @@ mod tests {
     #[test]
     fn what_is_not_built_is_refused_by_name() {
         let cases = [
-            ("streams.encryption", "true"),
             ("streams.auto.pause.time", "1m"),
             ("tls.client.authz.enabled", "true"),
             ("tls.client.authz.model", "model.conf"),

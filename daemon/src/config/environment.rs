@@ -11,8 +11,6 @@ pub(crate) const OTHER_VARIABLES: &[(&str, &str)] = &[(
     "SERVERS",
     "servers that the client commands connect to, instead of `--servers`",
 )];
-/// Liftbridge's master key.
-const ENCRYPTION_KEY: &str = "LIFTBRIDGE_ENCRYPTION_KEY";
 
 /// How like a setting a variable has to be to count as a misspelt one.
 const MISSPELT: f64 = 0.8;
@@ -32,10 +30,6 @@ pub(crate) fn settings(
             continue;
         };
         if is_foreign(rest, &value) {
-            continue;
-        }
-        if name == ENCRYPTION_KEY {
-            problems.push(not_encrypted(name));
             continue;
         }
         match keys::all().find(|key| key.variable() == rest) {
@@ -97,15 +91,6 @@ fn add(found: &mut Vec<Variable>, variable: Variable, problems: &mut Problems) {
 fn misspelt(rest: &str) -> Option<&'static str> {
     let name = rest.to_ascii_lowercase().replace('_', ".");
     keys::nearest(&name).filter(|nearest| strsim::normalized_damerau_levenshtein(&name, nearest) >= MISSPELT)
-}
-
-fn not_encrypted(name: String) -> Problem {
-    Problem::NotBuilt {
-        origin: Origin::Environment(name),
-        key: "the master key".to_owned(),
-        value: "(secret)".to_owned(),
-        reason: "encryption is not available in this version; unset it and use an encrypted file system",
-    }
 }
 
 /// What is not meant for a broker: variables of the client commands, and those that Kubernetes and Docker put into every
@@ -218,11 +203,17 @@ mod tests {
     }
 
     #[test]
-    fn an_encryption_key_is_refused_and_not_shown() {
-        let (_, problems) = read(&[("LIFTBRIDGE_ENCRYPTION_KEY", "0123456789abcdef")]);
-        let text = problems.to_string();
+    fn liftbridges_master_key_is_a_setting() {
+        let (found, problems) = read(&[("LIFTBRIDGE_ENCRYPTION_KEY", "0123456789abcdef")]);
+        let expected = ("encryption.key".to_owned(), "0123456789abcdef".to_owned());
+        assert_eq!((found, problems), (vec![expected], Problems::default()));
+        let differ = [
+            ("LIFTBRIDGE_ENCRYPTION_KEY", "0123456789abcdef"),
+            ("STRANDLINE_ENCRYPTION_KEY", "fedcba9876543210"),
+        ];
+        let text = read(&differ).1.to_string();
         assert!(
-            text.contains("LIFTBRIDGE_ENCRYPTION_KEY") && !text.contains("0123456789abcdef"),
+            text.contains("different values") && !text.contains("cdef"),
             "{text}"
         );
     }

@@ -15,6 +15,7 @@ mod key;
 mod keys;
 mod kind;
 mod listeners;
+mod master_keys;
 mod nats_mode;
 mod problem;
 #[cfg(test)]

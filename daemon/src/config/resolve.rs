@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use strandline_broker::Settings;
-use strandline_broker::settings::{CompactionLimits, NatsMode, RetentionDefaults};
+use strandline_broker::settings::{CompactionLimits, NatsMode, PackingDefaults, RetentionDefaults};
 use strandline_core::BrokerId;
 use strandline_core::compaction::CompactionSettings;
 use strandline_core::retention::RetentionLimits;
@@ -18,7 +18,7 @@ use super::embedded_nats;
 use super::nats_mode::{self, Invocation};
 use super::problem::{Problem, Problems};
 use super::values::Values;
-use super::{effects, grpc_tls, listeners};
+use super::{effects, grpc_tls, listeners, master_keys};
 
 /// A configuration without contradictions.
 #[derive(Clone, Debug)]
@@ -69,6 +69,7 @@ pub(crate) fn resolve(
     let grpc_tls = grpc_tls::grpc_tls(&values, &mut problems);
     let nats = nats(&values, invocation, &mut problems, &mut notices);
     let admin_token = admin::token(&values, &addresses.listen, &mut problems, &mut notices);
+    let master_keys = master_keys::master_keys(&values, &mut problems, &mut notices);
     let settings = Settings {
         listen: addresses.listen,
         advertise: addresses.advertise,
@@ -100,6 +101,8 @@ pub(crate) fn resolve(
         concurrency_control: values.bool("streams.concurrency.control").unwrap_or_default(),
         admin_token,
         cursors_partitions: whole(&values, "cursors.stream.partitions").unwrap_or_default(),
+        packing: packing(&values),
+        master_keys,
     };
     listeners::check(&settings, &values, &mut problems);
     problems.none_or()?;
@@ -225,6 +228,14 @@ fn stream_defaults(values: &Values) -> LogSettings {
         segment_max_bytes: whole(values, "streams.segment.max.bytes")
             .unwrap_or(LogSettings::DEFAULT_SEGMENT_MAX_BYTES),
         segment_max_age: age.filter(|age| !age.is_zero()),
+    }
+}
+
+fn packing(values: &Values) -> PackingDefaults {
+    let compression = values.text("streams.compression");
+    PackingDefaults {
+        compression: compression.and_then(|name| name.parse().ok()).unwrap_or_default(),
+        encryption: values.bool("streams.encryption").unwrap_or_default(),
     }
 }
 

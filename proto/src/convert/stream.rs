@@ -14,8 +14,8 @@ pub struct NegativeSetting {
     pub value: i64,
 }
 
-/// The settings that a request overrides. Durability, backend, and the times and the share of compaction have no field on the
-/// wire.
+/// The settings that a request overrides. Durability, backend, compression, and the times and the share of compaction have no
+/// field on the wire.
 ///
 /// # Errors
 ///
@@ -40,6 +40,7 @@ pub fn stream_settings(request: &CreateStreamRequest) -> Result<StreamSettings, 
         encryption: request.encryption.map(bool::from),
         durability: None,
         backend: None,
+        compression: None,
     })
 }
 
@@ -95,6 +96,7 @@ mod tests {
             encryption: Some(false),
             durability: None,
             backend: None,
+            compression: None,
         };
         assert_eq!(stream_settings(&request), Ok(expected));
         assert_eq!(

@@ -133,7 +133,7 @@ func TestWhatLaterVersionsServeIsRefusedByName(t *testing.T) {
 	refused(t, client.PauseStream(ctx, name), codes.Unimplemented, "")
 	refused(t, client.SetStreamReadonly(ctx, name), codes.Unimplemented, "")
 	options := []lift.StreamOption{
-		lift.AutoPauseTime(time.Minute), lift.Encryption(true),
+		lift.AutoPauseTime(time.Minute),
 	}
 	for _, option := range options {
 		refused(t, client.CreateStream(ctx, name, unique("stream"), option), codes.FailedPrecondition, "")

@@ -1,5 +1,6 @@
 //! Changes of settings as requests name them.
 
+use strandline_core::record::Codec;
 use strandline_core::storage::Durability;
 use strandline_core::stream::{InvalidChange, SettingChange};
 use strandline_proto::admin;
@@ -102,6 +103,7 @@ fn change(requested: &admin::SettingChange) -> Result<SettingChange, RefusedChan
         "compact.min.lag" => SettingChange::CompactMinLagMs(time(name, value)?),
         "compact.min.dirty.percent" => SettingChange::CompactMinDirtyPercent(percent(name, value)?),
         "durability" => SettingChange::Durability(durability(name, value)?),
+        "compression" => SettingChange::Compression(compression(name, value)?),
         _ if is_fixed(name) => {
             let name = name.to_owned();
             return Err(RefusedChange::Fixed { name });
@@ -160,6 +162,15 @@ fn durability(name: &str, value: Option<&Kind>) -> Result<Option<Durability>, Re
     }
 }
 
+fn compression(name: &str, value: Option<&Kind>) -> Result<Option<Codec>, RefusedChange> {
+    let kind = "the word none, lz4 or zstd";
+    match value {
+        None => Ok(None),
+        Some(Kind::Word(word)) => word.parse().map(Some).map_err(|_| other_kind(name, kind)),
+        Some(_) => Err(other_kind(name, kind)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +204,10 @@ mod tests {
             (
                 requested("durability", Some(Kind::Word("x".into()))),
                 "setting durability takes the word fsync or os",
+            ),
+            (
+                requested("compression", Some(Kind::Word("gzip".into()))),
+                "setting compression takes the word none, lz4 or zstd",
             ),
             (
                 requested("segment.max.bytes", Some(Kind::Number(0))),

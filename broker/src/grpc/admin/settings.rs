@@ -10,7 +10,7 @@ use strandline_proto::admin::{Setting, SettingSource, SettingValue};
 
 use super::change::is_fixed;
 use crate::context::Context;
-use crate::settings::RetentionDefaults;
+use crate::settings::{PackingDefaults, RetentionDefaults};
 
 /// What streams follow that do not say otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,7 @@ pub(super) struct ServerSettings {
     compaction: CompactionDefaults,
     log: LogSettings,
     concurrency_control: bool,
+    packing: PackingDefaults,
 }
 
 impl ServerSettings {
@@ -28,6 +29,7 @@ impl ServerSettings {
             compaction: context.compaction,
             log: context.opener.defaults,
             concurrency_control: context.opener.concurrency_control,
+            packing: context.opener.keys.defaults(),
         }
     }
 
@@ -112,6 +114,13 @@ impl ServerSettings {
                 Kind::Flag,
             ),
             setting("durability", own.durability, self.log.durability, word),
+            setting(
+                "compression",
+                own.compression,
+                self.packing.compression,
+                |codec| Kind::Word(codec.to_string()),
+            ),
+            setting("encryption", own.encryption, self.packing.encryption, Kind::Flag),
         ]
     }
 }
@@ -149,6 +158,7 @@ mod tests {
             compaction: CompactionDefaults::default(),
             log: LogSettings::default(),
             concurrency_control: true,
+            packing: PackingDefaults::default(),
         }
     }
 

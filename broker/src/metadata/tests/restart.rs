@@ -44,6 +44,40 @@ async fn streams_and_their_settings_survive_and_deleted_ones_do_not_come_back() 
 }
 
 #[tokio::test]
+async fn every_process_has_a_number_of_its_own_and_data_keys_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut handle = open(disk(), dir.path(), tiny()).await.unwrap();
+    let entry = handle.create_stream(definition("secret", 1)).await.unwrap();
+    let wrapped = |master, text: &str| WrappedKey {
+        master: MasterKeyId::new(master),
+        text: text.to_owned(),
+    };
+    let first = handle.add_data_key(&entry, wrapped(1, "aa")).await.unwrap();
+    let second = handle.add_data_key(&entry, wrapped(1, "bb")).await.unwrap();
+    assert_eq!(first.keys, second.keys, "the first one stays");
+    let mut numbers = vec![handle.process()];
+    for _ in 0..15 {
+        handle.shutdown().await;
+        handle = open(disk(), dir.path(), tiny()).await.unwrap();
+        numbers.push(handle.process());
+        assert_eq!(handle.state().stream("secret").unwrap().keys, first.keys);
+    }
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    let rewrap = Rewrap {
+        key: first.keys[0].id,
+        from: MasterKeyId::new(1),
+        wrapped: wrapped(2, "cc"),
+    };
+    assert_eq!(handle.rewrap_data_keys(vec![rewrap.clone()]).await, Ok(1));
+    assert_eq!(handle.rewrap_data_keys(vec![rewrap]).await, Ok(0));
+    handle.shutdown().await;
+    let handle = open(disk(), dir.path(), tiny()).await.unwrap();
+    let state = handle.state();
+    assert_eq!(state.stream("secret").unwrap().keys[0].wrapped, wrapped(2, "cc"));
+    handle.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_new_process_leads_under_a_new_epoch_with_one_entry_of_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let handle = open(disk(), dir.path(), RaftSettings::default()).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use strandline_client::{Backend, Client, Durability, ErrorKind, StreamConfig};
+use strandline_client::{Backend, Client, Compression, Durability, ErrorKind, StreamConfig};
 
 use super::super::connection::refused;
 use crate::config::parse_duration;
@@ -65,6 +65,12 @@ pub(super) struct CreateArgs {
     /// Storage engine that keeps the stream, for good
     #[arg(long, value_enum)]
     backend: Option<BackendWord>,
+    /// How records are compressed on disk
+    #[arg(long, value_enum)]
+    compression: Option<CompressionWord>,
+    /// Encrypt records on disk; the broker needs a master key [default: as the broker is configured]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    encryption: Option<bool>,
     /// Succeed if there is a stream of this name already
     #[arg(long)]
     if_missing: bool,
@@ -85,6 +91,16 @@ enum DurabilityWord {
     Fsync,
     /// Once the operating system has it
     Os,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CompressionWord {
+    /// Not at all
+    None,
+    /// Fast
+    Lz4,
+    /// Small
+    Zstd,
 }
 
 /// Creates the stream and says so.
@@ -129,6 +145,12 @@ fn config(args: &CreateArgs, subject: &str) -> StreamConfig {
     let config = with(config, args.segment_max_bytes, StreamConfig::segment_max_bytes);
     let config = with(config, args.segment_max_age, StreamConfig::segment_max_age);
     let config = with(config, args.backend.map(Into::into), StreamConfig::backend);
+    let config = with(
+        config,
+        args.compression.map(Into::into),
+        StreamConfig::compression,
+    );
+    let config = with(config, args.encryption, StreamConfig::encryption);
     let config = compaction(args, config);
     with(config, args.durability.map(Into::into), StreamConfig::durability)
 }
@@ -175,6 +197,16 @@ impl From<DurabilityWord> for Durability {
         match word {
             DurabilityWord::Fsync => Self::Fsync,
             DurabilityWord::Os => Self::Os,
+        }
+    }
+}
+
+impl From<CompressionWord> for Compression {
+    fn from(word: CompressionWord) -> Self {
+        match word {
+            CompressionWord::None => Self::None,
+            CompressionWord::Lz4 => Self::Lz4,
+            CompressionWord::Zstd => Self::Zstd,
         }
     }
 }

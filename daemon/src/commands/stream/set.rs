@@ -58,6 +58,9 @@ struct Changes {
     /// When a record counts as stored: fsync or os
     #[arg(long, value_name = "WORD", value_parser = durability)]
     durability: Option<Wanted>,
+    /// How new records are compressed on disk: none, lz4 or zstd
+    #[arg(long, value_name = "WORD", value_parser = compression)]
+    compression: Option<Wanted>,
 }
 
 /// The value that a setting is to have; none = the broker's.
@@ -93,6 +96,7 @@ impl Changes {
             ("compact.min.lag", self.compact_min_lag),
             ("compact.min.dirty.percent", self.compact_min_dirty_percent),
             ("durability", self.durability),
+            ("compression", self.compression),
         ];
         let wanted = named
             .into_iter()
@@ -139,6 +143,13 @@ fn durability(text: &str) -> Result<Wanted, String> {
     })
 }
 
+fn compression(text: &str) -> Result<Wanted, String> {
+    wanted(text, |text| match text {
+        "none" | "lz4" | "zstd" => Ok(SettingValue::Word(text.to_owned())),
+        _ => Err("takes none, lz4, zstd or default".to_owned()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -153,7 +164,7 @@ mod tests {
             Ok(Wanted(Some(SettingValue::Time(Duration::from_secs(5400)))))
         );
         assert_eq!(flag("true"), Ok(Wanted(Some(SettingValue::Flag(true)))));
-        for read in [number, time, flag, durability] {
+        for read in [number, time, flag, durability, compression] {
             assert_eq!(read("default"), Ok(Wanted(None)));
             assert!(read("nonsense").is_err() && read("").is_err() && read("-1").is_err());
         }

@@ -70,6 +70,11 @@ pub(crate) const GROUPS: &[Group] = &[
         keys: streams::CURSORS,
     },
     Group {
+        title: "Encryption",
+        about: streams::ENCRYPTION_ABOUT,
+        keys: streams::ENCRYPTION,
+    },
+    Group {
         title: "Cluster",
         about: cluster::CLUSTER_ABOUT,
         keys: cluster::CLUSTER,

@@ -186,9 +186,17 @@ pub(super) const STREAMS: &[Key] = &[
         "subscribers keep a partition from being paused",
     )
     .idle("automatic pausing"),
-    Key::new("streams.encryption", Kind::Bool, "false", "encrypt stored values").not_built(
-        &["false"],
-        "encryption is not available in this version; remove it and use an encrypted file system",
+    Key::new(
+        "streams.compression",
+        Kind::Choice(&["none", "lz4", "zstd"]),
+        "none",
+        "how batches are compressed: `lz4` is faster, `zstd` smaller; batches that do not shrink are stored as they are",
+    ),
+    Key::new(
+        "streams.encryption",
+        Kind::Bool,
+        "false",
+        "encrypt stored records; needs `encryption.key.file` or `encryption.key`",
     ),
 ];
 
@@ -220,4 +228,24 @@ pub(super) const CURSORS: &[Key] = &[
         "idle time after which that stream is paused; 0 = never",
     )
     .idle("automatic pausing, idle partitions cost next to nothing"),
+];
+
+pub(super) const ENCRYPTION_ABOUT: &str = "The master key wraps the data keys of encrypted streams. A key is 16 or 32 \
+    characters as they are, or 32 bytes as 64 hexadecimal digits or as 44 characters of base64; \
+    [operations](operations.md#encryption) tells how to keep and change it.";
+
+pub(super) const ENCRYPTION: &[Key] = &[
+    Key::new(
+        "encryption.key.file",
+        Kind::Path,
+        "",
+        "file with the master key in its first line, and earlier ones in the lines after it",
+    ),
+    Key::new(
+        "encryption.key",
+        Kind::Text,
+        "",
+        "the master key itself, best from the environment: `LIFTBRIDGE_ENCRYPTION_KEY`, as with Liftbridge",
+    )
+    .secret(),
 ];

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use strandline_broker::settings::Address;
+use strandline_core::record::Codec;
 
 use super::super::sources::{Sources, read_with};
 use super::*;
@@ -64,6 +65,9 @@ fn every_setting_of_the_broker_arrives() {
         ("compaction.rate.max", "19"),
         ("streams.durability", "os"),
         ("streams.concurrency.control", "true"),
+        ("streams.compression", "zstd"),
+        ("streams.encryption", "true"),
+        ("encryption.key", "t7w!z%C*F-JaNcRf"),
         ("runtime.workers", "12"),
         ("storage.open.files", "16"),
         ("ready.file", "/r"),
@@ -134,6 +138,12 @@ fn every_setting_of_the_broker_arrives() {
         (settings.stream_defaults, settings.concurrency_control),
         (streams, true)
     );
+    let packing = PackingDefaults {
+        compression: Codec::Zstd,
+        encryption: true,
+    };
+    assert_eq!(settings.packing, packing);
+    assert!(settings.master_keys.current().is_some());
     let here = Address { host: None, port: 13 };
     assert_eq!(
         (&settings.http_listen, settings.metrics_per_partition),
