@@ -373,6 +373,7 @@ impl Log for MemoryLog {
         if let Some(active) = state.segments.last_mut() {
             active.batches.retain(|batch| batch.header().base < end);
             active.range.start = active.range.start.min(end);
+            active.id = active.id.min(active.range.start);
             active.range.end = active
                 .batches
                 .last()

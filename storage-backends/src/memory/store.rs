@@ -78,3 +78,10 @@ impl Store for MemoryStore {
         round.into_iter().for_each(|(_, _, setter)| setter.set(Ok(())));
     }
 }
+
+impl Drop for MemoryStore {
+    /// Nothing waits for a sync that cannot come any more. Also because what waits holds its log, which holds what waits.
+    fn drop(&mut self) {
+        self.sync(SyncBy::Caller);
+    }
+}

@@ -8,7 +8,7 @@ use strandline_core::{Offset, OffsetRange};
 
 use super::log::{RedbLog, State};
 use super::shape::{Content, Segment, SegmentId, Shape};
-use super::stored::{Stored, as_storage_error};
+use super::stored::{Stored, as_storage_error, load};
 
 /// Bytes of batches of one transaction of a replacement; appends have their turn in between.
 const SLICE_BYTES: usize = 4 << 20;
@@ -18,22 +18,24 @@ impl RedbLog {
         let _changing = self.changing.lock();
         let state = self.writable()?;
         let (removable, stored) = (state.now.ending_by(offset), state.stored.ending_by(offset));
+        // The new start may lie behind a gap that is not written yet.
+        let start = state.now.start_without(removable);
+        let is_behind = start > state.stored.end();
         drop(state);
         if removable == 0 {
             return Ok(());
         }
-        if removable > stored {
+        if removable > stored || is_behind {
             self.flush()?;
         }
         let turn = self.shared.rounds.turn();
         let state = self.writable()?;
         let count = state.stored.ending_by(offset);
-        let oldest = state.now.segments().nth(count);
-        let start = oldest.map_or(state.now.end(), |oldest| oldest.content.range.start);
+        let start = state.now.start_without(count);
         let old = state.stored.clone();
         drop(state);
         let mut new = old.clone();
-        new.drop_leading(count, start);
+        new.drop_leading(count, start.min(old.end()));
         self.store(&old, &new)?;
         let mut state = self.state.lock();
         state.now.drop_leading(count, start);
@@ -84,7 +86,8 @@ impl RedbLog {
         let new = Shape::empty(offset, generation);
         self.store(&old, &new)?;
         self.install(new);
-        let cut = rounds.forget(self);
+        // An append of nothing to an empty log has lost nothing.
+        let cut = rounds.take_beyond(self, Offset::ZERO);
         drop(turn);
         drop(appending);
         drop(cut);
@@ -206,6 +209,12 @@ impl RedbLog {
             .map_err(|batch| StorageError::Invalid {
                 what: format!("offset {end} is inside the batch {}", batch.range()),
             })?;
+        let content = if content.records > 0 {
+            content
+        } else {
+            // Offsets below the log's start are gone, wherever its first segment began.
+            Content::empty(id.base.max(old.start))
+        };
         let new = Shape {
             start: old.start,
             generation,
@@ -218,12 +227,15 @@ impl RedbLog {
                 .filter(|epoch| epoch.start < end)
                 .collect(),
         };
-        self.shared.write(|tables| {
+        let written = self.shared.write(|tables| {
             tables.cut(self.id, id, end)?;
             tables.change(self.id, old, &new)
-        })?;
-        self.install(new);
-        Ok(())
+        });
+        // When only the sync has failed, what is cut off cannot be read any more.
+        if written.is_ok() || matches!(load(database, self.id), Ok(Some(found)) if found == new) {
+            self.install(new);
+        }
+        written
     }
 
     /// Makes a log have this shape, where nothing of it is pending.

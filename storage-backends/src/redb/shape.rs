@@ -214,6 +214,12 @@ impl Shape {
             .partition_point(|segment| segment.content.range.end <= offset)
     }
 
+    /// Where the log starts without so many leading sealed segments.
+    pub(super) fn start_without(&self, count: usize) -> Offset {
+        let oldest = self.segments().nth(count);
+        oldest.map_or(self.end(), |oldest| oldest.content.range.start)
+    }
+
     /// Drops leading sealed segments. The log starts here then.
     pub(super) fn drop_leading(&mut self, count: usize, start: Offset) {
         self.sealed = self.sealed.iter().skip(count).copied().collect();

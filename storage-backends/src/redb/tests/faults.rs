@@ -144,3 +144,44 @@ fn damage_is_told_and_not_handed_out() {
     }
     assert!(told > 30, "{told}");
 }
+
+#[test]
+fn a_truncation_whose_sync_fails_leaves_a_log_that_can_be_read() {
+    // What was cut off could not be read any more, but the log still ended behind it.
+    let mut cut = 0;
+    for nth in 0.. {
+        let (disk, _) = empty_disk();
+        let (store, log, _) = two_logs(&disk);
+        drop(log.append(&[batch(3, 2)]).unwrap());
+        store.sync(SyncBy::Caller);
+        disk.fail_once_after(nth, Fault::Whole);
+        let truncated = log.truncate(Offset::new(3));
+        if !disk.has_failed() {
+            break;
+        }
+        let end = log.end().get();
+        assert!(
+            end == 3 || end == 5 && truncated.is_err(),
+            "operation {nth}: {end}"
+        );
+        assert_eq!(
+            offsets(log.as_ref()),
+            (0..end).collect::<Vec<_>>(),
+            "operation {nth}"
+        );
+        cut += usize::from(end == 3 && truncated.is_err());
+    }
+    assert!(cut > 0);
+}
+
+#[test]
+fn an_append_of_nothing_to_an_empty_log_is_not_lost_by_a_reset() {
+    // Its handle failed, as if records had been cut off.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &LogSettings::default()).unwrap();
+    let nothing = log.append(&[]).unwrap();
+    log.reset(Offset::new(7)).unwrap();
+    store.sync(SyncBy::Caller);
+    assert!(nothing.wait().is_ok());
+}

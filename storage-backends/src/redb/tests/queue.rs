@@ -95,3 +95,37 @@ fn a_segment_that_is_being_written_is_not_swept_away() {
     let log = store.open(LOG, &LogSettings::default()).unwrap();
     assert_eq!(offsets(log.as_ref()), (0..31).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_removal_before_a_gap_that_is_not_written_leaves_a_log_that_opens() {
+    // The new start was written before the batch that it lies at, behind a gap: after a crash the log began behind its end.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &tiny()).unwrap();
+    drop(log.append(&[batch(0, 2)]).unwrap());
+    log.roll().unwrap();
+    store.sync(SyncBy::Caller);
+    drop(log.append(&[batch(5, 1)]).unwrap());
+    log.remove_before(Offset::new(2)).unwrap();
+    assert_eq!((log.start(), log.end()), (Offset::new(5), Offset::new(6)));
+    let killed = disk.after_kill();
+    drop((log, store));
+    let store = open_store(&killed).unwrap();
+    let log = store.open(LOG, &tiny()).unwrap();
+    assert_eq!((log.start(), log.end()), (Offset::new(5), Offset::new(6)));
+    assert_eq!(offsets(log.as_ref()), [5]);
+}
+
+#[test]
+fn a_truncation_to_the_start_of_a_log_behind_a_gap_leaves_an_empty_log_there() {
+    // The segment at the start had its name from before the gap: the log was cut to there and ended below its start.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &tiny()).unwrap();
+    drop(log.append(&[batch(0, 5)]).unwrap());
+    log.roll().unwrap();
+    drop(log.append(&[batch(12, 2)]).unwrap());
+    log.remove_before(Offset::new(5)).unwrap();
+    log.truncate(Offset::new(12)).unwrap();
+    assert_eq!((log.start(), log.end()), (Offset::new(12), Offset::new(12)));
+}

@@ -78,15 +78,15 @@ impl SegmentLog {
         };
         state.cut_at = Some(cut.content.file_bytes);
         self.write_state(&state)?;
+        // From here on the log is cut, if not by this call then by the next start: readers must not look for what is gone.
         let result = file
             .set_len(cut.content.file_bytes)
             .and_then(|()| file.sync_data())
             .map_err(failed("cutting", path));
         state.cut_at = None;
-        if let Err(error) = result.and_then(|()| self.write_state(&state)) {
-            // The next start cuts the file, whatever is appended to it until then.
+        let settled = result.and_then(|()| self.write_state(&state));
+        if let Err(error) = &settled {
             self.poison(format!("truncation was interrupted: {error}"));
-            return Err(error);
         }
         let gone: Vec<_> = all_ids(&view).filter(|gone| gone.base > id.base).collect();
         self.shared.handles.forget(self.id, id);
@@ -94,6 +94,7 @@ impl SegmentLog {
             .handles
             .put((self.id, id, Access::Active), Arc::clone(file));
         self.install(&mut writer, next, &state, state.content.range.end);
+        settled?;
         self.remove_files(gone.into_iter().rev())
     }
 

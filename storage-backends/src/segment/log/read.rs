@@ -7,7 +7,7 @@ use strandline_core::record::Batch;
 use strandline_core::storage::{Damage, Log, ReadError, ReadLimit, Run};
 use strandline_core::{Offset, Timestamp};
 
-use super::super::active::{Active, Sealed, View};
+use super::super::active::{Sealed, View};
 use super::super::files::read_whole;
 use super::super::handles::Access;
 use super::super::index::{self, Index};
@@ -170,7 +170,7 @@ impl SegmentLog {
     ) -> Result<T, ReadError> {
         let Some(sealed) = view.sealed.get(place) else {
             return self
-                .active_segment(&view.active)
+                .active_segment(view)
                 .and_then(|file| look(&file, &view.active.index.read()));
         };
         let result = self
@@ -197,8 +197,13 @@ impl SegmentLog {
         }
     }
 
-    fn active_segment(&self, active: &Active) -> Result<SegmentFile, ReadError> {
+    fn active_segment(&self, view: &View) -> Result<SegmentFile, ReadError> {
+        let active = &view.active;
         let file = match self.segment_file(active.id, Access::Active) {
+            // It is sealed and replaced meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_current(view) => {
+                return Err(error.into());
+            }
             // The log was cut, or deleted, while it was read.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.check_readable()?;

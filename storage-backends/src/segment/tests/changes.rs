@@ -285,6 +285,33 @@ fn a_reader_whose_file_is_replaced_under_it_reads_on_in_the_new_one() {
 }
 
 #[test]
+fn a_reader_of_the_active_segment_that_is_sealed_and_replaced_under_it_reads_on() {
+    // It found the file gone under the name that it knew, took the log for cut, and the read failed.
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    let log = store.create(LOG, &tiny()).unwrap();
+    append(&store, &log, 3);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while log.end() < Offset::new(600) {
+                let found = offsets(log.as_ref());
+                assert!(found.is_sorted(), "{found:?}");
+            }
+        });
+        while log.end() < Offset::new(600) {
+            log.roll().unwrap();
+            let segments = log.segments();
+            let sealed = segments[segments.len() - 2].range;
+            let kept = batch(sealed.start.get(), 3, 1);
+            log.replace_sealed(sealed, &mut std::iter::once(Ok(kept)))
+                .unwrap();
+            append(&store, &log, 3);
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
 fn an_append_of_several_batches_that_finds_no_room_to_roll_can_be_tried_again() {
     // The batches before the roll stayed, so that the same append was out of order for ever.
     for room in (0..2000).step_by(20) {

@@ -331,6 +331,36 @@ fn what_is_acked_after_a_truncation_that_was_interrupted_survives_the_next_start
     }
 }
 
+#[test]
+fn a_truncation_that_is_interrupted_leaves_a_log_that_can_be_read() {
+    // The file was cut, but the log still told of what had been in it, and reads of that failed.
+    for nth in 0.. {
+        let (disk, _) = empty_disk();
+        let store = open_store(&disk).unwrap();
+        let log = store.create(LOG, &tiny()).unwrap();
+        for count in [3, 2] {
+            append(store.as_ref(), log.as_ref(), LOG, count, &mut Told::default());
+        }
+        disk.fail_once_after(nth, Fault::Whole);
+        let truncated = log.truncate(Offset::new(3));
+        if !disk.has_failed() {
+            assert!(nth > 5, "{nth} operations");
+            break;
+        }
+        let end = log.end().get();
+        assert!(
+            end == 3 || end == 5 && truncated.is_err(),
+            "operation {nth}: {end}"
+        );
+        assert_eq!(
+            offsets(log.as_ref()),
+            (0..end).collect::<Vec<_>>(),
+            "operation {nth}"
+        );
+        assert!(log.durable_end() <= log.end(), "operation {nth}");
+    }
+}
+
 fn reopen(disk: &SimDisk, what: &str) -> (Arc<dyn Store>, Arc<dyn Log>) {
     let store = open_store(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
     let log = store
