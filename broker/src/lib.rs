@@ -11,6 +11,9 @@ mod clock;
 mod compaction;
 mod context;
 mod cursors;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod http;
 pub mod maintenance;

@@ -1,16 +1,17 @@
 //! Storage engines of Strandline.
 //!
-//! Each implements the contract of `strandline_core::storage` and passes the same suite, which is part of this crate so
-//! that anybody's own engine can be run through it:
+//! Each implements the contract of `strandline_core::storage` and passes the same suite, which is part of this crate
+//! (feature `conformance`) so that anybody's own engine can be run through it:
 //!
 //! - [`SegmentFactory`]: append-only segment files, the default;
 //! - [`RedbFactory`]: an embedded database, one file for all logs of a store;
 //! - [`MemoryFactory`]: everything in memory, for tests and for streams that need not survive a restart;
-//! - [`conformance`]: the suite.
+//! - `conformance`: the suite.
 //!
 //! [`TailCache`] wraps any log and keeps its newest records in memory. All file access goes through
 //! `strandline_core::disk`; [`SystemDisk`] is the operating system's.
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod directory;
 mod disk;

@@ -47,7 +47,21 @@ impl BrokerProcess {
     ///
     /// As [`BrokerProcess::start`].
     pub fn start_with(settings: &[&str]) -> Result<Self, ProcessError> {
+        Self::start_in(tempfile::tempdir()?, settings)
+    }
+
+    /// Starts a broker on free ports with a copy of a data directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`BrokerProcess::start`].
+    pub fn start_on_copy_of(data: &Path) -> Result<Self, ProcessError> {
         let directory = tempfile::tempdir()?;
+        copy(data, &data_directory(directory.path()))?;
+        Self::start_in(directory, &[])
+    }
+
+    fn start_in(directory: TempDir, settings: &[&str]) -> Result<Self, ProcessError> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let child = spawn(directory.path(), (any, any), &settings)?;
@@ -86,7 +100,17 @@ impl BrokerProcess {
         self.restart()
     }
 
-    fn stop(&mut self) -> Result<ExitStatus, ProcessError> {
+    /// Where the broker keeps its data.
+    pub fn data(&self) -> PathBuf {
+        data_directory(self.directory.path())
+    }
+
+    /// Asks the process to stop and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be asked.
+    pub fn stop(&mut self) -> Result<ExitStatus, ProcessError> {
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status()?;
         if !asked.success() {
@@ -176,7 +200,7 @@ fn spawn(
         .arg("--nats-listen")
         .arg(nats.to_string())
         .arg("--data-dir")
-        .arg(directory.join("data"))
+        .arg(data_directory(directory))
         .arg("--ready-file")
         .arg(ready_file(directory))
         .args(settings.iter().flat_map(|setting| ["--set", setting]))
@@ -184,6 +208,29 @@ fn spawn(
         .stdout(log.try_clone()?)
         .stderr(log);
     Ok(command.spawn()?)
+}
+
+/// Copies a directory with everything in it.
+///
+/// # Errors
+///
+/// The file system refuses.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn data_directory(directory: &Path) -> PathBuf {
+    directory.join("data")
 }
 
 fn log_file(directory: &Path) -> PathBuf {

@@ -20,3 +20,5 @@ pub(crate) use consensus::ProposeError;
 pub(crate) use error::{ChangeError, OpenError};
 pub(crate) use handle::MetadataHandle;
 pub(crate) use identity::ServerIdentity;
+#[cfg(feature = "fuzzing")]
+pub(crate) use raft::read_files;

@@ -1,16 +1,14 @@
 //! Cases of appending and becoming durable.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use strandline_core::Offset;
 use strandline_core::storage::{AppendError, Capabilities, LogSettings, SyncBy};
 
-use super::records::{ALL, all_batches, batch};
-use super::{Subject, case};
+use super::Subject;
+use super::records::{all_batches, batch};
+use super::report::Cases;
 
-pub(super) fn run(subject: &Subject, capabilities: Capabilities) {
-    case(
+pub(super) fn run(cases: &mut Cases, subject: &Subject, capabilities: Capabilities) {
+    cases.case(
         "accepted batches are readable at once, in order and byte for byte",
         || {
             let (_store, log) = subject.log(&LogSettings::default());
@@ -21,7 +19,7 @@ pub(super) fn run(subject: &Subject, capabilities: Capabilities) {
             assert_eq!((log.end(), log.durable_end()), (Offset::new(9), Offset::ZERO));
         },
     );
-    case(
+    cases.case(
         "a handle resolves with the sync after its append, not before",
         || {
             let (store, log) = subject.log(&LogSettings::default());
@@ -33,7 +31,7 @@ pub(super) fn run(subject: &Subject, capabilities: Capabilities) {
             assert_eq!(log.durable_end(), Offset::new(2));
         },
     );
-    case("the store's own thread syncs, too", || {
+    cases.case("the store's own thread syncs, too", || {
         let (store, log) = subject.log(&LogSettings::default());
         let mut commits = Vec::new();
         for offset in 0..20 {
@@ -43,7 +41,7 @@ pub(super) fn run(subject: &Subject, capabilities: Capabilities) {
         commits.into_iter().for_each(|commit| commit.wait().unwrap());
         assert_eq!(log.durable_end(), Offset::new(20));
     });
-    case(
+    cases.case(
         "a batch that does not continue the log is refused and leaves it as it was",
         || {
             let (_store, log) = subject.log(&LogSettings::default());
@@ -60,7 +58,7 @@ pub(super) fn run(subject: &Subject, capabilities: Capabilities) {
         },
     );
     if capabilities.shared_sync {
-        case("one sync covers the appends of all logs", || {
+        cases.case("one sync covers the appends of all logs", || {
             let store = subject.open_store(&subject.fresh());
             let ids = [1, 2, 3].map(strandline_core::LogId::new);
             let logs = ids.map(|id| store.create(id, &LogSettings::default()).unwrap());
@@ -71,45 +69,37 @@ pub(super) fn run(subject: &Subject, capabilities: Capabilities) {
                 .for_each(|commit| assert!(matches!(commit.outcome(), Some(Ok(())))));
         });
     }
-    case(
-        "readers see only whole batches while a writer appends, rolls and syncs",
-        || concurrent(subject),
-    );
-}
-
-fn concurrent(subject: &Subject) {
-    let (store, log) = subject.log(&LogSettings {
-        segment_max_bytes: 2000,
-        ..LogSettings::default()
+    cases.case("an append of nothing waits for the appends before it", || {
+        let (store, log) = subject.log(&LogSettings::default());
+        let first = log.append(&[batch(0, 2, 1)]).unwrap();
+        let nothing = log.append(&[]).unwrap();
+        assert_eq!(log.end(), Offset::new(2));
+        store.sync(SyncBy::Caller);
+        assert!(first.wait().is_ok() && nothing.wait().is_ok());
+        assert_eq!(log.durable_end(), Offset::new(2));
     });
-    let done = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..3)
-        .map(|_| {
-            let (log, done) = (Arc::clone(&log), Arc::clone(&done));
-            std::thread::spawn(move || {
-                let mut next = Offset::ZERO;
-                while !(done.load(Ordering::Acquire) && next == log.end()) {
-                    let run = log.read(next, ALL).unwrap();
-                    for batch in run.batches().map(Result::unwrap) {
-                        assert_eq!(batch.header().base, next);
-                        next = batch.header().end();
-                    }
-                }
-                next
-            })
-        })
-        .collect();
-    for number in 0..200 {
-        let commit = log.append(&[batch(3 * number, 3, 1)]).unwrap();
-        store.sync(if number % 2 == 0 {
-            SyncBy::Caller
-        } else {
-            SyncBy::Store
-        });
-        drop(commit);
-    }
-    done.store(true, Ordering::Release);
-    for reader in readers {
-        assert_eq!(reader.join().unwrap(), Offset::new(600));
-    }
+    cases.case(
+        "batches of one call are all refused when one of them does not fit",
+        || {
+            let (_store, log) = subject.log(&LogSettings::default());
+            let refused = log.append(&[batch(0, 2, 1), batch(1, 2, 1)]);
+            assert!(matches!(refused, Err(AppendError::OutOfOrder { .. })));
+            assert_eq!((log.end(), log.last_epoch()), (Offset::ZERO, None));
+        },
+    );
+    cases.case("a gap before a batch moves the end and not the start", || {
+        let (_store, log) = subject.log(&LogSettings::default());
+        let _commit = log.append(&[batch(5, 2, 1)]).unwrap();
+        assert_eq!((log.start(), log.end()), (Offset::ZERO, Offset::new(7)));
+        assert_eq!(all_batches(log.as_ref()), [batch(5, 2, 1)]);
+    });
+    cases.case(
+        "a handle gets an outcome when the store ends before the sync",
+        || {
+            let (store, log) = subject.log(&LogSettings::default());
+            let commit = log.append(&[batch(0, 1, 1)]).unwrap();
+            drop((store, log));
+            let _either = commit.wait();
+        },
+    );
 }

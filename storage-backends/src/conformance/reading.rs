@@ -3,11 +3,12 @@
 use strandline_core::storage::{EpochEnd, LogSettings, ReadError, ReadLimit};
 use strandline_core::{LeaderEpoch, Offset, Timestamp};
 
+use super::Subject;
 use super::records::{ALL, batch, batch_of, time_of};
-use super::{Subject, case};
+use super::report::Cases;
 
-pub(super) fn run(subject: &Subject) {
-    case(
+pub(super) fn run(cases: &mut Cases, subject: &Subject) {
+    cases.case(
         "a read starts with the batch that holds the offset and keeps to its limits",
         || {
             let (_store, log) = subject.log(&LogSettings {
@@ -51,7 +52,7 @@ pub(super) fn run(subject: &Subject) {
             assert_eq!((end.bytes.len(), end.next), (0, Offset::new(25)));
         },
     );
-    case("an offset beyond the end is refused", || {
+    cases.case("an offset beyond the end is refused", || {
         let (_store, log) = subject.log(&LogSettings::default());
         assert!(log.read(Offset::ZERO, ALL).unwrap().bytes.is_empty());
         match log.read(Offset::new(1), ALL) {
@@ -59,7 +60,7 @@ pub(super) fn run(subject: &Subject) {
             other => panic!("{other:?}"),
         }
     });
-    case("a read goes over gaps", || {
+    cases.case("a read goes over gaps", || {
         let (_store, log) = subject.log(&LogSettings::default());
         let _commit = log.append(&[batch_of(&[0, 4], 1), batch_of(&[9], 1)]).unwrap();
         let run = log.read(Offset::new(6), ALL).unwrap();
@@ -68,7 +69,7 @@ pub(super) fn run(subject: &Subject) {
             Offset::new(9)
         );
     });
-    case("reading backwards gives each batch once", || {
+    cases.case("reading backwards gives each batch once", || {
         let (_store, log) = subject.log(&LogSettings {
             segment_max_bytes: 1000,
             ..LogSettings::default()
@@ -92,7 +93,7 @@ pub(super) fn run(subject: &Subject) {
         );
         assert!(log.read_before(Offset::ZERO).unwrap().is_none());
     });
-    case("a time is found at its record", || {
+    cases.case("a time is found at its record", || {
         let (_store, log) = subject.log(&LogSettings {
             segment_max_bytes: 1000,
             ..LogSettings::default()
@@ -108,7 +109,7 @@ pub(super) fn run(subject: &Subject) {
         assert_eq!(log.offset_at(Timestamp::from_nanos(-1)).unwrap(), Offset::ZERO);
         assert_eq!(log.last_time(), Some(time_of(19)));
     });
-    case("the end of an epoch is where the next one begins", || {
+    cases.case("the end of an epoch is where the next one begins", || {
         let (_store, log) = subject.log(&LogSettings::default());
         assert_eq!(
             (log.last_epoch(), log.epoch_end(LeaderEpoch::new(9))),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use strandline_core::storage::{Log, LogSettings, ReadError, StorageError, Store, SyncBy};
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
+use super::Subject;
 use super::records::{ALL, batch, batch_of, offsets, time_of};
-use super::{Subject, case};
+use super::report::Cases;
 
 /// Four sealed segments of five records and an active one of two.
 fn segmented(subject: &Subject) -> (Arc<dyn Store>, Arc<dyn Log>) {
@@ -20,8 +21,8 @@ fn segmented(subject: &Subject) -> (Arc<dyn Store>, Arc<dyn Log>) {
     (store, log)
 }
 
-pub(super) fn run(subject: &Subject) {
-    case("segments are summed up in order with the active one last", || {
+pub(super) fn run(cases: &mut Cases, subject: &Subject) {
+    cases.case("segments are summed up in order with the active one last", || {
         let (_store, log) = segmented(subject);
         let segments = log.segments();
         assert_eq!(segments.len(), 5);
@@ -38,7 +39,7 @@ pub(super) fn run(subject: &Subject) {
         }
         assert_eq!((segments[4].records, segments[4].sealed), (2, false));
     });
-    case("an empty segment is not rolled, a full or an old one is", || {
+    cases.case("an empty segment is not rolled, a full or an old one is", || {
         let (_store, log) = subject.log(&LogSettings {
             segment_max_bytes: 1,
             ..LogSettings::default()
@@ -61,7 +62,7 @@ pub(super) fn run(subject: &Subject) {
             .unwrap();
         assert_eq!(log.segments().len(), 4);
     });
-    case(
+    cases.case(
         "leading segments go, the active one stays, and readers are told",
         || {
             let (_store, log) = segmented(subject);
@@ -78,7 +79,7 @@ pub(super) fn run(subject: &Subject) {
             assert_eq!(offsets(log.as_ref()), [20, 21]);
         },
     );
-    case("sealed segments are replaced by what compaction leaves", || {
+    cases.case("sealed segments are replaced by what compaction leaves", || {
         let (_store, log) = segmented(subject);
         let range = OffsetRange::new(Offset::new(5), Offset::new(15));
         let kept = batch_of(&[6, 13], 2);
@@ -98,7 +99,7 @@ pub(super) fn run(subject: &Subject) {
             Offset::new(15)
         );
     });
-    case(
+    cases.case(
         "a truncation cuts at a border between batches and nowhere else",
         || {
             let (_store, log) = segmented(subject);
@@ -118,7 +119,7 @@ pub(super) fn run(subject: &Subject) {
             assert_eq!(offsets(log.as_ref()), (0..13).collect::<Vec<_>>());
         },
     );
-    case(
+    cases.case(
         "handles of records that are cut off fail, those of others do not",
         || {
             let (store, log) = subject.log(&LogSettings::default());
@@ -136,7 +137,7 @@ pub(super) fn run(subject: &Subject) {
             assert_eq!(log.durable_end(), Offset::new(100));
         },
     );
-    case("a reset forgets everything and goes on where it is told", || {
+    cases.case("a reset forgets everything and goes on where it is told", || {
         let (_store, log) = segmented(subject);
         log.reset(Offset::new(100)).unwrap();
         assert_eq!(

@@ -18,3 +18,21 @@ mod view;
 mod tests;
 
 pub(super) use node::{RaftNode, RaftSettings};
+
+/// Reads each file of a directory as a start does, and forgets what it holds.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_files(
+    disk: &std::sync::Arc<dyn strandline_core::disk::Disk>,
+    dir: &std::path::Path,
+) -> [Result<(), super::OpenError>; 3] {
+    let log = || {
+        let settings = super::wal::WalSettings::default();
+        let (wal, recovered) = super::wal::Wal::open(std::sync::Arc::clone(disk), dir, settings)?;
+        log_store::LogStore::new(wal, &recovered, dir).map(|_| ())
+    };
+    [
+        super::identity::Identity::load(&**disk, dir, None).map(|_| ()),
+        snapshot::SnapshotFile::open(std::sync::Arc::clone(disk), dir).map(|_| ()),
+        log(),
+    ]
+}
