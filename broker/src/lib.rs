@@ -19,11 +19,13 @@ mod http;
 pub mod maintenance;
 mod metadata;
 mod metrics;
+mod pace;
 mod partition;
 mod publish;
 mod reader;
 mod removal;
 mod reply;
+mod scrub;
 pub mod settings;
 mod streams;
 

@@ -7,6 +7,7 @@
 mod address;
 mod external_nats;
 mod grpc_tls;
+mod scrubbing;
 mod secret;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use strandline_storage_backends::SegmentFactory;
 pub use address::{Address, InvalidAddress};
 pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
 pub use grpc_tls::GrpcTls;
+pub use scrubbing::Scrubbing;
 pub use secret::{InvalidBearer, Secret};
 pub use strandline_codec::{InvalidMasterKey, MasterKey, MasterKeys};
 
@@ -71,6 +73,8 @@ pub struct Settings {
     pub compaction: CompactionDefaults,
     /// What all compactions together may use.
     pub compaction_limits: CompactionLimits,
+    /// How stored records are looked after.
+    pub scrubbing: Scrubbing,
     /// Segments and durability of streams that do not override them.
     pub stream_defaults: LogSettings,
     /// Whether streams that do not say otherwise check the offset that a publisher expects.
@@ -197,6 +201,7 @@ impl Settings {
             retention: RetentionDefaults::default(),
             compaction: CompactionDefaults::default(),
             compaction_limits: CompactionLimits::default(),
+            scrubbing: Scrubbing::default(),
             stream_defaults: LogSettings {
                 segment_max_age: Some(RetentionDefaults::DEFAULT_MAX_AGE),
                 ..LogSettings::default()

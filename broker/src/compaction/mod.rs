@@ -3,7 +3,6 @@
 //! What goes is decided by `strandline_core::compaction`; segments are read and replaced through the log. At most a few
 //! runs are under way, on threads of their own, and a log is never in two of them.
 
-mod pace;
 mod progress_file;
 mod rewrite;
 mod run;
@@ -26,10 +25,10 @@ use strandline_core::{LogId, StreamName, Timestamp};
 
 use crate::ages::Ages;
 use crate::context::Context;
+use crate::pace::Pace;
 use crate::partition::{PartitionHandle, ReadState};
 use crate::settings::CompactionLimits;
 
-pub(crate) use pace::Pace;
 pub(crate) use progress_file::ProgressFile;
 pub(crate) use rewrite::{Judge, PackedLog, RewriteError, Rewritten, loses_records, rewrite_sealed};
 use run::{Means, Memory, Report};

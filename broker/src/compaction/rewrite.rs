@@ -8,7 +8,7 @@ use strandline_core::record::{Batch, RecordView};
 use strandline_core::storage::{Log, ReadError, ReadLimit, SegmentSummary, StorageError};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 
-use super::pace::{Pace, Stopped};
+use crate::pace::{Pace, Stopped};
 use crate::partition::{Packing, PartitionHandle};
 
 /// Bytes that are read at a time.

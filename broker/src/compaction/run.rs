@@ -7,8 +7,8 @@ use strandline_core::record::RecordView;
 use strandline_core::storage::{SegmentSummary, StorageError};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 
-use super::pace::Pace;
 use super::rewrite::{PackedLog, RewriteError, Rewritten, Step, join, read_batches, rewrite_sealed};
+use crate::pace::Pace;
 
 /// What a run may use.
 #[derive(Clone, Copy, Debug)]

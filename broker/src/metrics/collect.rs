@@ -63,6 +63,7 @@ impl Scrape<'_> {
         self.append(&mut out);
         self.files(&mut out);
         self.compaction(&mut out);
+        self.scrub(&mut out);
         self.readers(&mut out);
         self.grpc(&mut out);
         if let Some(context) = self.context {
@@ -157,6 +158,14 @@ impl Scrape<'_> {
         out.number(&COMPACTION_OUT, compaction.bytes_out.get());
         out.number(&COMPACTION_DROPPED, compaction.dropped.get());
         out.number(&COMPACTION_DIRTY, compaction.dirty_bytes.get());
+    }
+
+    fn scrub(&self, out: &mut Exposition) {
+        let scrub = &self.metrics.scrub;
+        out.number(&SCRUB_PASSES, scrub.passes.get());
+        out.number(&SCRUB_SEGMENTS, scrub.segments.get());
+        out.number(&SCRUB_BYTES, scrub.read_bytes.get());
+        out.number(&SCRUB_DAMAGED, scrub.damaged.get());
     }
 
     fn readers(&self, out: &mut Exposition) {

@@ -16,6 +16,6 @@ mod value;
 pub(crate) use collect::{Scrape, StoredNumbers};
 pub(crate) use disk::{CountedDisk, FileNumbers};
 pub(crate) use grpc::QueueNumbers;
-pub(crate) use numbers::{Door, Metrics, Refusal};
+pub(crate) use numbers::{Door, Metrics, Refusal, ScrubNumbers};
 pub(crate) use text::Format;
-pub(crate) use value::{Gauge, Held};
+pub(crate) use value::{Counter, Gauge, Held};

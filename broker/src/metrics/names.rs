@@ -139,6 +139,15 @@ metrics! {
     COMPACTION_DIRTY: Gauge "strandline_compaction_dirty_bytes"
         "bytes of batches that may be compacted and are not yet, as of each partition's last turn";
 
+    SCRUB_PASSES: Counter "strandline_scrub_passes"
+        "times that the scrubber has read all sealed segments";
+    SCRUB_SEGMENTS: Counter "strandline_scrub_segments"
+        "sealed segments that the scrubber has read";
+    SCRUB_BYTES: Counter "strandline_scrub_read_bytes"
+        "bytes of batches that the scrubber has read";
+    SCRUB_DAMAGED: Gauge "strandline_scrub_damaged_segments"
+        "sealed segments that were damaged when the scrubber read them last";
+
     READ_RECORDS: Counter "strandline_read_records"
         "records read for subscribers";
     READ_BYTES: Counter "strandline_read_bytes"

@@ -119,6 +119,17 @@ pub(crate) struct CompactionNumbers {
     pub(crate) dirty_bytes: Gauge,
 }
 
+/// The scrubber.
+#[derive(Debug, Default)]
+pub(crate) struct ScrubNumbers {
+    /// Passes over everything that came to their end.
+    pub(crate) passes: Counter,
+    pub(crate) segments: Counter,
+    pub(crate) read_bytes: Counter,
+    /// Segments that were damaged when they were read last.
+    pub(crate) damaged: Gauge,
+}
+
 /// The HTTP port itself.
 #[derive(Debug, Default)]
 pub(crate) struct HttpNumbers {
@@ -140,6 +151,7 @@ pub(crate) struct Metrics {
     pub(crate) grpc: GrpcNumbers,
     pub(crate) retention: RetentionNumbers,
     pub(crate) compaction: CompactionNumbers,
+    pub(crate) scrub: ScrubNumbers,
     pub(crate) http: HttpNumbers,
     /// Files of the streams.
     pub(crate) stream_files: Arc<FileNumbers>,
@@ -173,6 +185,7 @@ impl Metrics {
             grpc: GrpcNumbers::default(),
             retention: RetentionNumbers::default(),
             compaction: CompactionNumbers::default(),
+            scrub: ScrubNumbers::default(),
             http: HttpNumbers::default(),
             stream_files: Arc::default(),
             metadata_files: Arc::default(),

@@ -6,7 +6,8 @@ use strandline_core::storage::Log;
 
 use super::RemovalError;
 use super::trim::drop_empty;
-use crate::compaction::{Judge, Pace, PackedLog, Rewritten, loses_records, rewrite_sealed};
+use crate::compaction::{Judge, PackedLog, Rewritten, loses_records, rewrite_sealed};
+use crate::pace::Pace;
 use crate::partition::PartitionHandle;
 
 /// Removes the records with a key that are in a partition's log by now, and says how many that were. Blocks on the disk.

@@ -5,7 +5,8 @@ use strandline_core::storage::{Log, SegmentSummary};
 use strandline_core::{Offset, Timestamp};
 
 use super::RemovalError;
-use crate::compaction::{Judge, Pace, PackedLog, Rewritten, rewrite_sealed};
+use crate::compaction::{Judge, PackedLog, Rewritten, rewrite_sealed};
+use crate::pace::Pace;
 use crate::partition::PartitionHandle;
 
 /// Where a partition begins afterwards.

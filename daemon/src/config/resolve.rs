@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use strandline_broker::Settings;
-use strandline_broker::settings::{CompactionLimits, NatsMode, PackingDefaults, RetentionDefaults};
+use strandline_broker::settings::{
+    CompactionLimits, NatsMode, PackingDefaults, RetentionDefaults, Scrubbing,
+};
 use strandline_core::BrokerId;
 use strandline_core::compaction::CompactionSettings;
 use strandline_core::retention::RetentionLimits;
@@ -97,6 +99,7 @@ pub(crate) fn resolve(
                 .unwrap_or(CompactionLimits::DEFAULT_MEMORY_MAX_BYTES),
             max_rate: whole(&values, "compaction.rate.max").unwrap_or_default(),
         },
+        scrubbing: scrubbing(&values),
         stream_defaults: stream_defaults(&values),
         concurrency_control: values.bool("streams.concurrency.control").unwrap_or_default(),
         admin_token,
@@ -188,6 +191,15 @@ fn retention(values: &Values) -> RetentionDefaults {
         interval: values
             .duration("streams.cleaner.interval")
             .unwrap_or(RetentionDefaults::DEFAULT_INTERVAL),
+    }
+}
+
+fn scrubbing(values: &Values) -> Scrubbing {
+    Scrubbing {
+        interval: values
+            .duration("storage.scrub.interval")
+            .unwrap_or(Scrubbing::DEFAULT_INTERVAL),
+        max_rate: whole(values, "storage.scrub.rate.max").unwrap_or(Scrubbing::DEFAULT_MAX_RATE),
     }
 }
 

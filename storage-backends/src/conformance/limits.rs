@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strandline_core::record::{Batch, MAX_BATCH_BYTES};
+use strandline_core::record::{Batch, MAX_BUILT_BYTES};
 use strandline_core::storage::{Capabilities, Log, LogSettings, ReadError, Store, SyncBy};
 use strandline_core::{LogId, Offset, OffsetRange, Timestamp};
 
@@ -56,8 +56,8 @@ pub(super) fn run(cases: &mut Cases, subject: &Subject, capabilities: Capabiliti
 fn largest_batch(subject: &Subject) {
     let (store, log) = subject.log(&LogSettings::default());
     let overhead = batch_with(&[0], 1, |_| vec![b'x'; 1 << 22]).bytes().len() - (1 << 22);
-    let largest = batch_with(&[0], 1, |_| vec![b'x'; MAX_BATCH_BYTES - overhead]);
-    let short = MAX_BATCH_BYTES - largest.bytes().len();
+    let largest = batch_with(&[0], 1, |_| vec![b'x'; MAX_BUILT_BYTES - overhead]);
+    let short = MAX_BUILT_BYTES - largest.bytes().len();
     assert!(short < 4, "{short} bytes short of the largest");
     let commit = log.append(&[largest.clone(), batch(1, 1, 1)]).unwrap();
     store.sync(SyncBy::Caller);

@@ -13,8 +13,8 @@ use strandline_proto::admin::{
 };
 
 use super::super::errors;
-use crate::compaction::Pace;
 use crate::context::Context;
+use crate::pace::Pace;
 use crate::partition::PartitionHandle;
 use crate::removal::{RemovalError, TrimBefore, erase, trim};
 use crate::streams::{NoTarget, PartitionState};

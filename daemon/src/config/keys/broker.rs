@@ -1,5 +1,7 @@
 //! Settings of the process: addresses, data, TLS, logs.
 
+use std::time::Duration;
+
 use super::super::key::Key;
 use super::super::kind::Kind;
 
@@ -140,6 +142,8 @@ pub(super) const PROCESS: &[Key] = &[
     Key::new("runtime.workers", Kind::Integer { min: 0, max: 1_024 }, "0", "threads that serve connections; 0 = one per core, at most 4"),
     Key::new("storage.backend", Kind::Choice(&["segment", "redb"]), "segment", "storage engine of streams whose creator does not choose one: `segment`, append-only files; `redb`, one database file for all of them. Streams that there are stay where they are"),
     Key::new("storage.open.files", Kind::Integer { min: 16, max: 1_000_000 }, "4096", "segment files that are kept open; others are opened when they are needed. Never more than a quarter of the process's limit of open files"),
+    Key::new("storage.scrub.interval", Kind::Duration { min: Duration::from_secs(1), zero: true }, "168h", "how often all sealed segments are read to find damage; 0 = never"),
+    Key::new("storage.scrub.rate.max", Kind::BYTES, "8388608", "bytes a second that are read for it; 0 = as fast as it goes"),
     Key::new("ready.file", Kind::Path, "", "file that is written once clients are served, a JSON object of the addresses, and removed at the stop")
         .flag("ready-file"),
 ];

@@ -108,8 +108,10 @@ impl World<'_> {
         };
         let from = self.disk.moment();
         let between = self.allowed_now();
-        // Without a handle there is nothing to tell when the store's own sync is over, and it would go on beside what follows.
-        let is_awaited = self.logs.iter().any(|tracked| !tracked.pending.is_empty());
+        // Without a handle that is still open there is nothing to tell when the store's own sync is over, and it would go on
+        // beside what follows.
+        let mut pending = self.logs.iter().flat_map(|tracked| &tracked.pending);
+        let is_awaited = pending.any(|pending| pending.commit.outcome().is_none());
         store.sync(if is_awaited { by } else { SyncBy::Caller });
         (0..LOGS).try_for_each(|at| self.await_pending(at))?;
         self.note(from, between);

@@ -193,6 +193,18 @@ impl SegmentLog {
                 }
                 .into())
             }
+            // A cut would have made another segment of it.
+            Err(ReadError::Io(error))
+                if error.kind() == ErrorKind::UnexpectedEof && self.is_current(view) =>
+            {
+                let file = self.directory.join(sealed.id.data_file());
+                Err(Damage {
+                    position: self.sealed_file(sealed)?.file.len()?,
+                    reason: format!("it ends there and had {} bytes", sealed.content.file_bytes),
+                    file,
+                }
+                .into())
+            }
             other => other,
         }
     }

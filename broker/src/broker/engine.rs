@@ -1,0 +1,184 @@
+//! Starting what is behind the doors.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use strandline_core::Clock;
+use strandline_core::disk::Disk;
+use strandline_nats::Server;
+use strandline_storage_backends::TailMemory;
+
+use super::StartError;
+use crate::bus::{AckInboxes, Bus, EmbeddedBus, ExternalBus};
+use crate::clock::SystemClock;
+use crate::context::Context;
+use crate::cursors::Cursors;
+use crate::metadata::{MetadataHandle, ServerIdentity};
+use crate::metrics::{CountedDisk, FileNumbers, Metrics};
+use crate::partition::BatchLimits;
+use crate::settings::{NatsMode, Settings};
+use crate::streams::{Keys, Opener, StoreParts, Stores, Streams, TAIL_CACHES_BYTES};
+
+/// Everything behind the doors: metadata, bus, stores and their appenders. No stream is open yet.
+pub(super) async fn start_engine(
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    port: u16,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Context>, Option<Server>), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metadata = open_metadata(settings, counted(disk, &metrics.metadata_files), port, &clock).await?;
+    let started = start_around(metadata.clone(), settings, disk, clock, metrics).await;
+    if started.is_err() {
+        metadata.shutdown().await;
+    }
+    started
+}
+
+async fn start_around(
+    metadata: MetadataHandle,
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Context>, Option<Server>), StartError> {
+    let inboxes = AckInboxes::new(&settings.namespace, &nonce());
+    let (bus, nats) = start_bus(settings, &metadata, &clock, &inboxes).await?;
+    let stores = open_stores(settings, disk, &bus, &clock, metrics).await?;
+    let streams = Arc::new(Streams::default());
+    let opener = Opener {
+        streams: Arc::clone(&streams),
+        stores: Arc::new(stores),
+        tail_memory: Arc::new(TailMemory::new(TAIL_CACHES_BYTES)),
+        bus: Arc::clone(&bus),
+        defaults: settings.stream_defaults,
+        keys: open_keys(settings, &metadata).await?,
+        concurrency_control: settings.concurrency_control,
+        max_message_bytes: settings.max_message_bytes,
+        broker: metadata.broker().clone(),
+        settings_turn: tokio::sync::Mutex::default(),
+    };
+    let context = Context {
+        metadata,
+        streams,
+        opener,
+        bus,
+        clock,
+        inboxes,
+        stopping: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        max_message_bytes: settings.max_message_bytes,
+        max_open_files: settings.max_open_files,
+        metrics: Arc::clone(metrics),
+        cursors: Cursors::default(),
+        retention: settings.retention,
+        compaction: settings.compaction,
+    };
+    Ok((Arc::new(context), nats))
+}
+
+/// The metadata, led by this broker.
+async fn open_metadata(
+    settings: &Settings,
+    disk: Arc<dyn Disk>,
+    port: u16,
+    clock: &Arc<dyn Clock>,
+) -> Result<MetadataHandle, StartError> {
+    let identity = ServerIdentity {
+        configured: settings.server_id.clone(),
+        host: settings.advertised_host(),
+        port: settings.advertised_port(port),
+    };
+    let directory = settings.data_dir.join("metadata");
+    let metadata = MetadataHandle::open(disk, &directory, identity, Arc::clone(clock)).await?;
+    metadata.elect_local_leader().await?;
+    Ok(metadata)
+}
+
+/// The keys of encrypted streams. Data keys that an earlier master key has wrapped are wrapped anew.
+async fn open_keys(settings: &Settings, metadata: &MetadataHandle) -> Result<Keys, StartError> {
+    let keys = Keys::new(settings.master_keys.clone(), settings.packing, metadata.clone());
+    let keys = keys.map_err(|failure| StartError::Keys {
+        reason: crate::streams::describe(&failure),
+    })?;
+    keys.rewrap().await;
+    Ok(keys)
+}
+
+async fn open_stores(
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    bus: &Arc<dyn Bus>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Stores, StartError> {
+    let parts = StoreParts {
+        disk: counted(disk, &metrics.stream_files),
+        data_dir: settings.data_dir.clone(),
+        max_open_files: settings.max_open_files,
+        limits: BatchLimits {
+            max_records: settings.batch_max_messages,
+            max_bytes: settings.batch_max_bytes,
+        },
+        bus: Arc::clone(bus),
+        clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
+    };
+    Stores::open(parts, settings.backend)
+        .await
+        .map_err(StartError::Storage)
+}
+
+/// The disk as this broker's numbers see it.
+pub(super) fn counted(disk: &Arc<dyn Disk>, numbers: &Arc<FileNumbers>) -> Arc<dyn Disk> {
+    Arc::new(CountedDisk::new(Arc::clone(disk), Arc::clone(numbers)))
+}
+
+async fn start_bus(
+    settings: &Settings,
+    metadata: &MetadataHandle,
+    clock: &Arc<dyn Clock>,
+    inboxes: &Arc<AckInboxes>,
+) -> Result<(Arc<dyn Bus>, Option<Server>), StartError> {
+    match &settings.nats {
+        NatsMode::Embedded(options) => {
+            let server = Server::bind(options.as_ref().clone()).await;
+            let server = server.map_err(embedded_nats_failed)?;
+            Ok((
+                Arc::new(EmbeddedBus::new(server.clone(), Arc::clone(clock))),
+                Some(server),
+            ))
+        }
+        NatsMode::External(external) => {
+            let name = format!("LIFT.{}.{}.streams", settings.namespace, metadata.broker());
+            let bus = ExternalBus::connect(external, &name, Arc::clone(clock), Arc::clone(inboxes)).await?;
+            Ok((Arc::new(bus), None))
+        }
+    }
+}
+
+fn embedded_nats_failed(error: strandline_nats::StartError) -> StartError {
+    match error {
+        strandline_nats::StartError::Listen { address, source } => StartError::Listen {
+            what: "nats clients",
+            address,
+            setting: "--nats-listen",
+            source,
+        },
+        other => StartError::EmbeddedNats {
+            reason: crate::streams::describe(&other),
+        },
+    }
+}
+
+/// Tells this process from earlier ones in ack inboxes.
+fn nonce() -> String {
+    let mut bytes = [0; 8];
+    // Without randomness the time is as good: it only has to differ from earlier processes.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = SystemClock.now().nanos().to_le_bytes();
+    }
+    format!("{:016x}", u64::from_le_bytes(bytes))
+}

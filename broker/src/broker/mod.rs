@@ -1,0 +1,211 @@
+//! A running broker: wiring, start and stop.
+
+mod data_directory;
+mod engine;
+mod error;
+mod logs;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use strandline_core::disk::{Disk, DiskLock};
+use strandline_core::storage::Log;
+use strandline_nats::Server;
+use strandline_storage_backends::SystemDisk;
+
+use crate::ages::Ages;
+use crate::cleaner;
+use crate::compaction::{Compactor, ProgressFile};
+use crate::context::Context;
+use crate::cursors::prepare_stream;
+use crate::grpc::{GrpcDoors, GrpcServer};
+use crate::http::{HttpServer, Site};
+use crate::metrics::Metrics;
+use crate::scrub::Scrubber;
+use crate::settings::{Address, Settings};
+
+pub(crate) use data_directory::LOCK_FILE;
+use data_directory::lock_data_directory;
+use engine::{counted, start_engine};
+pub use error::StartError;
+use logs::{close_logs, open_streams};
+
+/// A broker that serves clients. Dropping it without [`Broker::shutdown`] ends it like a crash.
+#[derive(Debug)]
+pub struct Broker {
+    context: Arc<Context>,
+    grpc: GrpcServer,
+    http: Option<HttpServer>,
+    nats: Option<Server>,
+    cleaner: tokio::task::JoinHandle<()>,
+    scrubber: tokio::task::JoinHandle<()>,
+    _lock: Box<dyn DiskLock>,
+}
+
+impl Broker {
+    /// Starts a broker; it serves clients when this returns.
+    ///
+    /// Cancel safety: a cancelled start leaves nothing behind but what it wrote to the data directory.
+    ///
+    /// # Errors
+    ///
+    /// Says what is in the way and how to get it out.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let disk: Arc<dyn Disk> = Arc::new(SystemDisk::new());
+        let metrics = Metrics::new();
+        let http = start_http(&settings, &metrics).await?;
+        let listener = bind("grpc", "--listen or --port", &settings.listen.to_string()).await?;
+        let port = listener.local_addr().map_err(StartError::Thread)?.port();
+        let lock = lock_data_directory(&disk, &settings.data_dir).await?;
+        let (context, nats) = start_engine(&settings, &disk, port, &metrics).await?;
+        open_streams(&context).await;
+        prepare_stream(&context, &settings.namespace, settings.cursors_partitions).await;
+        let cleaner = start_cleaner(&context, &settings, &disk);
+        let scrubber = tokio::spawn(Scrubber::new(Arc::clone(&context), &settings.scrubbing).run());
+        let doors = GrpcDoors {
+            tls: settings.grpc_tls.as_ref(),
+            admin_token: settings.admin_token.as_ref(),
+        };
+        let grpc = GrpcServer::start(Arc::clone(&context), listener, doors).await?;
+        if let Some(nats) = &nats {
+            nats.accept();
+        }
+        if let Some(http) = &http {
+            http.serving(Arc::clone(&context));
+        }
+        Ok(Self {
+            context,
+            grpc,
+            http,
+            nats,
+            cleaner,
+            scrubber,
+            _lock: lock,
+        })
+    }
+
+    /// The address of the gRPC API.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc.address()
+    }
+
+    /// The address of the embedded NATS server, if there is one.
+    pub fn nats_addr(&self) -> Option<SocketAddr> {
+        self.nats.as_ref().map(Server::client_addr)
+    }
+
+    /// The address where numbers and health are answered over HTTP, if they are.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(HttpServer::address)
+    }
+
+    /// The broker's identity in the cluster.
+    pub fn server_id(&self) -> String {
+        self.context.metadata.broker().to_string()
+    }
+
+    /// Streams that are served.
+    pub fn stream_count(&self) -> usize {
+        self.context.streams.all().len()
+    }
+
+    /// Puts the embedded NATS server into lame duck mode: it takes no new clients, tells those it has, and closes them one by
+    /// one over the time that its configuration says. Streams are served meanwhile; [`Broker::shutdown`] comes after it. An
+    /// external NATS is left alone.
+    ///
+    /// Cancel safety: a cancelled call leaves the server without new clients.
+    pub async fn send_nats_clients_away(&self) {
+        if let Some(nats) = &self.nats {
+            nats.lame_duck().await;
+        }
+    }
+
+    /// Stops taking messages, makes everything taken durable, answers it, tells clients and returns.
+    pub async fn shutdown(self) {
+        let Self {
+            context,
+            grpc,
+            http,
+            nats,
+            cleaner,
+            scrubber,
+            _lock,
+        } = self;
+        if let Some(http) = &http {
+            http.stopping();
+        }
+        grpc.announce_stop().await;
+        cleaner.abort();
+        scrubber.abort();
+        context.stopping.cancel();
+        context.bus.shutdown().await;
+        drop(nats);
+        context.tasks.close();
+        let stores = Arc::clone(&context.opener.stores);
+        if tokio::task::spawn_blocking(move || stores.stop()).await.is_err() {
+            tracing::error!("the appenders could not be stopped");
+        }
+        grpc.stop().await;
+        context.tasks.wait().await;
+        close_logs(&context).await;
+        context.metadata.shutdown().await;
+        if let Some(http) = http {
+            http.stop().await;
+        }
+    }
+}
+
+async fn bind(what: &'static str, setting: &'static str, address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            what,
+            address: address.to_owned(),
+            setting,
+            source,
+        })
+}
+
+/// Answers over HTTP, if that is wanted, before anything that takes its time.
+async fn start_http(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Option<HttpServer>, StartError> {
+    let Some(listen) = &settings.http_listen else {
+        return Ok(None);
+    };
+    let address = Address {
+        host: Some(listen.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned())),
+        port: listen.port,
+    };
+    let listener = bind("http", "--http-listen", &address.to_string()).await?;
+    let site = Site::new(Arc::clone(metrics), settings.metrics_per_partition);
+    let server = HttpServer::start(listener, site).map_err(StartError::Thread)?;
+    Ok(Some(server))
+}
+
+/// Applies retention and compaction to the streams that are open.
+fn start_cleaner(
+    context: &Arc<Context>,
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+) -> tokio::task::JoinHandle<()> {
+    let streams = context.streams.all();
+    let newest = streams
+        .iter()
+        .flat_map(|stream| stream.open())
+        .filter_map(|handle| handle.log().last_time())
+        .max();
+    let ages = Arc::new(Ages::start(
+        Arc::clone(&context.clock),
+        newest,
+        Arc::clone(&context.metrics),
+    ));
+    let progress = ProgressFile::open(counted(disk, &context.metrics.stream_files), &settings.data_dir);
+    let limits = &settings.compaction_limits;
+    let compactor = Compactor::new(Arc::clone(context), Arc::clone(&ages), progress, limits);
+    let defaults = cleaner::Defaults {
+        retention: settings.retention,
+        compaction: settings.compaction,
+    };
+    tokio::spawn(cleaner::run(Arc::clone(context), defaults, ages, compactor))
+}
