@@ -56,16 +56,20 @@ async def test_damage_to_sealed_records_is_found_and_the_rest_is_served(brokers,
         said = [line for line in broker.log().splitlines() if "stored records are damaged" in line]
         assert said and all(f"{segment} is damaged at byte" in line and unique in line for line in said), said
 
-        # The records before it and behind it are there, and the other stream is whole.
-        damaged_stream = unique if f"stream={unique} " in said[0] else f"{unique}-other"
-        whole_stream = next(name for name in (unique, f"{unique}-other") if name != damaged_stream)
+    # Until now memory had these records. Those before it and behind it are there, and the other stream is whole.
+    await asyncio.to_thread(broker.restart)
+    damaged_stream = unique if f"stream={unique} " in said[0] else f"{unique}-other"
+    whole_stream = next(name for name in (unique, f"{unique}-other") if name != damaged_stream)
+    async with api.connected(broker) as stub:
         assert len(await api.replay(stub, whole_stream)) == RECORDS
         with pytest.raises(AioRpcError) as refused:
             await api.replay(stub, damaged_stream)
         assert refused.value.code() == StatusCode.DATA_LOSS
-        after = re.search(r" to=(\d+)", said[0])[1]
-        assert len(await api.replay(stub, damaged_stream, start=int(after))) == RECORDS - int(after)
+        after = int(re.search(r" to=(\d+)", said[0])[1])
+        assert len(await api.replay(stub, damaged_stream, start=after)) == RECORDS - after
         assert (await api.publish(stub, damaged_stream, b"more")).offset == RECORDS
+        await passed(1)
+        assert number(http, "strandline_scrub_damaged_segments") == 1
 
         # Put right, it counts no more.
         with open(segment, "r+b") as file:
