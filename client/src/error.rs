@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Readonly,
     /// The server does not know the call.
     Unsupported,
+    /// Records that were asked for have been removed.
+    Trimmed,
     /// Stored data is damaged.
     DataLoss,
     /// Anything else.
@@ -124,6 +126,7 @@ impl From<Status> for Error {
             // The connection broke while the call was on its way.
             Code::Unknown | Code::Internal if broken.is_some() => ErrorKind::Unavailable,
             Code::Unimplemented => ErrorKind::Unsupported,
+            Code::OutOfRange => ErrorKind::Trimmed,
             Code::DataLoss => ErrorKind::DataLoss,
             _ => ErrorKind::Other,
         };

@@ -49,4 +49,4 @@ pub use metadata::{BrokerInfo, Metadata, PartitionInfo, StreamInfo};
 pub use partition::{Partitioning, key_partition};
 pub use publisher::{PendingAck, Publisher, PublisherBuilder};
 pub use stream::{Backend, Compression, Durability, StreamConfig};
-pub use subscription::{Start, Stop, SubscribeBuilder, Subscription};
+pub use subscription::{OnTrimmed, Start, Stop, SubscribeBuilder, Subscription};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use strandline_proto::api;
 use tokio::time::Instant;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Streaming};
 
 use crate::client::Client;
@@ -49,10 +50,41 @@ pub enum Stop {
     Time(i64),
 }
 
+/// What happens when the next record of a subscription was removed, by retention or on demand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTrimmed {
+    /// It goes on with the oldest record that is kept.
+    #[default]
+    Skip,
+    /// It ends with [`ErrorKind::Trimmed`]. Liftbridge does not know this and goes on.
+    Fail,
+}
+
+/// The request metadata that says it.
+const ON_TRIMMED_METADATA: &str = "strandline-on-trimmed";
+
+/// What a server is asked for, as often as the call is opened.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    request: api::SubscribeRequest,
+    on_trimmed: OnTrimmed,
+}
+
+impl Wanted {
+    fn call(&self) -> tonic::Request<api::SubscribeRequest> {
+        let mut call = tonic::Request::new(self.request.clone());
+        if self.on_trimmed == OnTrimmed::Fail {
+            let error = MetadataValue::from_static("error");
+            call.metadata_mut().insert(ON_TRIMMED_METADATA, error);
+        }
+        call
+    }
+}
+
 /// Settings of a subscription.
 pub struct SubscribeBuilder {
     client: Client,
-    request: api::SubscribeRequest,
+    wanted: Wanted,
     resume_time: Duration,
     on_loss: Option<OnLoss>,
 }
@@ -64,7 +96,7 @@ type OnLoss = Box<dyn Fn(&Error) + Send>;
 /// A connection that is lost is opened again, behind the last record, for as long as the builder says.
 pub struct Subscription {
     client: Client,
-    request: api::SubscribeRequest,
+    wanted: Wanted,
     state: State,
     next: Option<i64>,
     resume_time: Duration,
@@ -84,9 +116,12 @@ impl SubscribeBuilder {
     pub(crate) fn new(client: Client, stream: String) -> Self {
         Self {
             client,
-            request: api::SubscribeRequest {
-                stream,
-                ..Default::default()
+            wanted: Wanted {
+                request: api::SubscribeRequest {
+                    stream,
+                    ..Default::default()
+                },
+                on_trimmed: OnTrimmed::default(),
             },
             resume_time: RESUME_TIME,
             on_loss: None,
@@ -110,7 +145,7 @@ impl SubscribeBuilder {
     /// Chooses the partition; 0 unless set.
     #[must_use]
     pub fn partition(mut self, partition: u32) -> Self {
-        self.request.partition = partition as i32;
+        self.wanted.request.partition = partition as i32;
         self
     }
 
@@ -123,15 +158,15 @@ impl SubscribeBuilder {
             Start::Earliest => api::StartPosition::Earliest,
             Start::Latest => api::StartPosition::Latest,
             Start::Offset(offset) => {
-                self.request.start_offset = wire(offset);
+                self.wanted.request.start_offset = wire(offset);
                 api::StartPosition::Offset
             }
             Start::Time(time) => {
-                self.request.start_timestamp = time;
+                self.wanted.request.start_timestamp = time;
                 api::StartPosition::Timestamp
             }
         };
-        self.request.start_position = position.into();
+        self.wanted.request.start_position = position.into();
         self
     }
 
@@ -142,22 +177,29 @@ impl SubscribeBuilder {
             Stop::Never => api::StopPosition::StopOnCancel,
             Stop::Latest => api::StopPosition::StopLatest,
             Stop::Offset(offset) => {
-                self.request.stop_offset = i64::try_from(offset).unwrap_or(i64::MAX);
+                self.wanted.request.stop_offset = i64::try_from(offset).unwrap_or(i64::MAX);
                 api::StopPosition::StopOffset
             }
             Stop::Time(time) => {
-                self.request.stop_timestamp = time;
+                self.wanted.request.stop_timestamp = time;
                 api::StopPosition::StopTimestamp
             }
         };
-        self.request.stop_position = position.into();
+        self.wanted.request.stop_position = position.into();
         self
     }
 
     /// Reads from newest to oldest. Such a subscription is not opened again when its connection is lost.
     #[must_use]
     pub fn reverse(mut self) -> Self {
-        self.request.reverse = true;
+        self.wanted.request.reverse = true;
+        self
+    }
+
+    /// Sets what happens when the next record was removed.
+    #[must_use]
+    pub fn on_trimmed(mut self, on_trimmed: OnTrimmed) -> Self {
+        self.wanted.on_trimmed = on_trimmed;
         self
     }
 
@@ -167,19 +209,24 @@ impl SubscribeBuilder {
     ///
     /// There is no such partition, its positions name nothing, or no server answers.
     pub async fn open(mut self) -> Result<Subscription, Error> {
-        if self.request.start_position() == api::StartPosition::NewOnly && !self.request.reverse {
+        if self.wanted.request.start_position() == api::StartPosition::NewOnly && !self.wanted.request.reverse
+        {
             // Said as an offset, so that nothing is missed if the connection is lost before the first record.
-            let partition = u32::try_from(self.request.partition).unwrap_or(0);
-            let end = self.client.partition(&self.request.stream, partition).await?.end;
+            let partition = u32::try_from(self.wanted.request.partition).unwrap_or(0);
+            let end = self
+                .client
+                .partition(&self.wanted.request.stream, partition)
+                .await?
+                .end;
             self = self.start(Start::Offset(end));
         }
-        let state = match open(self.client.clone(), self.request.clone()).await? {
+        let state = match open(self.client.clone(), self.wanted.clone()).await? {
             Some(messages) => State::Open(Box::new(messages)),
             None => State::Ended,
         };
         Ok(Subscription {
             client: self.client,
-            request: self.request,
+            wanted: self.wanted,
             state,
             next: None,
             resume_time: self.resume_time,
@@ -224,11 +271,12 @@ fn is_past_stop(request: &api::SubscribeRequest, next: Option<i64>) -> bool {
 }
 
 /// Opens the call and takes its handshake; none when there is nothing to deliver.
-async fn open(client: Client, request: api::SubscribeRequest) -> Result<Opened, Error> {
+async fn open(client: Client, wanted: Wanted) -> Result<Opened, Error> {
+    let request = &wanted.request;
     let partition = u32::try_from(request.partition).unwrap_or(0);
     let mut api = client.leader(&request.stream, partition).await?;
     let opened = async {
-        let mut messages = api.subscribe(request.clone()).await?.into_inner();
+        let mut messages = api.subscribe(wanted.call()).await?.into_inner();
         Ok(messages.message().await?.map(|_| messages))
     };
     match opened.await {
@@ -237,16 +285,16 @@ async fn open(client: Client, request: api::SubscribeRequest) -> Result<Opened, 
             ErrorKind::Other,
             "the subscription ended before it began",
         )),
-        Err(status) if is_end(&request, &status) => Ok(None),
+        Err(status) if is_end(request, &status) => Ok(None),
         Err(status) => Err(status.into()),
     }
 }
 
 /// Opens the call again until it works, the time is over, or an error says that it never will.
-async fn resume(client: Client, request: api::SubscribeRequest, time: Duration) -> Result<Opened, Error> {
+async fn resume(client: Client, wanted: Wanted, time: Duration) -> Result<Opened, Error> {
     let start = Instant::now();
     loop {
-        match open(client.clone(), request.clone()).await {
+        match open(client.clone(), wanted.clone()).await {
             Err(error) if error.is_retryable() && start.elapsed() < time => {
                 tokio::time::sleep(RESUME_PAUSE).await;
             }
@@ -263,12 +311,12 @@ impl Subscription {
 
     /// What to do at the end of a call: open it again, end, or tell the error.
     fn ended(&mut self, status: tonic::Status) -> Option<Error> {
-        if is_end(&self.request, &status) || is_past_stop(&self.request, self.next) {
+        if is_end(&self.wanted.request, &status) || is_past_stop(&self.wanted.request, self.next) {
             self.state = State::Ended;
             return None;
         }
         let error = Error::from(status);
-        if error.kind() != ErrorKind::Unavailable || self.request.reverse {
+        if error.kind() != ErrorKind::Unavailable || self.wanted.request.reverse {
             self.state = State::Ended;
             return Some(error);
         }
@@ -276,10 +324,10 @@ impl Subscription {
             on_loss(&error);
         }
         if let Some(next) = self.next {
-            self.request.start_position = api::StartPosition::Offset.into();
-            self.request.start_offset = next;
+            self.wanted.request.start_position = api::StartPosition::Offset.into();
+            self.wanted.request.start_offset = next;
         }
-        let resumed = resume(self.client.clone(), self.request.clone(), self.resume_time);
+        let resumed = resume(self.client.clone(), self.wanted.clone(), self.resume_time);
         self.state = State::Opening(Box::pin(resumed));
         None
     }
@@ -317,7 +365,7 @@ impl Stream for Subscription {
 impl std::fmt::Debug for SubscribeBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SubscribeBuilder")
-            .field("request", &self.request)
+            .field("wanted", &self.wanted)
             .field("resume_time", &self.resume_time)
             .finish_non_exhaustive()
     }
@@ -326,7 +374,7 @@ impl std::fmt::Debug for SubscribeBuilder {
 impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subscription")
-            .field("request", &self.request)
+            .field("wanted", &self.wanted)
             .field("next", &self.next)
             .finish_non_exhaustive()
     }

@@ -12,8 +12,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use strandline_broker::settings::NatsMode;
 use strandline_broker::{Broker, Settings};
+use strandline_client::admin::TrimBefore;
 use strandline_client::{
-    AckPolicy, Client, ErrorKind, Message, Partitioning, Start, Stop, StreamConfig, key_partition,
+    AckPolicy, Client, ErrorKind, Message, OnTrimmed, Partitioning, Start, Stop, StreamConfig, key_partition,
 };
 use tempfile::TempDir;
 
@@ -242,4 +243,34 @@ async fn what_is_in_flight_when_the_broker_goes_is_told_as_possibly_stored() {
 async fn a_server_that_is_not_there_is_an_error_that_can_be_tried_again() {
     let client = Client::builder().server("127.0.0.1:1").connect().await;
     assert!(client.unwrap_err().is_retryable());
+}
+
+#[tokio::test]
+async fn a_subscription_at_removed_records_goes_on_or_fails_as_it_was_told() {
+    let (_directory, _broker, client) = start().await;
+    client
+        // Every record is a segment, and goes as a whole.
+        .create_stream(StreamConfig::new("orders", "orders").segment_max_bytes(1))
+        .await
+        .unwrap();
+    for number in 0..5 {
+        let message = Message::new(format!("{number}"));
+        client.publish("orders", message).await.unwrap();
+    }
+    client
+        .admin()
+        .trim_stream("orders", TrimBefore::Offset(3), &[])
+        .await
+        .unwrap();
+    let subscribe = |on_trimmed| {
+        let builder = client.subscribe("orders").start(Start::Offset(1));
+        builder.on_trimmed(on_trimmed).open()
+    };
+    let mut records = subscribe(OnTrimmed::Skip).await.unwrap();
+    assert_eq!(records.next().await.unwrap().unwrap().offset, 3);
+    let refused = match subscribe(OnTrimmed::Fail).await {
+        Ok(mut records) => records.next().await.unwrap().map(|_| ()),
+        Err(error) => Err(error),
+    };
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Trimmed);
 }

@@ -41,6 +41,9 @@ pub(crate) struct SubscribeArgs {
     /// Partitions to read, with commas or repeated [default: all]
     #[arg(long = "partition", visible_alias = "partitions", short, value_name = "A,B", value_delimiter = ',', value_parser = clap::value_parser!(u32))]
     partitions: Vec<u32>,
+    /// Fail when a record that is to come next was removed by retention, instead of going on at the oldest that is kept
+    #[arg(long)]
+    fail_on_trimmed: bool,
     /// Stop after this many records
     #[arg(long, short = 'n', value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,

@@ -1,6 +1,6 @@
 //! What a broker is asked for.
 
-use strandline_client::{self as client, Client, SubscribeBuilder};
+use strandline_client::{self as client, Client, OnTrimmed, SubscribeBuilder};
 
 use super::super::position::{End, Start};
 use super::SubscribeArgs;
@@ -9,7 +9,12 @@ use super::SubscribeArgs;
 pub(super) fn subscription(args: &SubscribeArgs, client: &Client, partition: u32) -> SubscribeBuilder {
     let (start, stop) = positions(args);
     let builder = client.subscribe(&args.stream).partition(partition);
-    let builder = builder.start(start).stop(stop);
+    let on_trimmed = if args.fail_on_trimmed {
+        OnTrimmed::Fail
+    } else {
+        OnTrimmed::Skip
+    };
+    let builder = builder.start(start).stop(stop).on_trimmed(on_trimmed);
     if args.reverse { builder.reverse() } else { builder }
 }
 
