@@ -22,7 +22,7 @@ use crate::serve::ServeArgs;
     disable_version_flag = true,
     args_conflicts_with_subcommands = true,
     max_term_width = 110,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 broker cannot start, 5 no broker answers."
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 broker cannot start, 5 no broker answers, 6 damage found."
 )]
 pub(crate) struct Cli {
     /// What to do.

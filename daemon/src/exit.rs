@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Start = 4,
     /// No broker answers.
     Unreachable = 5,
+    /// A check found damage.
+    Damage = 6,
     /// Stopped at once by a second interrupt.
     Interrupted = 130,
     /// Stopped at once by a second request to terminate.

@@ -8,8 +8,8 @@ use strandline_core::storage::StorageError;
 
 use crate::files::{failed, read_whole, replace};
 
-const FORMAT_FILE: &str = "format";
-const LOCK_FILE: &str = "lock";
+pub(crate) const FORMAT_FILE: &str = "format";
+pub(crate) const LOCK_FILE: &str = "lock";
 /// Longest marker that is read.
 const FORMAT_MAX_BYTES: u64 = 4096;
 

@@ -11,6 +11,7 @@
 //! [`TailCache`] wraps any log and keeps its newest records in memory. All file access goes through
 //! `strandline_core::disk`; [`SystemDisk`] is the operating system's.
 
+pub mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod directory;
@@ -22,11 +23,16 @@ mod segment;
 mod tail_cache;
 mod tail_memory;
 
-pub use self::redb::{Compacted, RedbFactory, compact_redb};
+pub use self::redb::{
+    Compacted, RedbFactory, check_redb_store, compact_redb, dump_redb_log, redb_store_bytes,
+};
 pub use disk::SystemDisk;
 #[cfg(any(test, feature = "test-util"))]
 pub use disk::sim;
 pub use memory::MemoryFactory;
-pub use segment::SegmentFactory;
+pub use segment::{
+    RepairAction, RepairPlan, SegmentFactory, check_segment_log, check_segment_store, dump_segment_file,
+    dump_segment_log, plan_segment_repair, segment_log_bytes,
+};
 pub use tail_cache::TailCache;
 pub use tail_memory::TailMemory;

@@ -29,7 +29,7 @@ use crate::pace::Pace;
 use crate::partition::{PartitionHandle, ReadState};
 use crate::settings::CompactionLimits;
 
-pub(crate) use progress_file::ProgressFile;
+pub(crate) use progress_file::{NAME as PROGRESS_FILE, ProgressFile, problem_of};
 pub(crate) use rewrite::{Judge, PackedLog, RewriteError, Rewritten, loses_records, rewrite_sealed};
 use run::{Means, Memory, Report};
 

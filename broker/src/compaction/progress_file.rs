@@ -29,7 +29,8 @@ use strandline_core::disk::{Disk, OpenMode};
 use strandline_core::record::crc32c;
 use strandline_core::{LogId, Offset, Timestamp};
 
-const NAME: &str = "compaction";
+/// Name of the file.
+pub(crate) const NAME: &str = "compaction";
 const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 16;
 const ENTRY_BYTES: usize = 40;
@@ -109,6 +110,17 @@ impl ProgressFile {
         disk.rename(&aside, &self.directory.join(NAME))?;
         disk.sync_dir(&self.directory)
     }
+}
+
+/// What is wrong with the file of a data directory; none if it is whole or not there.
+pub(crate) fn problem_of(disk: &dyn Disk, directory: &Path) -> Option<(PathBuf, String)> {
+    let path = directory.join(NAME);
+    let problem = match read(disk, &path) {
+        Ok(Some(bytes)) if decode(&bytes).is_none() => "it is damaged or of another version".to_owned(),
+        Ok(_) => return None,
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    Some((path, problem))
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {

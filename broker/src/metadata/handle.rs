@@ -23,6 +23,9 @@ use super::proposer::{Change, MAX_BATCH_ITEMS, MAX_WAITING_CHANGES, Proposer, Re
 use super::raft::{RaftNode, RaftSettings};
 use super::{ChangeError, OpenError, ProposeError, ServerIdentity};
 
+/// File that is locked while a process uses the directory.
+pub(super) const LOCK_FILE: &str = "lock";
+
 /// The cluster's metadata, open on this broker. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct MetadataHandle {
@@ -360,7 +363,7 @@ async fn take_directory(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Box<dyn Dis
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         disk.sync_dir(parent).map_err(OpenError::io("sync", parent))?;
-        let path = dir.join("lock");
+        let path = dir.join(LOCK_FILE);
         disk.lock(&path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::InUse { dir: dir.clone() },
             _ => OpenError::io("lock", &path)(error),

@@ -9,6 +9,7 @@ mod document;
 mod error;
 mod handle;
 mod identity;
+mod look;
 mod proposer;
 mod raft;
 mod wal;
@@ -17,8 +18,11 @@ mod wal;
 mod tests;
 
 pub(crate) use consensus::ProposeError;
+pub(crate) use document::DocumentError;
 pub(crate) use error::{ChangeError, OpenError};
 pub(crate) use handle::MetadataHandle;
 pub(crate) use identity::ServerIdentity;
+pub(crate) use look::{Look, look};
 #[cfg(feature = "fuzzing")]
 pub(crate) use raft::read_files;
+pub(crate) use wal::WalError;

@@ -20,7 +20,7 @@ use crate::partition::PartitionHandle;
 pub(crate) use keys::Keys;
 pub(crate) use open::{Expect, OpenError, Opener, TAIL_CACHE_BYTES, TAIL_CACHES_BYTES, describe};
 pub(crate) use served::{NotServed, check_served};
-pub(crate) use stores::{Engine, REDB_DIRECTORY, StoreParts, Stores};
+pub(crate) use stores::{Engine, REDB_DIRECTORY, SEGMENT_DIRECTORY, StoreParts, Stores};
 pub(crate) use stream::{PartitionState, Stream};
 
 /// Why there is no partition to publish to or read from.

@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::partition::{Answerer, Appender, AppenderHandle, AppenderLimits, BatchLimits};
 
 /// Where the streams of an engine are, below the data directory.
-const SEGMENT_DIRECTORY: &str = "streams";
+pub(crate) const SEGMENT_DIRECTORY: &str = "streams";
 pub(crate) const REDB_DIRECTORY: &str = "streams-redb";
 
 /// What a store and its appender are made of.

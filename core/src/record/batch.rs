@@ -22,10 +22,20 @@ impl Batch {
     /// Says what is wrong; [`BatchError::Incomplete`] when `bytes` ends before the batch does.
     pub fn parse(bytes: &Bytes) -> Result<Self, BatchError> {
         let batch = Self::checked(bytes)?;
-        if !batch.header.is_packed() {
-            check_records(&batch)?;
-        }
+        batch.check_records()?;
         Ok(batch)
+    }
+
+    /// Checks the form of every record, as [`Batch::parse`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError::Record`] names the first that is malformed.
+    pub fn check_records(&self) -> Result<(), BatchError> {
+        if self.header.is_packed() {
+            return Ok(());
+        }
+        check_records(self)
     }
 
     /// As [`Batch::parse`], but trusts that the records are well-formed because the checksum is right. For bytes that

@@ -75,7 +75,7 @@ fn text(record: &Record<'_>, output: &mut impl Write) -> io::Result<()> {
 }
 
 /// Text as it is, except for what would disturb a terminal; the rest escaped.
-fn readable(value: &[u8]) -> String {
+pub(super) fn readable(value: &[u8]) -> String {
     match std::str::from_utf8(value) {
         Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
         Ok(text) => text
@@ -121,7 +121,7 @@ fn json_line(record: &Record<'_>, output: &mut impl Write) -> io::Result<()> {
     output.write_all(b"\n")
 }
 
-fn insert(name: &str, bytes: &[u8], members: &mut Map<String, Value>) {
+pub(super) fn insert(name: &str, bytes: &[u8], members: &mut Map<String, Value>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => members.insert(name.to_owned(), json!(text)),
         Err(_) => members.insert(format!("{name}_base64"), json!(BASE64_STANDARD.encode(bytes))),

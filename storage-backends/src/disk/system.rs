@@ -20,6 +20,21 @@ impl SystemDisk {
     pub fn new() -> Self {
         Self
     }
+
+    /// As [`Disk::lock`], without writing anything, so that it works on file systems that are read-only: holds off whoever takes
+    /// the lock, but not others that do this. None if the file of the lock is not there, as it is where nobody ever took it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Disk::lock`].
+    pub fn lock_for_reading(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        flock(&file, FlockOperation::NonBlockingLockShared)?;
+        Ok(Some(Box::new(SystemLock { _file: file })))
+    }
 }
 
 impl Disk for SystemDisk {

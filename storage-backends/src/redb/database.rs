@@ -164,6 +164,18 @@ impl Database {
         }
     }
 
+    /// Has redb verify everything in the file. Says whether it is as it should be.
+    ///
+    /// # Errors
+    ///
+    /// What is there cannot be used.
+    pub(super) fn is_whole(&self) -> Result<bool, redb::Error> {
+        match &mut *self.redb.write() {
+            None => Err(redb::Error::DatabaseClosed),
+            Some(redb) => contained(|| Ok(redb.check_integrity()?)),
+        }
+    }
+
     /// Closes the file, so that the next start need not look at all of it.
     pub(super) fn close(&self) -> Result<(), StorageError> {
         let Some(redb) = self.redb.write().take() else {

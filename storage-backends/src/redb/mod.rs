@@ -17,6 +17,7 @@
 mod append;
 mod backend;
 mod change;
+mod check;
 mod compact;
 mod database;
 mod log;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use strandline_core::disk::Disk;
 use strandline_core::storage::{Capabilities, Factory, StorageError, Store};
 
+pub use check::{check_redb_store, dump_redb_log, redb_store_bytes};
 pub use compact::{Compacted, compact_redb};
 
 /// Name of this backend in settings and errors.

@@ -59,15 +59,15 @@ fn u64_at(bytes: &[u8; 16], at: usize) -> u64 {
 /// One frame of a file.
 #[derive(Clone, Debug)]
 pub(super) enum Frame {
-    Mark,
+    Mark(Mark),
     Batch(Batch),
 }
 
 /// The frame at the start of `bytes`, which lie at `position` of their file, and its length. Batches are checked by their
 /// checksum.
 pub(super) fn frame(bytes: &Bytes, position: u64) -> Result<(Frame, usize), BatchError> {
-    if Mark::decode(bytes, position).is_some() {
-        return Ok((Frame::Mark, MARK_BYTES));
+    if let Some(mark) = Mark::decode(bytes, position) {
+        return Ok((Frame::Mark(mark), MARK_BYTES));
     }
     let batch = Batch::checked(bytes)?;
     let length = batch.bytes().len();

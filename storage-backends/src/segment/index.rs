@@ -30,7 +30,7 @@ struct Entry {
 }
 
 /// Entries in the order of the file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
     entries: Vec<Entry>,
 }
@@ -87,22 +87,59 @@ impl Index {
 
     /// Reads an index that covers exactly so many bytes of its segment; none when it does not, or is damaged.
     pub(super) fn decode(bytes: &[u8], covered: u64) -> Option<Self> {
-        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+        let (covers, index) = Self::read(bytes).ok()?;
+        (covers == covered).then_some(index)
+    }
+
+    /// Reads an index, and how many bytes of its segment it covers; or says what is wrong with it.
+    pub(super) fn read(bytes: &[u8]) -> Result<(u64, Self), &'static str> {
+        let (head, rest) = bytes
+            .split_first_chunk::<HEAD_BYTES>()
+            .ok_or("it is shorter than its head")?;
         let [c0, c1, c2, c3, n0, n1, n2, n3, covers @ ..] = *head;
-        if u32::from_le_bytes([c0, c1, c2, c3]) != crc32c(bytes.get(4..)?)
-            || u64::from_le_bytes(covers) != covered
-        {
-            return None;
+        if Some(u32::from_le_bytes([c0, c1, c2, c3])) != bytes.get(4..).map(crc32c) {
+            return Err("its checksum is wrong");
         }
+        let covered = u64::from_le_bytes(covers);
         let count = u32::from_le_bytes([n0, n1, n2, n3]) as usize;
         let (chunks, remainder) = rest.as_chunks::<ENTRY_BYTES>();
         if chunks.len() != count || !remainder.is_empty() {
-            return None;
+            return Err("it is of another length than its entries");
         }
         let entries: Vec<_> = chunks.iter().map(entry).collect();
         let sorted = entries.is_sorted_by(|a, b| a.base < b.base && a.position < b.position);
         let inside = entries.last().is_none_or(|last| last.position < covered);
-        (sorted && inside).then_some(Self { entries })
+        match (sorted, inside) {
+            (false, _) => Err("its entries are out of order"),
+            (_, false) => Err("an entry lies behind what it covers"),
+            (true, true) => Ok((covered, Self { entries })),
+        }
+    }
+
+    /// The entries: first offset, first time and position of a batch.
+    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = (Offset, Timestamp, u64)> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.base, entry.first_time, entry.position))
+    }
+
+    /// The first position behind this one at which it says that a batch begins.
+    pub(super) fn position_behind(&self, position: u64) -> Option<u64> {
+        let after = self.entries.partition_point(|entry| entry.position <= position);
+        self.entries.get(after).map(|entry| entry.position)
+    }
+
+    /// The first entry that an index of the same segment, built from it, has not got, or that it has and this one lacks: where
+    /// the two part. They are compared up to so many bytes of the segment.
+    pub(super) fn parts_from(&self, built: &Self, covered: u64) -> Option<u64> {
+        let of = |index: &Self, at: usize| {
+            let entry = index.entries.get(at).copied();
+            entry.filter(|entry| entry.position < covered)
+        };
+        let longest = self.entries.len().max(built.entries.len());
+        let differs = (0..longest).find(|&at| of(self, at) != of(built, at))?;
+        let entry = of(self, differs).or_else(|| of(built, differs))?;
+        Some(entry.position)
     }
 }
 

@@ -12,6 +12,8 @@
 //! does not name is left over from a change that a crash interrupted.
 
 mod active;
+mod check;
+mod dump;
 mod files;
 mod frames;
 mod handles;
@@ -19,6 +21,7 @@ mod index;
 mod log;
 mod reading;
 mod recovery;
+mod repair;
 mod state;
 mod store;
 mod sync;
@@ -32,6 +35,10 @@ use std::sync::Arc;
 
 use strandline_core::disk::Disk;
 use strandline_core::storage::{Capabilities, Factory, StorageError, Store};
+
+pub use check::{check_segment_log, check_segment_store, segment_log_bytes};
+pub use dump::{dump_segment_file, dump_segment_log};
+pub use repair::{RepairAction, RepairPlan, plan_segment_repair};
 
 /// Opens stores of segment files.
 #[derive(Clone, Copy, Debug)]

@@ -92,7 +92,7 @@ impl SegmentFile {
             match walk.next() {
                 Ok(None) => return Ok(None),
                 Ok(Some((_, Frame::Batch(batch)))) => return Ok(Some(batch)),
-                Ok(Some((_, Frame::Mark))) => {}
+                Ok(Some((_, Frame::Mark(_)))) => {}
                 Err(Obstacle::Io(error)) => return Err(error.into()),
                 Err(Obstacle::Broken { position, reason }) => {
                     return Err(Damage {
@@ -226,7 +226,7 @@ impl WindowScan<'_> {
 
     fn check(&self, rest: &Bytes, here: u64) -> Result<(), ReadError> {
         match frame(rest, here) {
-            Ok((Frame::Batch(_) | Frame::Mark, _)) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) => Err(self.file.damage(here, &error)),
         }
     }

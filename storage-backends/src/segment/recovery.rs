@@ -26,7 +26,8 @@ use super::walk::{Obstacle, Walk};
 
 /// Bytes that a scan reads at a time.
 const SCAN_BYTES: usize = 1 << 20;
-const KNOWN_VERSION: u32 = 1;
+/// The version of state files that this program reads and writes.
+pub(super) const KNOWN_VERSION: u32 = 1;
 
 /// What a scan found, up to where it ended.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ pub(super) fn recover(shared: &Shared, id: LogId, directory: &Path) -> Result<Re
             tracing::warn!(log = %id, "the state of a log is damaged, rebuilding it from its segments");
             recovery.rebuild()
         }
-        None if recovery.segment_ids().is_empty() => Err(StorageError::NotFound { log: id }),
+        None if segment_ids(&entries).is_empty() => Err(StorageError::NotFound { log: id }),
         None => {
             tracing::warn!(log = %id, "the state of a log is missing, rebuilding it from its segments");
             recovery.rebuild()
@@ -102,7 +103,7 @@ pub(super) fn scan(
     loop {
         match walk.next() {
             Ok(None) => return Ok(scan),
-            Ok(Some((position, Frame::Mark))) => scan.content.file_bytes = position + MARK_BYTES as u64,
+            Ok(Some((position, Frame::Mark(_)))) => scan.content.file_bytes = position + MARK_BYTES as u64,
             Ok(Some((position, Frame::Batch(batch)))) => {
                 let header = batch.header();
                 if !keep(header) {
@@ -123,7 +124,7 @@ pub(super) fn scan(
 }
 
 impl Scan {
-    fn contradiction(&self, header: &BatchHeader) -> Option<&'static str> {
+    pub(super) fn contradiction(&self, header: &BatchHeader) -> Option<&'static str> {
         if header.base < self.content.range.end {
             return Some("a batch repeats offsets of the one before");
         }
@@ -131,7 +132,7 @@ impl Scan {
         falls.then_some("a batch has an older epoch than the one before")
     }
 
-    fn note(&mut self, header: &BatchHeader, position: u64) {
+    pub(super) fn note(&mut self, header: &BatchHeader, position: u64) {
         self.index.note(header, position);
         if self.epochs.last().is_none_or(|last| last.epoch < header.epoch) {
             self.epochs.push(EpochStart {
@@ -156,7 +157,7 @@ impl Scan {
 }
 
 /// Adds the epochs that began after the last one that is known.
-fn add_epochs(known: &mut Vec<EpochStart>, found: impl IntoIterator<Item = EpochStart>) {
+pub(super) fn add_epochs(known: &mut Vec<EpochStart>, found: impl IntoIterator<Item = EpochStart>) {
     for epoch in found {
         if known.last().is_none_or(|last| last.epoch < epoch.epoch) {
             known.push(epoch);
@@ -165,7 +166,7 @@ fn add_epochs(known: &mut Vec<EpochStart>, found: impl IntoIterator<Item = Epoch
 }
 
 /// A batch that is whole and cannot be read is of another version, and no torn write: it is never cut.
-fn refuse_foreign(file: &SegmentFile, damage: &Damage) -> Result<(), StorageError> {
+pub(super) fn refuse_foreign(file: &SegmentFile, damage: &Damage) -> Result<(), StorageError> {
     let read = |bytes: usize| {
         let mut found = Vec::new();
         let read = file.file.read_at(damage.position, bytes, &mut found);
@@ -239,7 +240,7 @@ impl Recovery<'_> {
 
     /// Rebuilds everything from the segments themselves.
     fn rebuild(&self) -> Result<Recovered, StorageError> {
-        let ids = newest_generations(self.segment_ids());
+        let ids = newest_generations(segment_ids(self.entries));
         let Some((&last, sealed_ids)) = ids.split_last() else {
             return Err(StorageError::NotFound { log: self.id });
         };
@@ -300,7 +301,7 @@ impl Recovery<'_> {
         };
         let position = stop.damage.position;
         refuse_foreign(file, &stop.damage)?;
-        if position < durable || self.is_covered_by_a_mark(file, position)? {
+        if position < durable || is_covered_by_a_mark(file, position)? {
             return Err(StorageError::Damaged(stop.damage));
         }
         let cut = stop.before.content.file_bytes;
@@ -308,28 +309,6 @@ impl Recovery<'_> {
             "cutting the torn tail of a log: it was never acknowledged");
         file.file.set_len(cut).map_err(failed("cutting", &file.path))?;
         Ok(*stop.before)
-    }
-
-    /// Whether a mark behind this position says that it was durable.
-    fn is_covered_by_a_mark(&self, file: &SegmentFile, position: u64) -> Result<bool, StorageError> {
-        let mut at = position;
-        while at < file.end {
-            let mut window = Vec::new();
-            let left = usize::try_from(file.end - at).unwrap_or(usize::MAX);
-            let bytes = (SCAN_BYTES + MARK_BYTES).min(left);
-            file.file
-                .read_at(at, bytes, &mut window)
-                .map_err(failed("reading", &file.path))?;
-            let covers = |start: usize| {
-                let rest = window.get(start..).unwrap_or_default();
-                Mark::decode(rest, at + start as u64).is_some_and(|mark| mark.durable > position)
-            };
-            if (0..window.len()).any(covers) {
-                return Ok(true);
-            }
-            at += SCAN_BYTES as u64;
-        }
-        Ok(false)
     }
 
     fn open_active(&self, state: &State) -> Result<SegmentFile, StorageError> {
@@ -426,12 +405,6 @@ impl Recovery<'_> {
         }
     }
 
-    fn segment_ids(&self) -> Vec<SegmentId> {
-        let files = self.entries.iter().filter(|entry| entry.kind == EntryKind::File);
-        let ids = files.filter_map(|entry| SegmentId::of_file(&entry.name));
-        ids.filter_map(|(id, is_data)| is_data.then_some(id)).collect()
-    }
-
     /// Removes files of our own naming that the state does not name; everything else is left alone and told.
     fn remove_leftovers(&self, state: &State) -> Result<(), StorageError> {
         let named = |id: SegmentId| id == state.active || state.sealed.iter().any(|sealed| sealed.id == id);
@@ -453,8 +426,37 @@ impl Recovery<'_> {
     }
 }
 
+/// Whether a mark behind this position says that it was durable.
+pub(super) fn is_covered_by_a_mark(file: &SegmentFile, position: u64) -> Result<bool, StorageError> {
+    let mut at = position;
+    while at < file.end {
+        let mut window = Vec::new();
+        let left = usize::try_from(file.end - at).unwrap_or(usize::MAX);
+        let bytes = (SCAN_BYTES + MARK_BYTES).min(left);
+        file.file
+            .read_at(at, bytes, &mut window)
+            .map_err(failed("reading", &file.path))?;
+        let covers = |start: usize| {
+            let rest = window.get(start..).unwrap_or_default();
+            Mark::decode(rest, at + start as u64).is_some_and(|mark| mark.durable > position)
+        };
+        if (0..window.len()).any(covers) {
+            return Ok(true);
+        }
+        at += SCAN_BYTES as u64;
+    }
+    Ok(false)
+}
+
+/// The segments whose data files are in a directory, in no order.
+pub(super) fn segment_ids(entries: &[DirEntry]) -> Vec<SegmentId> {
+    let files = entries.iter().filter(|entry| entry.kind == EntryKind::File);
+    let ids = files.filter_map(|entry| SegmentId::of_file(&entry.name));
+    ids.filter_map(|(id, is_data)| is_data.then_some(id)).collect()
+}
+
 /// One segment for each base: the one that was written last.
-fn newest_generations(mut ids: Vec<SegmentId>) -> Vec<SegmentId> {
+pub(super) fn newest_generations(mut ids: Vec<SegmentId>) -> Vec<SegmentId> {
     ids.sort_unstable();
     let mut newest: Vec<SegmentId> = Vec::new();
     for id in ids {
@@ -467,7 +469,12 @@ fn newest_generations(mut ids: Vec<SegmentId>) -> Vec<SegmentId> {
 }
 
 /// A segment that was never compacted ends where the next one begins; else a file is missing or was shortened.
-fn check_reaches(file: &SegmentFile, id: SegmentId, end: Offset, next: Offset) -> Result<(), StorageError> {
+pub(super) fn check_reaches(
+    file: &SegmentFile,
+    id: SegmentId,
+    end: Offset,
+    next: Offset,
+) -> Result<(), StorageError> {
     if id.generation > 0 || end == next {
         return Ok(());
     }
@@ -481,7 +488,7 @@ fn check_reaches(file: &SegmentFile, id: SegmentId, end: Offset, next: Offset) -
 }
 
 /// Lets each sealed segment reach to the next one: compaction may have left nothing at its end.
-fn close_gaps(sealed: &mut [SealedEntry], active_base: Offset) {
+pub(super) fn close_gaps(sealed: &mut [SealedEntry], active_base: Offset) {
     let starts: Vec<_> = sealed
         .iter()
         .map(|sealed| sealed.id.base)

@@ -22,7 +22,7 @@ use super::state::{Content, STATE_FILE, State};
 use super::sync::SyncQueue;
 use crate::directory::{Format, take};
 
-const FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "strandline segment store",
     version: 1,
 };
@@ -121,16 +121,7 @@ impl Store for SegmentStore {
         let directories = entries
             .into_iter()
             .filter(|entry| entry.kind == EntryKind::Directory);
-        let mut ids: Vec<_> = directories
-            .filter_map(|entry| {
-                entry
-                    .name
-                    .parse()
-                    .ok()
-                    .map(LogId::new)
-                    .filter(|id| id.to_string() == entry.name)
-            })
-            .collect();
+        let mut ids: Vec<_> = directories.filter_map(|entry| log_of_name(&entry.name)).collect();
         ids.sort_unstable();
         Ok(ids)
     }
@@ -214,6 +205,12 @@ impl Drop for SegmentStore {
         self.shared.syncs.sync(SyncBy::Store);
         self.shared.syncs.stop();
     }
+}
+
+/// The log whose directory has this name, if one has.
+pub(super) fn log_of_name(name: &str) -> Option<LogId> {
+    let id = name.parse().ok().map(LogId::new);
+    id.filter(|id| id.to_string() == name)
 }
 
 /// An empty or half-made directory may be used; one that holds a log may not.

@@ -40,6 +40,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where the next frame begins.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The next frame and its position; none at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Frame)>, Obstacle> {
         loop {

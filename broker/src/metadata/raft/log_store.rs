@@ -30,30 +30,9 @@ pub(super) struct LogStore {
 impl LogStore {
     /// The log in `dir` from what was recovered of it.
     pub(super) fn new(wal: Wal, recovered: &Recovered, dir: &Path) -> Result<Self, OpenError> {
-        let body = |what: &str, body: &Option<Vec<u8>>| match body {
-            Some(body) => from_body(what, dir, body).map(Some),
-            None => Ok(None),
-        };
-        let mut view = View {
-            committed: body("the commit position", &recovered.committed)?,
-            ..View::default()
-        };
-        if let Some(vote) = &recovered.vote {
-            view.vote = Some(from_body("the vote", dir, vote)?);
-        }
-        if let Some((upto, id)) = &recovered.purged {
-            let id: EntryId = from_body("the purge position", dir, id)?;
-            check_index(dir, *upto, id)?;
-            view.purge(id);
-        }
-        for (index, entry) in &recovered.entries {
-            let entry: Entry = from_body(&format!("entry {index}"), dir, entry)?;
-            check_index(dir, *index, entry.log_id)?;
-            view.push(entry);
-        }
         Ok(Self {
             wal: Arc::new(Mutex::new(wal)),
-            view: Arc::new(Mutex::new(view)),
+            view: Arc::new(Mutex::new(decode(recovered, dir)?)),
         })
     }
 
@@ -101,6 +80,32 @@ impl LogStore {
             .await
             .map_err(|error| write_error(&error))
     }
+}
+
+/// What the log in `dir` holds, from what was recovered of it.
+pub(super) fn decode(recovered: &Recovered, dir: &Path) -> Result<View, OpenError> {
+    let body = |what: &str, body: &Option<Vec<u8>>| match body {
+        Some(body) => from_body(what, dir, body).map(Some),
+        None => Ok(None),
+    };
+    let mut view = View {
+        committed: body("the commit position", &recovered.committed)?,
+        ..View::default()
+    };
+    if let Some(vote) = &recovered.vote {
+        view.vote = Some(from_body("the vote", dir, vote)?);
+    }
+    if let Some((upto, id)) = &recovered.purged {
+        let id: EntryId = from_body("the purge position", dir, id)?;
+        check_index(dir, *upto, id)?;
+        view.purge(id);
+    }
+    for (index, entry) in &recovered.entries {
+        let entry: Entry = from_body(&format!("entry {index}"), dir, entry)?;
+        check_index(dir, *index, entry.log_id)?;
+        view.push(entry);
+    }
+    Ok(view)
 }
 
 fn check_index(dir: &Path, index: u64, id: EntryId) -> Result<(), OpenError> {

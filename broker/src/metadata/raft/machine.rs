@@ -44,11 +44,7 @@ impl Machine {
         stored: Option<(SnapshotMeta, State)>,
         stopping: CancellationToken,
     ) -> Self {
-        let applied = stored.map_or_else(Applied::default, |(meta, state)| Applied {
-            last: meta.last_log_id,
-            membership: meta.last_membership,
-            state: Arc::new(state),
-        });
+        let applied = stored.map_or_else(Applied::default, Applied::of);
         let (changes, _) = watch::channel(Arc::clone(&applied.state));
         Self {
             applied: Arc::new(Mutex::new(applied)),
@@ -62,6 +58,20 @@ impl Machine {
     pub(super) fn changes(&self) -> watch::Receiver<Arc<State>> {
         self.changes.subscribe()
     }
+}
+
+/// The state that a snapshot and the entries after it lead to.
+pub(super) fn replayed(
+    stored: Option<(SnapshotMeta, State)>,
+    entries: impl IntoIterator<Item = Entry>,
+) -> Arc<State> {
+    let mut applied = stored.map_or_else(Applied::default, Applied::of);
+    for entry in entries {
+        if applied.last.is_none_or(|last| last < entry.log_id) {
+            applied.take(entry);
+        }
+    }
+    applied.state
 }
 
 impl RaftStateMachine<TypeConfig> for Machine {
@@ -138,6 +148,15 @@ impl RaftStateMachine<TypeConfig> for Machine {
 }
 
 impl Applied {
+    /// What a snapshot holds.
+    fn of((meta, state): (SnapshotMeta, State)) -> Self {
+        Self {
+            last: meta.last_log_id,
+            membership: meta.last_membership,
+            state: Arc::new(state),
+        }
+    }
+
     /// Applies one entry. What readers hold of the state before stays as it is.
     fn take(&mut self, entry: Entry) -> Answers {
         self.last = Some(entry.log_id);

@@ -6,6 +6,7 @@
 
 mod convert;
 mod log_store;
+mod look;
 mod machine;
 mod network;
 mod node;
@@ -17,6 +18,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub(super) use look::look;
 pub(super) use node::{RaftNode, RaftSettings};
 
 /// Reads each file of a directory as a start does, and forgets what it holds.

@@ -57,7 +57,7 @@ impl Stored {
 }
 
 /// Entries that were purged must be in the snapshot.
-fn check_snapshot(recovered: &Recovered, snapshot: &SnapshotFile) -> Result<(), OpenError> {
+pub(super) fn check_snapshot(recovered: &Recovered, snapshot: &SnapshotFile) -> Result<(), OpenError> {
     match recovered.purged {
         Some((purged, _)) if snapshot.next_index() <= purged => Err(OpenError::SnapshotMissing {
             path: snapshot.path(),
@@ -90,7 +90,7 @@ fn found(
     Ok((identity, wal, recovered))
 }
 
-fn identity_missing(dir: &Path) -> OpenError {
+pub(super) fn identity_missing(dir: &Path) -> OpenError {
     OpenError::IdentityMissing {
         path: Kind::Identity.path_in(dir),
     }

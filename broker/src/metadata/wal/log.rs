@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use strandline_core::disk::Disk;
+use strandline_core::disk::{Disk, OpenMode};
 
 use super::active::{Active, Begin, begin_segment};
 use super::frame::{self, Place};
-use super::open::{SegmentFile, list_segments, remove_unfinished};
+use super::open::{Replayed, SegmentFile, list_segments, remove_unfinished};
 use super::segment::{self, HEADER_BYTES, Named};
 use super::{Record, Recovered, WalError, WalSettings};
 
@@ -25,6 +25,76 @@ pub(crate) struct Wal {
     pub(super) summary: Recovered,
     pub(super) committed_is_unwritten: bool,
     pub(super) poison: Option<String>,
+}
+
+/// What a torn write has left at the end of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Torn {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Where the write began.
+    pub(crate) position: u64,
+}
+
+/// Reads what the log in `dir` holds and changes nothing; says where a torn write is that [`Wal::open`] would cut off.
+pub(crate) fn look(disk: &dyn Disk, dir: &Path) -> Result<(Recovered, Option<Torn>), WalError> {
+    let content = Content::read(disk, dir, OpenMode::Read)?;
+    let torn = content.scan.torn.then(|| Torn {
+        path: content.file.path.clone(),
+        position: content.scan.end,
+    });
+    Ok((content.recovered, torn))
+}
+
+/// What the segments of a log hold.
+struct Content {
+    sealed: VecDeque<Sealed>,
+    /// The last segment.
+    file: SegmentFile,
+    scan: Replayed,
+    recovered: Recovered,
+}
+
+impl Content {
+    fn read(disk: &dyn Disk, dir: &Path, mode: OpenMode) -> Result<Self, WalError> {
+        let segments = list_segments(disk, dir)?;
+        let mut recovered = Recovered::default();
+        let mut sealed: VecDeque<Sealed> = VecDeque::new();
+        let Some((&last, earlier)) = segments.split_last() else {
+            return Err(WalError::Missing {
+                path: segment::path_of(dir, 1),
+            });
+        };
+        let mut file = SegmentFile::read(disk, dir, *earlier.first().unwrap_or(&last), mode)?;
+        for &next in segments.iter().skip(1) {
+            let successor = SegmentFile::read(disk, dir, next, mode)?;
+            let scan = file.replay(
+                &mut recovered,
+                sealed.is_empty(),
+                Some(successor.header.previous_end),
+            )?;
+            sealed.push_back(Sealed {
+                segment: file.header.segment,
+                last_index: scan.last_index,
+            });
+            file = successor;
+        }
+        let scan = file.replay(&mut recovered, sealed.is_empty(), None)?;
+        if recovered.has_hole() {
+            let expected = recovered.first_expected();
+            return Err(WalError::damaged(
+                &file.path,
+                HEADER_BYTES as u64,
+                format!("entry {expected} is not there"),
+            ));
+        }
+        Ok(Self {
+            sealed,
+            file,
+            scan,
+            recovered,
+        })
+    }
 }
 
 /// A segment that another follows.
@@ -80,37 +150,12 @@ impl Wal {
         dir: &Path,
         settings: WalSettings,
     ) -> Result<(Self, Recovered), WalError> {
-        let segments = list_segments(&*disk, dir)?;
-        let mut recovered = Recovered::default();
-        let mut sealed: VecDeque<Sealed> = VecDeque::new();
-        let Some((&last, earlier)) = segments.split_last() else {
-            return Err(WalError::Missing {
-                path: segment::path_of(dir, 1),
-            });
-        };
-        let mut file = SegmentFile::read(&*disk, dir, *earlier.first().unwrap_or(&last))?;
-        for &next in segments.iter().skip(1) {
-            let successor = SegmentFile::read(&*disk, dir, next)?;
-            let scan = file.replay(
-                &mut recovered,
-                sealed.is_empty(),
-                Some(successor.header.previous_end),
-            )?;
-            sealed.push_back(Sealed {
-                segment: file.header.segment,
-                last_index: scan.last_index,
-            });
-            file = successor;
-        }
-        let scan = file.replay(&mut recovered, sealed.is_empty(), None)?;
-        if recovered.has_hole() {
-            let expected = recovered.first_expected();
-            return Err(WalError::damaged(
-                &file.path,
-                HEADER_BYTES as u64,
-                format!("entry {expected} is not there"),
-            ));
-        }
+        let Content {
+            sealed,
+            file,
+            scan,
+            recovered,
+        } = Content::read(&*disk, dir, OpenMode::Write)?;
         remove_unfinished(&*disk, dir)?;
         let active = file.into_active(&scan)?;
         disk.sync_dir(dir).map_err(WalError::io("sync", dir))?;

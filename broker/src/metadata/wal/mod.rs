@@ -24,7 +24,8 @@ mod space;
 mod tests;
 
 pub(crate) use error::WalError;
-pub(crate) use log::Wal;
+pub(crate) use log::{Torn, Wal, look};
 pub(crate) use record::Record;
 pub(crate) use replay::Recovered;
+pub(crate) use segment::is_segment_name;
 pub(crate) use settings::{Use, WalSettings};

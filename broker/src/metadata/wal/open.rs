@@ -29,11 +29,9 @@ pub(super) struct Replayed {
 
 impl SegmentFile {
     /// Reads a segment.
-    pub(super) fn read(disk: &dyn Disk, dir: &Path, segment: u64) -> Result<Self, WalError> {
+    pub(super) fn read(disk: &dyn Disk, dir: &Path, segment: u64, mode: OpenMode) -> Result<Self, WalError> {
         let path = segment::path_of(dir, segment);
-        let file = disk
-            .open(&path, OpenMode::Write)
-            .map_err(WalError::io("open", &path))?;
+        let file = disk.open(&path, mode).map_err(WalError::io("open", &path))?;
         let length = file.len().map_err(WalError::io("read", &path))?;
         if length > MAX_SEGMENT_FILE_BYTES {
             return Err(WalError::damaged(

@@ -122,6 +122,11 @@ pub(super) fn parse_name(name: &str) -> Named {
     unfinished.or_else(segment).unwrap_or(Named::Other)
 }
 
+/// Whether a file of this name is a segment.
+pub(crate) fn is_segment_name(name: &str) -> bool {
+    matches!(parse_name(name), Named::Segment(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Tests of what only this backend has: one file that all logs share.
 
+mod check;
 mod crash_points;
 mod faults;
 mod files;

@@ -1,20 +1,14 @@
-//! `strandline storage`: work on a data directory that no broker uses.
+//! `strandline storage compact`: space that the redb backend no longer uses.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use strandline_broker::maintenance::{self, Compacted};
 
-use super::output_failure;
-use crate::exit::{Exit, Failure, describe};
-
-/// What to do with a data directory.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StorageCommand {
-    /// Give space of the redb backend that is no longer used back to the file system
-    Compact(CompactArgs),
-}
+use super::directory::refused;
+use crate::commands::output_failure;
+use crate::exit::{Exit, Failure};
 
 /// Which data directory.
 #[derive(Debug, Args)]
@@ -25,8 +19,7 @@ pub(crate) struct CompactArgs {
 }
 
 /// Does it and says so.
-pub(crate) fn run(command: &StorageCommand, output: &mut dyn Write) -> Result<Exit, Failure> {
-    let StorageCommand::Compact(args) = command;
+pub(crate) fn run(args: &CompactArgs, output: &mut dyn Write) -> Result<Exit, Failure> {
     let text = compact(&args.data_dir)?;
     output
         .write_all(text.as_bytes())
@@ -47,8 +40,7 @@ fn compact(data_dir: &Path) -> Result<String, Failure> {
     if is_watched {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
     }
-    let compacted = compacted
-        .map_err(|error| Failure::new(format!("cannot compact the storage: {}", describe(&error))))?;
+    let compacted = compacted.map_err(|error| refused("cannot compact the storage", &error))?;
     Ok(summary(data_dir, compacted))
 }
 
@@ -74,7 +66,7 @@ mod tests {
         let args = CompactArgs {
             data_dir: directory.to_owned(),
         };
-        run(&StorageCommand::Compact(args), &mut output).map_err(|failure| failure.message)?;
+        run(&args, &mut output).map_err(|failure| failure.message)?;
         Ok(String::from_utf8(output).unwrap())
     }
 
