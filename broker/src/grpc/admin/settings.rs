@@ -35,85 +35,91 @@ impl ServerSettings {
 
     /// Every setting that has an effect, as it is in force.
     pub(super) fn in_force(&self, own: &StreamSettings) -> Vec<Setting> {
+        let mut settings = self.kept(own).to_vec();
+        settings.extend(self.compacted(own));
+        settings.extend(self.written(own));
+        settings
+    }
+
+    /// What is kept, in which segments.
+    fn kept(&self, own: &StreamSettings) -> [Setting; 6] {
         let RetentionLimits {
             max_bytes,
             max_records,
             max_age,
         } = self.retention.limits;
-        let compaction = self.compaction.compaction.settings;
-        let above_zero = |own: Option<u64>| own.filter(|&number| number > 0);
-        let word = |durability| match durability {
-            Durability::Fsync => Kind::Word("fsync".to_owned()),
-            Durability::Os => Kind::Word("os".to_owned()),
-        };
-        vec![
-            setting(
+        let number = |name, own, server| setting(name, own, server, Kind::Number);
+        let time = |name, own, server| setting(name, own, milliseconds(server), Kind::Milliseconds);
+        [
+            number(
                 "retention.max.bytes",
                 own.retention_max_bytes,
                 max_bytes.unwrap_or(0),
-                Kind::Number,
             ),
-            setting(
+            number(
                 "retention.max.messages",
                 own.retention_max_messages,
                 max_records.unwrap_or(0),
-                Kind::Number,
             ),
-            setting(
-                "retention.max.age",
-                own.retention_max_age_ms,
-                milliseconds(max_age),
-                Kind::Milliseconds,
-            ),
-            setting(
+            time("retention.max.age", own.retention_max_age_ms, max_age),
+            time(
                 "cleaner.interval",
                 above_zero(own.cleaner_interval_ms),
-                milliseconds(Some(self.retention.interval)),
-                Kind::Milliseconds,
+                Some(self.retention.interval),
             ),
-            setting(
+            number(
                 "segment.max.bytes",
                 above_zero(own.segment_max_bytes),
                 self.log.segment_max_bytes,
-                Kind::Number,
             ),
-            setting(
+            time(
                 "segment.max.age",
                 own.segment_max_age_ms,
-                milliseconds(self.log.segment_max_age),
-                Kind::Milliseconds,
+                self.log.segment_max_age,
             ),
+        ]
+    }
+
+    /// How it is compacted.
+    fn compacted(&self, own: &StreamSettings) -> [Setting; 4] {
+        let server = self.compaction.compaction.settings;
+        let time = |name, own, server| setting(name, own, milliseconds(Some(server)), Kind::Milliseconds);
+        [
             setting(
                 "compact.enabled",
                 own.compact_enabled,
                 self.compaction.enabled,
                 Kind::Flag,
             ),
-            setting(
+            time(
                 "compact.tombstone.grace",
                 own.compact_tombstone_grace_ms,
-                milliseconds(Some(compaction.tombstone_grace)),
-                Kind::Milliseconds,
+                server.tombstone_grace,
             ),
-            setting(
-                "compact.min.lag",
-                own.compact_min_lag_ms,
-                milliseconds(Some(compaction.min_lag)),
-                Kind::Milliseconds,
-            ),
+            time("compact.min.lag", own.compact_min_lag_ms, server.min_lag),
             setting(
                 "compact.min.dirty.percent",
                 own.compact_min_dirty_percent,
-                compaction.min_dirty_percent,
+                server.min_dirty_percent,
                 |percent| Kind::Number(percent.into()),
             ),
+        ]
+    }
+
+    /// How records are taken and written.
+    fn written(&self, own: &StreamSettings) -> [Setting; 4] {
+        let durability = |durability| match durability {
+            Durability::Fsync => Kind::Word("fsync".to_owned()),
+            Durability::Os => Kind::Word("os".to_owned()),
+        };
+        [
             setting(
                 "concurrency.control",
                 own.optimistic_concurrency_control,
                 self.concurrency_control,
                 Kind::Flag,
             ),
-            setting("durability", own.durability, self.log.durability, word),
+            setting("durability", own.durability, self.log.durability, durability),
             setting(
                 "compression",
                 own.compression,
@@ -123,6 +129,10 @@ impl ServerSettings {
             setting("encryption", own.encryption, self.packing.encryption, Kind::Flag),
         ]
     }
+}
+
+fn above_zero(own: Option<u64>) -> Option<u64> {
+    own.filter(|&number| number > 0)
 }
 
 fn setting<T>(name: &str, own: Option<T>, server: T, kind: impl Fn(T) -> Kind) -> Setting {
