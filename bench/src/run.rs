@@ -120,6 +120,10 @@ impl Run<'_> {
     async fn on_target(&self, work: Work, number: usize, limits: Option<&Limits>) -> Result<Row, BenchError> {
         self.progress
             .set_message(format!("{}: {TARGET}", work.describe()));
+        let name = match self.options.backend {
+            Some(backend) => format!("{TARGET}, {}", backend.name()),
+            None => TARGET.to_owned(),
+        };
         let directory = self.fresh_directory(work, "target", number)?;
         let mut system = self
             .unless_stopped(System::target(self.options, &directory))
@@ -130,7 +134,7 @@ impl Run<'_> {
         self.progress.inc(1);
         let measured = outcome?;
         cleaned?;
-        Ok(Row::new(work, TARGET, &measured, limits))
+        Ok(Row::new(work, &name, &measured, limits))
     }
 
     async fn on_peer(

@@ -16,12 +16,17 @@ fn on_the_systems_disk(directory: &Path) -> Subject {
     Subject::new(SegmentFactory::new(), Arc::new(SystemDisk::new()), directory)
 }
 
-/// An engine on a model of a disk; `SEQUENCES` and `SEED` in the environment ask for more random sequences, or for others.
+/// An engine on a model of a disk; `SEQUENCES`, `SEED` and `IMAGES` in the environment ask for more random sequences, for others,
+/// and for more of what power losses leave.
 fn in_memory(factory: impl Factory + 'static) -> Subject {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let subject = Subject::in_memory(factory);
     let subject = match number("SEQUENCES") {
         Some(sequences) => subject.sequences(u32::try_from(sequences).unwrap()),
+        None => subject,
+    };
+    let subject = match number("IMAGES") {
+        Some(images) => subject.images(usize::try_from(images).unwrap()),
         None => subject,
     };
     match number("SEED") {
@@ -85,16 +90,16 @@ fn the_redb_backend_does_what_the_model_does() {
     run(&in_memory(redb()), &[Part::Sequences]);
 }
 
+/// A transaction of redb writes about a dozen pages between two syncs, so that the 17 workloads have a million losses (the segment
+/// backend has 150,000). About 1,500 of each are looked at, which chance chooses from all moments alike; `IMAGES` asks for more.
 #[test]
 fn the_redb_backend_survives_power_losses() {
-    run(&in_memory(redb()).images(150), &[Part::Crashes]);
+    run(&in_memory(redb()), &[Part::Crashes]);
 }
 
-/// Not `Part::Damage`: redb looks at the checksums of its pages only when it repairs, so that a bit that flips in a key of a
-/// closed store can hide a record. What is handed out is checked by the checksum of its batch.
 #[test]
-fn the_redb_backend_survives_faults() {
-    run(&in_memory(redb()), &[Part::Faults]);
+fn the_redb_backend_survives_faults_and_damage() {
+    run(&in_memory(redb()), &[Part::Faults, Part::Damage]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use strandline_core::record::{Batch, BatchBuilder, Fields, RecordIter, append_record};
 use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, StorageError, Store, SyncBy};
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
-use strandline_storage_backends::{SegmentFactory, SystemDisk};
+use strandline_storage_backends::{RedbFactory, SegmentFactory, SystemDisk};
 
 const MANIFEST: &str = "MANIFEST";
 
@@ -26,10 +26,18 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-fn open(directory: &Path) -> Arc<dyn Store> {
-    SegmentFactory::new()
-        .open(Arc::new(SystemDisk::new()), directory)
-        .unwrap()
+/// Opens a store of the engine that the name of a format tells.
+fn open(format: &str, directory: &Path) -> Arc<dyn Store> {
+    try_open(format, directory).unwrap()
+}
+
+fn try_open(format: &str, directory: &Path) -> Result<Arc<dyn Store>, StorageError> {
+    let disk = Arc::new(SystemDisk::new());
+    if format.starts_with("redb-") {
+        RedbFactory::new().open(disk, directory)
+    } else {
+        SegmentFactory::new().open(disk, directory)
+    }
 }
 
 /// Everything that a store tells of its logs, as text: what a manifest holds.
@@ -104,7 +112,7 @@ fn directories_of_every_earlier_format_hold_what_their_manifests_say() {
         let directory = tempfile::tempdir().unwrap();
         copy(&entry.path().join("store"), directory.path());
         let expected = fs::read_to_string(entry.path().join(MANIFEST)).unwrap();
-        let store = open(directory.path());
+        let store = open(entry.file_name().to_str().unwrap(), directory.path());
         assert_eq!(manifest(store.as_ref()), expected, "{}", entry.path().display());
         goes_on(store.as_ref());
         formats += 1;
@@ -154,14 +162,15 @@ fn batch(offsets: &[u64], epoch: u64) -> Batch {
 
 /// Writes the directory of the present format: run it once when a format is new, and commit what it writes.
 ///
-/// `FORMAT=format-2 cargo test -p strandline-storage-backends --test formats -- --ignored`
+/// `FORMAT=format-2 cargo test -p strandline-storage-backends --test formats -- --ignored`, for redb `FORMAT=redb-format-3`
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_the_directory_of_the_present_format() {
-    let target = data().join(std::env::var("FORMAT").unwrap());
+    let format = std::env::var("FORMAT").unwrap();
+    let target = data().join(&format);
     let directory = target.join("store");
     fs::create_dir_all(&directory).unwrap();
-    let store = open(&directory);
+    let store = open(&format, &directory);
     fill(store.as_ref());
     fs::write(target.join(MANIFEST), manifest(store.as_ref())).unwrap();
     drop(store);
@@ -213,9 +222,9 @@ fn fill(store: &dyn Store) {
 #[test]
 fn files_of_a_newer_format_are_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
-    let newest = fs::read_dir(data())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+    let formats = fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().path());
+    let newest = formats
+        .filter(|path| path.join("store/1").is_dir())
         .max()
         .unwrap();
     copy(&newest.join("store"), directory.path());
@@ -225,14 +234,14 @@ fn files_of_a_newer_format_are_refused_by_name() {
     let crc = strandline_core::record::crc32c(&bytes[4..]);
     bytes[..4].copy_from_slice(&crc.to_le_bytes());
     fs::write(&state, bytes).unwrap();
-    let store = open(directory.path());
+    let store = open("format", directory.path());
     match store.open(LogId::new(1), &LogSettings::default()) {
         Err(StorageError::Version { file, found, .. }) => assert_eq!((file, found.as_str()), (state, "99")),
         other => panic!("{other:?}"),
     }
     drop(store);
     fs::write(directory.path().join("format"), "strandline segment store 99\n").unwrap();
-    match SegmentFactory::new().open(Arc::new(SystemDisk::new()), directory.path()) {
+    match try_open("format", directory.path()) {
         Err(StorageError::Version { found, .. }) => assert_eq!(found, "99"),
         other => panic!("{other:?}"),
     }

@@ -109,8 +109,8 @@ async def test_nothing_acked_is_lost_when_the_process_is_killed_again_and_again(
 class Compacted:
     """A stream that rolls, cleans and compacts all the time, and its publishers."""
 
-    def __init__(self, broker, name: str, **limits):
-        self.broker, self.name, self.limits = broker, name, limits
+    def __init__(self, broker, name: str, backend: str, **limits):
+        self.broker, self.name, self.backend, self.limits = broker, name, backend, limits
         self.ledger = KeyedLedger(keys=40)
         self.publishers = [
             KeyedPublisher(f"{name}-{number}", broker, self.ledger, name, name, number % 2, api.LEADER)
@@ -120,8 +120,8 @@ class Compacted:
     async def create(self) -> None:
         async with api.connected(self.broker) as stub:
             await api.create(
-                stub, self.name, partitions=2, segmentMaxBytes=32 << 10, compactEnabled=True, cleanerInterval=1,
-                **self.limits,
+                stub, self.name, partitions=2, backend=self.backend, segmentMaxBytes=32 << 10, compactEnabled=True,
+                cleanerInterval=1, **self.limits,
             )
 
     async def check(self) -> int:
@@ -139,10 +139,11 @@ class Compacted:
 
 @pytest.mark.timeout(120 + 60 * settings.rounds())
 @pytest.mark.differs_from_liftbridge("it loses what was acked and not yet checkpointed")
-async def test_compacted_streams_keep_the_newest_of_every_key_through_kills(own_broker):
+@pytest.mark.parametrize("backend", ["segment", "redb"])
+async def test_compacted_streams_keep_the_newest_of_every_key_through_kills(own_broker, backend):
     random.seed(5)
-    plain = Compacted(own_broker, "plain")
-    both = Compacted(own_broker, "both", retentionMaxBytes=1 << 20)
+    plain = Compacted(own_broker, "plain", backend)
+    both = Compacted(own_broker, "both", backend, retentionMaxBytes=1 << 20)
     for stream in (plain, both):
         await stream.create()
     gone = 0

@@ -12,7 +12,7 @@ pub struct Row {
     pub work: &'static str,
     /// What was done.
     pub description: &'static str,
-    /// The server.
+    /// The server, with the storage engine if one was asked for.
     pub server: String,
     /// Messages, or streams and partitions.
     pub count: u64,

@@ -71,6 +71,18 @@ struct Pending {
     end: u64,
     /// Whether what it stands for was cut off before it was durable.
     is_cut: bool,
+    /// Whether something failed after the append, so that its success tells nothing about that.
+    is_before_doubts: bool,
+}
+
+impl Tracked {
+    /// Takes note that its files may hold what one of these leaves.
+    fn doubt(&mut self, models: impl IntoIterator<Item = Model>) {
+        self.doubts.extend(models);
+        for pending in &mut self.pending {
+            pending.is_before_doubts = true;
+        }
+    }
 }
 
 impl<'a> World<'a> {

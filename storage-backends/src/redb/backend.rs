@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use redb::StorageBackend;
 use strandline_core::disk::DiskFile;
 
-/// The file as redb sees it. Clones share it.
+/// The file. Clones share it.
 ///
 /// After a write, a change of length or a sync that failed nothing reaches the file any more: what is on the disk is what a
 /// crash at that moment would leave. What redb goes on to write is kept in memory instead, so that reads go on.
@@ -89,8 +88,9 @@ impl Backend {
     }
 }
 
-impl StorageBackend for Backend {
-    fn len(&self) -> io::Result<u64> {
+impl Backend {
+    /// Length in bytes, with what did not reach the file.
+    pub(super) fn len(&self) -> io::Result<u64> {
         if self.shared.has_failed.load(Ordering::Acquire)
             && let Some(aside) = self.shared.aside.lock().as_ref()
         {
@@ -99,7 +99,8 @@ impl StorageBackend for Backend {
         self.shared.file.len()
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    /// Fills `out`; an error if the file ends before.
+    pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut bytes = Vec::new();
         let read = self.shared.file.read_at(offset, out.len(), &mut bytes)?;
         let has_failed = self.shared.has_failed.load(Ordering::Acquire);
@@ -116,15 +117,15 @@ impl StorageBackend for Backend {
         Ok(())
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
+    pub(super) fn set_len(&self, len: u64) -> io::Result<()> {
         self.change(|file| file.set_len(len), |aside| aside.set_length(len))
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    pub(super) fn sync_data(&self) -> io::Result<()> {
         self.change(|file| file.sync_data(), |_| ())
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.change(
             |file| file.write_at(offset, data),
             |aside| aside.writes.push((offset, data.to_vec())),

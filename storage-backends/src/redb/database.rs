@@ -13,6 +13,7 @@ use strandline_core::disk::{Disk, DiskFile, OpenMode};
 use strandline_core::storage::{Damage, ReadError, StorageError};
 
 use super::backend::Backend;
+use super::blocks::{Blocks, MISMATCH};
 use super::tables::{BATCHES, EPOCHS, LEFTOVERS, LOGS, SEGMENTS, Tables};
 use crate::files::{TEMPORARY, failed, remove_if_there};
 
@@ -24,7 +25,7 @@ const KNOWN_REDB_FORMAT: u32 = 3;
 /// The database of one store.
 pub(super) struct Database {
     path: PathBuf,
-    backend: Backend,
+    blocks: Blocks,
     /// None once it is closed.
     redb: RwLock<Option<redb::Database>>,
     failure: OnceLock<Arc<io::Error>>,
@@ -54,10 +55,10 @@ impl Database {
             // To redb this would be a database to be made.
             return Err(damage(&path, "the file is empty").into());
         }
-        let (backend, redb) = open_file(file, &path, cache_bytes)?;
+        let (blocks, redb) = open_file(file, &path, cache_bytes)?;
         let database = Self {
             path,
-            backend,
+            blocks,
             redb: RwLock::new(Some(redb)),
             failure: OnceLock::new(),
         };
@@ -73,7 +74,7 @@ impl Database {
         let file = disk
             .open(&aside, OpenMode::CreateNew)
             .map_err(failed("creating", &aside))?;
-        let (backend, redb) = open_file(file, &aside, cache_bytes)?;
+        let (blocks, redb) = open_file(file, &aside, cache_bytes)?;
         let made = contained(|| {
             let transaction = redb.begin_write()?;
             Tables::open(&transaction)?;
@@ -81,7 +82,7 @@ impl Database {
             Ok(redb.close()?)
         });
         made.map_err(io_error).map_err(failed("writing", &aside))?;
-        if let Some(failure) = backend.failure() {
+        if let Some(failure) = blocks.failure() {
             return Err(failed("writing", &aside)(copy_of(&failure)));
         }
         disk.rename(&aside, &path).map_err(failed("renaming", &aside))?;
@@ -115,7 +116,7 @@ impl Database {
             Some(redb) => contained(|| Ok(redb.begin_read()?)).map_err(|error| self.read_error(error))?,
         };
         let looked = catch_unwind(AssertUnwindSafe(|| look(&transaction)));
-        looked.unwrap_or_else(|_| Err(damage(&self.path, PANICKED).into()))
+        looked.unwrap_or_else(|_| Err(self.damage(PANICKED).into()))
     }
 
     /// Changes the database in one transaction, which is durable when this returns.
@@ -139,7 +140,7 @@ impl Database {
             apply(&transaction, change)?;
             Ok(transaction.commit()?)
         });
-        let failure = match (self.backend.failure(), written) {
+        let failure = match (self.blocks.failure(), written) {
             (Some(failure), _) => failure,
             (None, Err(error)) => Arc::new(io_error(error)),
             (None, Ok(())) => return Ok(()),
@@ -158,7 +159,7 @@ impl Database {
         compacted
             .map_err(io_error)
             .map_err(failed("compacting", &self.path))?;
-        match self.backend.failure() {
+        match self.blocks.failure() {
             Some(failure) => Err(failed("compacting", &self.path)(copy_of(&failure))),
             None => Ok(()),
         }
@@ -190,9 +191,14 @@ impl Database {
     pub(super) fn read_error(&self, error: redb::Error) -> ReadError {
         match error {
             redb::Error::DatabaseClosed => ReadError::Closed,
-            redb::Error::Corrupted(reason) => damage(&self.path, &reason).into(),
+            redb::Error::Corrupted(reason) => self.damage(&reason).into(),
             other => ReadError::Io(io_error(other)),
         }
+    }
+
+    /// What redb could not go on with, and where in the file that is.
+    fn damage(&self, reason: &str) -> Damage {
+        found_damage(&self.blocks, &self.path, reason)
     }
 
     /// Refuses a database that is none of ours.
@@ -236,8 +242,8 @@ fn open_file(
     file: Arc<dyn DiskFile>,
     path: &Path,
     cache_bytes: usize,
-) -> Result<(Backend, redb::Database), StorageError> {
-    let backend = Backend::new(file);
+) -> Result<(Blocks, redb::Database), StorageError> {
+    let blocks = Blocks::open(Backend::new(file)).map_err(|error| unreadable(error, path))?;
     let shown = path.to_owned();
     let opened = catch_unwind(AssertUnwindSafe(|| {
         Builder::new()
@@ -246,21 +252,22 @@ fn open_file(
                 tracing::info!(path = %shown.display(), progress = repair.progress(),
                     "checking a store that was not closed");
             })
-            .create_with_backend(backend.clone())
+            .create_with_backend(blocks.clone())
     }));
     let opened = opened.unwrap_or_else(|_| {
         let reason = PANICKED.to_owned();
         Err(DatabaseError::Storage(redb::StorageError::Corrupted(reason)))
     });
-    let redb = opened.map_err(|error| refused(error, path))?;
-    match backend.failure() {
+    let redb = opened.map_err(|error| refused(error, &blocks, path))?;
+    blocks.is_open();
+    match blocks.failure() {
         Some(failure) => Err(failed("opening", path)(copy_of(&failure))),
-        None => Ok((backend, redb)),
+        None => Ok((blocks, redb)),
     }
 }
 
 /// Why a database was not opened.
-fn refused(error: DatabaseError, path: &Path) -> StorageError {
+fn refused(error: DatabaseError, blocks: &Blocks, path: &Path) -> StorageError {
     match error {
         DatabaseError::UpgradeRequired(version) => StorageError::Version {
             file: path.to_owned(),
@@ -270,7 +277,26 @@ fn refused(error: DatabaseError, path: &Path) -> StorageError {
         DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() != ErrorKind::InvalidData => {
             failed("opening", path)(error)
         }
-        other => damage(path, &other.to_string()).into(),
+        other => found_damage(blocks, path, &other.to_string()).into(),
+    }
+}
+
+/// Why the blocks of a file were not opened.
+fn unreadable(error: io::Error, path: &Path) -> StorageError {
+    match error.kind() {
+        ErrorKind::InvalidData => damage(path, &error.to_string()).into(),
+        _ => failed("opening", path)(error),
+    }
+}
+
+/// Damage that redb ran into, at the block that was found not to match its checksum.
+fn found_damage(blocks: &Blocks, path: &Path, reason: &str) -> Damage {
+    match blocks.damage() {
+        Some(position) => Damage {
+            position,
+            ..damage(path, &format!("{MISMATCH} ({reason})"))
+        },
+        None => damage(path, reason),
     }
 }
 

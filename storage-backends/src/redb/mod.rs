@@ -3,12 +3,15 @@
 //! ```text
 //! <store>/format       marker: which format wrote this directory
 //! <store>/lock         held by the process that uses it
-//! <store>/store.redb   the database: logs, segments, epochs, batches, leftovers
+//! <store>/store.redb   the database: logs, segments, epochs, batches, leftovers; in blocks with checksums
 //! ```
 //!
 //! Appends are accepted into memory; a sync writes all that has queued, of all logs, in one transaction. The file is the
 //! failure domain: when a write or a sync of it fails, every log of the store takes no more writes until the store is opened
-//! again, and damage that redb finds concerns them all. Durability is always `fsync`.
+//! again. Durability is always `fsync`.
+//!
+//! Every block of the file has a checksum that is looked at whenever redb reads it. Damage is an error of whatever needs the
+//! damaged page: one log if it holds batches of that log, all of them if it holds what they share.
 //!
 //! A segment is a range of keys. Removing one is a change of a few bytes; its batches are left over then and are removed in
 //! small transactions, so that appends go on meanwhile. Their space is used again; the file shrinks off-line, by
@@ -16,6 +19,7 @@
 
 mod append;
 mod backend;
+mod blocks;
 mod change;
 mod check;
 mod compact;

@@ -24,7 +24,7 @@ use crate::files::failed;
 
 pub(super) const FORMAT: Format = Format {
     name: "strandline redb store",
-    version: 1,
+    version: 2,
 };
 /// Bytes of the disk that are left free: a transaction must never find it full, since redb cannot take back what it has
 /// begun to write. They are also what removing records takes.

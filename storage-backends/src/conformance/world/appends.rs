@@ -49,7 +49,7 @@ impl World<'_> {
             Some(commit) => self.accepted(at, commit, after)?,
             None => {
                 self.logs[at].is_poisoned = true;
-                self.logs[at].doubts.push(after);
+                self.logs[at].doubt([after]);
             }
         }
         self.note(from, between);
@@ -77,6 +77,7 @@ impl World<'_> {
             commit,
             end,
             is_cut: false,
+            is_before_doubts: false,
         });
         Ok(())
     }
@@ -121,7 +122,13 @@ impl World<'_> {
     pub(super) fn await_pending(&mut self, at: usize) -> Checked {
         let pending = std::mem::take(&mut self.logs[at].pending);
         let mut has_failed = false;
-        for Pending { commit, end, is_cut } in pending {
+        for Pending {
+            commit,
+            end,
+            is_cut,
+            is_before_doubts,
+        } in pending
+        {
             let outcome = commit.wait();
             match outcome {
                 Ok(()) if is_cut => {
@@ -134,7 +141,13 @@ impl World<'_> {
                         "the handle up to {end} succeeded after one before failed"
                     ));
                 }
-                Ok(()) => self.is_durable(at, end)?,
+                Ok(()) => {
+                    self.is_durable(at, end)?;
+                    if !is_before_doubts {
+                        // What was acknowledged settles what is there.
+                        self.logs[at].doubts.clear();
+                    }
+                }
                 Err(_) if is_cut => {}
                 Err(failure) => {
                     let explained = self.expect(Err::<(), _>(failure), "a sync")?;
@@ -153,8 +166,6 @@ impl World<'_> {
             format!("durable up to {told} after the handle up to {end} resolved")
         })?;
         tracked.model.durable_end = tracked.model.durable_end.max(end);
-        // What was acknowledged settles what is there.
-        tracked.doubts.clear();
         Ok(())
     }
 }

@@ -57,7 +57,7 @@ impl World<'_> {
             match candidate.check(log) {
                 Ok(()) => {
                     self.logs[at].model = candidate;
-                    self.logs[at].doubts.extend(candidates);
+                    self.logs[at].doubt(candidates);
                     return Ok(());
                 }
                 Err(reason) => reasons.push(reason),

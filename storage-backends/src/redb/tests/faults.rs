@@ -114,38 +114,6 @@ fn removing_records_needs_no_room() {
 }
 
 #[test]
-fn damage_is_told_and_not_handed_out() {
-    let (disk, _) = empty_disk();
-    let store = open_store(&disk).unwrap();
-    let log = store.create(LOG, &LogSettings::default()).unwrap();
-    drop(log.append(&[padded_batch(0, 1, 200_000)]).unwrap());
-    store.sync(SyncBy::Caller);
-    drop((log, store));
-    let length = disk.length(&database_file());
-    let mut told = 0;
-    for position in (4096..length).step_by(4096) {
-        let damaged = SimDisk::of(disk.now());
-        damaged.flip(&database_file(), position + 2000, 0x55);
-        // Of what is not read nothing can be told.
-        let Ok(store) = open_store(&damaged) else {
-            told += 1;
-            continue;
-        };
-        match store.open(LOG, &LogSettings::default()) {
-            Ok(log) => match log.read(Offset::ZERO, ALL) {
-                Ok(run) => assert!(run.bytes == padded_batch(0, 1, 200_000).bytes()),
-                Err(error) => {
-                    assert!(error.to_string().contains("store.redb"), "{error}");
-                    told += 1;
-                }
-            },
-            Err(_) => told += 1,
-        }
-    }
-    assert!(told > 30, "{told}");
-}
-
-#[test]
 fn a_truncation_whose_sync_fails_leaves_a_log_that_can_be_read() {
     // What was cut off could not be read any more, but the log still ended behind it.
     let mut cut = 0;

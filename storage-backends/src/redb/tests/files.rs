@@ -18,13 +18,22 @@ fn write(disk: &SimDisk, name: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn a_newer_version_is_refused_by_name() {
+fn another_version_is_refused_by_name() {
     let (disk, _) = empty_disk();
     drop(open_store(&disk).unwrap());
-    write(&disk, "format", b"strandline redb store 2\n");
-    match open_store(&disk) {
-        Err(StorageError::Version { found, known, .. }) => assert_eq!((found.as_str(), known), ("2", 1)),
-        other => panic!("{other:?}"),
+    // Version 1 had no checksums of blocks.
+    for version in ["1", "3"] {
+        write(
+            &disk,
+            "format",
+            format!("strandline redb store {version}\n").as_bytes(),
+        );
+        match open_store(&disk) {
+            Err(StorageError::Version { found, known, .. }) => {
+                assert_eq!((found.as_str(), known), (version, 2));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod crash_points;
+mod damage;
 mod faults;
 mod files;
 mod queue;
