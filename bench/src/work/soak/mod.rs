@@ -65,7 +65,11 @@ pub(super) async fn run(task: &mut Task<'_>) -> Result<Measured, BenchError> {
         published[number] = done;
     }
     let spent = span.end();
-    course.end_part(task.system.files().as_deref(), shared.acked());
+    course.end_part(
+        task.system.process(),
+        task.system.files().as_deref(),
+        shared.acked(),
+    );
     publish_last(task, &stream).await?;
     while let Some(ended) = readers.join_next().await {
         compare(&published, &joined(ended)?)?;
