@@ -64,7 +64,7 @@ def small_disk(tmp_path):
     """A file system of 48 MiB."""
     if os.geteuid() != 0:
         # Not a skip: without a mount there is no full disk, and the promise stays untested.
-        pytest.fail("mounting a small file system needs root: run tests/run as root, or leave this test out with --filter")
+        pytest.fail("a small file system cannot be mounted here: run tests/run as root, or leave this test out with --filter")
     mounted = tmp_path / "disk"
     mounted.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", mounted], check=True)

@@ -44,7 +44,7 @@ async def test_a_full_disk_refuses_publishers_serves_readers_and_resumes(brokers
         assert again.value.code() == StatusCode.UNAVAILABLE
 
         # Writing resumes when there is room, without a restart.
-        subprocess.run(["mount", "-o", "remount,size=96m", small_disk], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "remount,size=96m", "tmpfs", small_disk], check=True)
 
         async def resumed():
             try:

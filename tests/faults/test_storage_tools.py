@@ -35,7 +35,7 @@ async def test_a_directory_on_a_file_system_that_is_read_only_is_checked(brokers
     broker = brokers(data_dir=small_disk / "data").start()
     await fill(broker, unique, 20, segmentMaxBytes=10_000)
     assert broker.stop() == 0
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "remount,ro", "tmpfs", small_disk], check=True)
     findings, summary, code = check(broker.data_dir)
     assert (findings, summary["records"], code) == ([], 20, 0)
     dumped = storage("dump", unique, "--data-dir", broker.data_dir, "--json", "--values", "none")
