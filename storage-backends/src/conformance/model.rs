@@ -21,9 +21,6 @@ pub(super) struct Model {
     pub(super) durable_end: u64,
     /// Leader epochs with where each began.
     pub(super) epochs: Vec<(u64, u64)>,
-    /// Epochs up to this one may be known although the log ends where they began: it was cut after them, and compaction had
-    /// left none of their records.
-    pub(super) lingering: Option<u64>,
     /// Time of the newest record there ever was since the last cut, compacted or not, as nanoseconds.
     pub(super) newest: Option<i64>,
 }
@@ -88,9 +85,7 @@ impl Model {
         let last = cut.batches.last();
         let lowest = last.map_or(cut.starts.0, |last| last.header().end().get());
         cut.ends = (lowest.min(end), end);
-        let lingering = cut.lingering;
-        cut.epochs
-            .retain(|(epoch, start)| *start < end || Some(*epoch) <= lingering);
+        cut.epochs.retain(|(_, start)| *start < end);
         cut.newest = last.map(|last| last.header().last_time.nanos());
         cut.durable_end = cut.durable_end.min(end);
         cut
@@ -147,8 +142,7 @@ impl Model {
     pub(super) fn adopt(&mut self, log: &dyn Log) {
         let (start, end) = (log.start().get(), log.end().get());
         (self.starts, self.ends) = ((start, start), (end, end));
-        let lingering = self.epochs.iter().rev().find(|(_, begin)| *begin >= end);
-        self.lingering = lingering.map(|(epoch, _)| *epoch).max(self.lingering);
+        self.epochs.retain(|(_, begin)| *begin < end);
         self.durable_end = self.durable_end.max(log.durable_end().get());
     }
 
@@ -266,11 +260,13 @@ impl Model {
         })
     }
 
-    /// Epochs of which no record is left may be forgotten at both ends of the list, and no others.
+    /// Epochs of which no record is left may be forgotten at both ends of the list, those that would begin at the end of the log or
+    /// behind it have to be, and no others.
     fn check_epochs(&self, log: &dyn Log) -> Result<(), String> {
         let first = self.batches.first().map(|batch| batch.header().epoch.get());
         let last = self.batches.last().map(|batch| batch.header().epoch.get());
-        let all = self.epochs.as_slice();
+        let begun = self.epochs.partition_point(|(_, begin)| *begin < log.end().get());
+        let all = &self.epochs[..begun];
         let latest_begin = first.map_or(all.len(), |first| {
             all.partition_point(|(epoch, _)| *epoch < first)
         });

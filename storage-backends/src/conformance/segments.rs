@@ -119,6 +119,30 @@ pub(super) fn run(cases: &mut Cases, subject: &Subject) {
             assert_eq!(offsets(log.as_ref()), (0..13).collect::<Vec<_>>());
         },
     );
+    // The property test of the segment backend's check found a log that had been cut in a hole of compaction's at offset 5: it
+    // ended at 2, still said that epoch 2 had begun at 4, and took the next batch of that epoch at 2 for one of epoch 1.
+    cases.case(
+        "a truncation where compaction has left nothing forgets the epochs that began there",
+        || {
+            let (_store, log) = subject.log(&LogSettings::default());
+            let _commits = log
+                .append(&[batch(0, 2, 1), batch(2, 2, 1), batch(4, 3, 2), batch(7, 3, 2)])
+                .unwrap();
+            log.roll().unwrap();
+            let range = OffsetRange::new(Offset::ZERO, Offset::new(10));
+            log.replace_sealed(range, &mut [batch(0, 2, 1)].into_iter().map(Ok))
+                .unwrap();
+            log.truncate(Offset::new(5)).unwrap();
+            let end = log.end();
+            assert!(Offset::new(2) <= end && end <= Offset::new(5));
+            if end <= Offset::new(4) {
+                assert_eq!(log.last_epoch(), Some(LeaderEpoch::new(1)));
+            }
+            let _commit = log.append(&[batch(end.get(), 1, 2)]).unwrap();
+            let begun = log.epoch_end(LeaderEpoch::new(1)).unwrap().end;
+            assert_eq!(begun, end.min(Offset::new(4)));
+        },
+    );
     cases.case(
         "handles of records that are cut off fail, those of others do not",
         || {

@@ -379,8 +379,10 @@ impl Log for MemoryLog {
                 .last()
                 .map_or(active.range.start, |batch| batch.header().end());
         }
-        state.epochs.retain(|(_, start)| *start < end);
-        state.durable_end = state.end();
+        // Where compaction has taken out what came before `end`, the log ends before it.
+        let kept_end = state.end();
+        state.epochs.retain(|(_, start)| *start < kept_end);
+        state.durable_end = kept_end;
         let last_time = state.batches().next_back().map(|batch| batch.header().last_time);
         state.last_time = last_time;
         drop(state);

@@ -224,7 +224,8 @@ impl RedbLog {
                 .epochs
                 .iter()
                 .copied()
-                .filter(|epoch| epoch.start < end)
+                // Where compaction has taken out what came before `end`, the log ends before it.
+                .filter(|epoch| epoch.start < content.range.end)
                 .collect(),
         };
         let written = self.shared.write(|tables| {

@@ -66,7 +66,8 @@ impl SegmentLog {
             .epochs
             .iter()
             .copied()
-            .filter(|epoch| epoch.start < end)
+            // Where compaction has taken out what came before `end`, the log ends before it.
+            .filter(|epoch| epoch.start < cut.content.range.end)
             .collect();
         let sealed = view.sealed.iter().take(place).cloned().collect();
         let active = Active::new(id, cut.index, cut.content.file_bytes);
