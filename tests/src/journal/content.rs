@@ -247,7 +247,9 @@ impl Content {
             active.range.start = active.range.start.min(end);
             active.range.end = last.unwrap_or(active.range.start);
         }
-        self.epochs.retain(|(_, start)| *start < end);
+        // Where compaction has taken out what came before `end`, the log ends before it.
+        let kept = self.end();
+        self.epochs.retain(|(_, start)| *start < kept);
         true
     }
 }
