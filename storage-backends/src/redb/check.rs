@@ -278,7 +278,8 @@ fn check_log(
 
 /// What a log says of itself that cannot be.
 fn contradictions(shape: &Shape) -> Vec<String> {
-    let ascending = |a: &EpochStart, b: &EpochStart| a.epoch < b.epoch && a.start < b.start;
+    // An epoch whose records are all removed begins where the next one does.
+    let ascending = |a: &EpochStart, b: &EpochStart| a.epoch < b.epoch && a.start <= b.start;
     let mut problems = Vec::new();
     if !shape.epochs.is_sorted_by(ascending) {
         problems.push("its epochs are out of order".to_owned());

@@ -14,7 +14,8 @@ impl Check<'_> {
     /// Checks that the state does not contradict itself.
     pub(super) fn check_state(&mut self, state: &State) {
         let path = self.directory.join(STATE_FILE);
-        let ascending = |a: &EpochStart, b: &EpochStart| a.epoch < b.epoch && a.start < b.start;
+        // An epoch whose records are all removed begins where the next one does.
+        let ascending = |a: &EpochStart, b: &EpochStart| a.epoch < b.epoch && a.start <= b.start;
         let contents = || {
             state
                 .sealed
