@@ -152,11 +152,10 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The largest epoch not above `epoch`, and where it ended; none when all epochs of the log are above.
     fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd>;
 
-    /// Removes everything from `end` on. Durable when it returns. An `end` at or after the log's does nothing. Where compaction has
-    /// taken out the records before `end`, the log may end as early as behind the last one that it keeps; epochs that began at
-    /// or after its end are forgotten. The handles
-    /// of appends that it removes and that were not durable fail. A crash meanwhile leaves the log as it was, cut at `end`,
-    /// or cut anywhere between.
+    /// Removes everything from `end` on. Durable when it returns. An `end` at or after the log's does nothing. Where compaction
+    /// has taken out the records before `end`, the log may end as early as behind the last one that it keeps; epochs that began
+    /// at or after its end are forgotten. The handles of appends that it removes and that were not durable fail. A crash
+    /// meanwhile leaves the log as it was, cut at `end`, or cut anywhere between.
     ///
     /// # Errors
     ///
