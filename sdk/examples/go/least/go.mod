@@ -1,0 +1,7 @@
+module least
+
+go 1.24
+
+require strandline/plugin v0.0.0
+
+replace strandline/plugin => ../../../go

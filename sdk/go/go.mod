@@ -1,0 +1,3 @@
+module strandline/plugin
+
+go 1.24
