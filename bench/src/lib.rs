@@ -7,6 +7,7 @@
 
 mod error;
 mod figures;
+mod filter;
 mod grpc;
 mod limits;
 mod message;
@@ -22,6 +23,7 @@ mod work;
 
 pub use error::BenchError;
 pub use figures::Latency;
+pub use filter::Filter;
 pub use limits::{DiskLimit, Limits};
 pub use options::{Options, Peer, Target};
 pub use report::{Report, Row};

@@ -10,6 +10,29 @@ pub(crate) struct Template {
     pub(crate) value_at: usize,
 }
 
+/// The messages that a publisher sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Messages<'a> {
+    pub(crate) stream: &'a str,
+    /// They go to each in turn.
+    pub(crate) partitions: u32,
+    pub(crate) value: &'a [u8],
+    /// Number of different headers that they have for filters; 0 = they have none.
+    pub(crate) tenths: u32,
+}
+
+impl<'a> Messages<'a> {
+    /// Those of a stream with one partition, without headers.
+    pub(crate) fn plain(stream: &'a str, value: &'a [u8]) -> Self {
+        Self {
+            stream,
+            partitions: 1,
+            value,
+            tenths: 0,
+        }
+    }
+}
+
 /// A run of messages that is sent again and again, in slices of any length.
 #[derive(Clone, Debug)]
 pub(crate) struct Burst {
@@ -65,6 +88,23 @@ pub(crate) fn random_value(bytes: usize) -> Vec<u8> {
     value
 }
 
+/// A value of this length that is a JSON object, for filters that look into it. Ends with what does not compress, in hex.
+pub(crate) fn json_value(bytes: usize) -> Vec<u8> {
+    let head = br#"{"order":{"id":4711,"amount":250.5},"level":"info","region":"eu","note":""#;
+    let tail = br#""}"#;
+    let Some(room) = bytes.checked_sub(head.len() + tail.len()) else {
+        return random_value(bytes);
+    };
+    let digits = random_value(room)
+        .into_iter()
+        .map(|byte| b"0123456789abcdef"[usize::from(byte & 15)]);
+    head.iter()
+        .copied()
+        .chain(digits)
+        .chain(tail.iter().copied())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +122,17 @@ mod tests {
         assert_eq!(burst.take(2), (Bytes::from_static(b"aabbb"), 2));
         assert_eq!(burst.take(5), (Bytes::from_static(b"aa"), 1));
         assert_eq!(burst.take(1), (Bytes::from_static(b"aa"), 1));
+    }
+
+    #[test]
+    fn a_value_for_filters_is_json_of_the_length_that_is_asked_for() {
+        for bytes in [100, 254, 4096] {
+            let value = json_value(bytes);
+            assert_eq!(value.len(), bytes);
+            let read: serde_json::Value = serde_json::from_slice(&value).unwrap();
+            assert_eq!(read["level"], "info");
+        }
+        assert_eq!(json_value(8).len(), 8);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use strandline_client::Backend;
 
+use crate::filter::Filter;
 use crate::work::Work;
 
 /// What to measure, and how.
@@ -16,6 +17,8 @@ pub struct Options {
     pub target: Target,
     /// The storage engine of its streams; none = what it is told.
     pub backend: Option<Backend>,
+    /// Filters: works that publish are done with each of them on the way in as well, replays with each on the way out.
+    pub filters: Vec<Filter>,
     /// What it is compared with.
     pub against: Vec<Peer>,
     /// Where servers that are started keep their data; something new is made in it and removed again.

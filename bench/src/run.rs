@@ -7,8 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::BenchError;
+use crate::filter::Filter;
 use crate::limits::Limits;
-use crate::message::random_value;
+use crate::message::{json_value, random_value};
 use crate::options::{Options, Peer, Target};
 use crate::report::{Report, Row};
 use crate::system::System;
@@ -40,7 +41,11 @@ pub async fn run(options: &Options, stop: &CancellationToken, report: &mut Repor
         options,
         stop,
         directory: directory.path(),
-        value: random_value(options.value_bytes),
+        value: if options.filters.is_empty() {
+            random_value(options.value_bytes)
+        } else {
+            json_value(options.value_bytes)
+        },
         progress: progress(options),
     };
     let outcome = run.all(report).await;
@@ -61,7 +66,8 @@ fn stream_name(target: &Target, number: usize) -> String {
 }
 
 fn progress(options: &Options) -> ProgressBar {
-    let steps = 1 + options.works.len() * (1 + options.against.len());
+    let filtered = options.works.iter().filter(|work| work.suits_filters()).count();
+    let steps = 1 + options.works.len() * (1 + options.against.len()) + filtered * options.filters.len();
     let bar = ProgressBar::new(steps as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed}") {
         bar.set_style(style);
@@ -88,8 +94,15 @@ impl Run<'_> {
         );
         self.progress.inc(1);
         for (number, &work) in self.options.works.iter().enumerate() {
-            let row = self.on_target(work, number, report.limits.as_ref()).await?;
+            let row = self.on_target(work, None, number, report.limits.as_ref()).await?;
             report.rows.push(row);
+            let filters = self.options.filters.iter().filter(|_| work.suits_filters());
+            for filter in filters {
+                let row = self
+                    .on_target(work, Some(filter), number, report.limits.as_ref())
+                    .await?;
+                report.rows.push(row);
+            }
             if self.stop.is_cancelled() {
                 return Err(BenchError::Interrupted);
             }
@@ -117,18 +130,28 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn on_target(&self, work: Work, number: usize, limits: Option<&Limits>) -> Result<Row, BenchError> {
-        self.progress
-            .set_message(format!("{}: {TARGET}", work.describe()));
-        let name = match self.options.backend {
-            Some(backend) => format!("{TARGET}, {}", backend.name()),
-            None => TARGET.to_owned(),
-        };
+    async fn on_target(
+        &self,
+        work: Work,
+        filter: Option<&Filter>,
+        number: usize,
+        limits: Option<&Limits>,
+    ) -> Result<Row, BenchError> {
+        let backend = self
+            .options
+            .backend
+            .map(|backend| format!(", {}", backend.name()));
+        let plugin = filter.map(|filter| format!(" + {}", filter.name()));
+        let name = [Some(TARGET.to_owned()), backend, plugin]
+            .into_iter()
+            .flatten()
+            .collect::<String>();
+        self.progress.set_message(format!("{}: {name}", work.describe()));
         let directory = self.fresh_directory(work, "target", number)?;
         let mut system = self
             .unless_stopped(System::target(self.options, &directory))
             .await?;
-        let outcome = self.measure(work, &mut system, number).await;
+        let outcome = self.measure(work, filter, &mut system, number).await;
         let cleaned = system.clean_up().await;
         self.remove(&directory)?;
         self.progress.inc(1);
@@ -157,7 +180,7 @@ impl Run<'_> {
         self.progress.set_message(format!("{}: {name}", work.describe()));
         let directory = self.fresh_directory(work, "peer", number)?;
         let mut system = self.unless_stopped(System::peer(peer, &directory)).await?;
-        let outcome = self.measure(work, &mut system, number).await;
+        let outcome = self.measure(work, None, &mut system, number).await;
         system.clean_up().await?;
         self.remove(&directory)?;
         self.progress.inc(1);
@@ -171,6 +194,7 @@ impl Run<'_> {
     async fn measure(
         &self,
         work: Work,
+        filter: Option<&Filter>,
         system: &mut System,
         number: usize,
     ) -> Result<crate::work::Measured, BenchError> {
@@ -179,6 +203,7 @@ impl Run<'_> {
             options: self.options,
             value: &self.value,
             name: stream_name(&self.options.target, number),
+            filter,
             stop: self.stop,
             progress: &self.progress,
         };

@@ -12,6 +12,8 @@ use crate::bus::{AckInboxes, Bus};
 use crate::cursors::Cursors;
 use crate::metadata::MetadataHandle;
 use crate::metrics::Metrics;
+use crate::partition::Stage;
+use crate::plugins::Plugins;
 use crate::settings::RetentionDefaults;
 use crate::streams::{Opener, Streams};
 
@@ -36,6 +38,9 @@ pub(crate) struct Context {
     pub(crate) max_open_files: usize,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) cursors: Cursors,
+    pub(crate) plugins: Arc<Plugins>,
+    /// Where plugins look at records on their way in.
+    pub(crate) stage: Stage,
     /// Retention of streams that do not override it.
     pub(crate) retention: RetentionDefaults,
     /// Compaction of streams that do not override it.

@@ -11,7 +11,7 @@ mod clock;
 mod compaction;
 mod context;
 mod cursors;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod grpc;
@@ -21,6 +21,7 @@ mod metadata;
 mod metrics;
 mod pace;
 mod partition;
+mod plugins;
 mod publish;
 mod reader;
 mod removal;

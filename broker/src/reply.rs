@@ -1,16 +1,19 @@
 //! Durable publishing for plain NATS clients: a request with a header gets its offset as a reply.
 //!
 //! A request on a stream's subject that carries the header `Strandline-Ack: leader` or `Strandline-Ack: all` is answered
-//! on its reply subject once its record is durable or committed, by one JSON object per stream that recorded it:
+//! on its reply subject once its record is durable or committed, by one JSON object per stream that recorded it. An offset
+//! of -1 says that a filter of the stream kept the message out of it:
 //!
 //! ```text
 //! {"stream":"orders","partition":0,"offset":41}
+//! {"stream":"orders","partition":0,"offset":-1}
 //! {"stream":"orders","partition":0,"error":"message exceeds max replication size"}
 //! ```
 
 use serde::Serialize;
 
 use strandline_core::stream::AckPolicy;
+use strandline_proto::convert;
 use strandline_proto::wire::AckError;
 
 use crate::partition::{Ack, PartitionInfo, Reject};
@@ -30,7 +33,7 @@ struct Body<'a> {
     stream: &'a str,
     partition: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<u64>,
+    offset: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -40,7 +43,7 @@ pub(crate) fn ack_reply(partition: &PartitionInfo, ack: &Ack<'_>) -> Reply {
     let body = Body {
         stream: partition.stream.as_str(),
         partition: partition.partition.get(),
-        offset: ack.outcome.ok().map(strandline_core::Offset::get),
+        offset: ack.outcome.ok().map(convert::wire_ack_offset),
         error: ack.outcome.err().map(|reject| reject.to_string()),
     };
     // Strings and numbers always serialize.

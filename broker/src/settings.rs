@@ -7,6 +7,7 @@
 mod address;
 mod external_nats;
 mod grpc_tls;
+mod plugins;
 mod scrubbing;
 mod secret;
 
@@ -23,6 +24,7 @@ use strandline_storage_backends::SegmentFactory;
 pub use address::{Address, InvalidAddress};
 pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
 pub use grpc_tls::GrpcTls;
+pub use plugins::PluginSettings;
 pub use scrubbing::Scrubbing;
 pub use secret::{InvalidBearer, Secret};
 pub use strandline_codec::{InvalidMasterKey, MasterKey, MasterKeys};
@@ -75,6 +77,8 @@ pub struct Settings {
     pub compaction_limits: CompactionLimits,
     /// How stored records are looked after.
     pub scrubbing: Scrubbing,
+    /// What plugins may use.
+    pub plugins: PluginSettings,
     /// Segments and durability of streams that do not override them.
     pub stream_defaults: LogSettings,
     /// Whether streams that do not say otherwise check the offset that a publisher expects.
@@ -202,6 +206,7 @@ impl Settings {
             compaction: CompactionDefaults::default(),
             compaction_limits: CompactionLimits::default(),
             scrubbing: Scrubbing::default(),
+            plugins: PluginSettings::default(),
             stream_defaults: LogSettings {
                 segment_max_age: Some(RetentionDefaults::DEFAULT_MAX_AGE),
                 ..LogSettings::default()

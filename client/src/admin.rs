@@ -5,6 +5,7 @@
 //! [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied). Liftbridge itself does not know these calls.
 
 mod description;
+mod plugins;
 mod update;
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,6 +19,11 @@ use crate::error::Error;
 pub use description::{
     PartitionDescription, PartitionState, SegmentDescription, Setting, SettingSource, SettingValue,
     StreamDescription,
+};
+pub use plugins::{
+    Attachment, AttachmentStats, AttachmentUpdate, Canary, CanaryMode, DeadLetters, ErrorPolicy,
+    FetchedPlugin, NewAttachment, Plugin, PluginDescription, PluginEvent, PluginLog, PluginLogLine,
+    PluginNumbers, PluginVersion, Pushed, Side, Variant,
 };
 pub use update::StreamUpdate;
 

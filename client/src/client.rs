@@ -19,6 +19,8 @@ use crate::publisher::PublisherBuilder;
 use crate::stream::{BACKEND_METADATA, StreamConfig};
 use crate::subscription::SubscribeBuilder;
 
+/// Request metadata that says for whom a call of the administration is made.
+const USER_METADATA: &str = "strandline-user";
 /// Tries of a call that finds no server, unless another number is set.
 const TRIES: u32 = 5;
 /// Pause before the first try again; it doubles.
@@ -38,6 +40,8 @@ struct Inner {
     tries: u32,
     /// What admin calls send as `authorization`.
     bearer: Option<MetadataValue<Ascii>>,
+    /// For whom admin calls are made.
+    user: Option<MetadataValue<Ascii>>,
 }
 
 /// Settings of a client.
@@ -52,6 +56,7 @@ pub struct Builder {
     max_message_bytes: usize,
     tries: u32,
     admin_token: Option<String>,
+    admin_user: Option<String>,
 }
 
 impl Builder {
@@ -87,6 +92,13 @@ impl Builder {
     #[must_use]
     pub fn admin_token(mut self, token: impl Into<String>) -> Self {
         self.admin_token = Some(token.into());
+        self
+    }
+
+    /// Says with the calls of [`Client::admin`] for whom they are made, which stands in histories beside what the broker knows.
+    #[must_use]
+    pub fn admin_user(mut self, user: impl Into<String>) -> Self {
+        self.admin_user = Some(user.into());
         self
     }
 
@@ -147,6 +159,8 @@ impl Builder {
                 timeout: self.timeout,
                 tries: self.tries,
                 bearer,
+                // A name that cannot be sent is not needed either.
+                user: self.admin_user.and_then(|user| user.parse().ok()),
             }),
         };
         client.metadata().await?;
@@ -167,6 +181,7 @@ impl Client {
             max_message_bytes: 64 << 20,
             tries: TRIES,
             admin_token: None,
+            admin_user: None,
         }
     }
 
@@ -298,7 +313,7 @@ impl Client {
         let none = Ack {
             stream: stream.to_owned(),
             subject: String::new(),
-            offset: 0,
+            offset: None,
         };
         match response.ack {
             Some(ack) => Ok(ack.into()),
@@ -370,6 +385,9 @@ impl Client {
         let mut request = Request::new(message);
         if let Some(bearer) = &self.inner.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        if let Some(user) = &self.inner.user {
+            request.metadata_mut().insert(USER_METADATA, user.clone());
         }
         request
     }

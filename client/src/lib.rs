@@ -18,7 +18,9 @@
 //! }
 //! publisher.flush().await?;
 //!
-//! let mut records = client.subscribe("orders").start(Start::Offset(ack.offset)).open().await?;
+//! // A filter of the stream may have kept it out; then it has no offset.
+//! let start = ack.offset.map_or(Start::Earliest, Start::Offset);
+//! let mut records = client.subscribe("orders").start(start).open().await?;
 //! while let Some(record) = records.next().await {
 //!     println!("{}", record?.offset);
 //! }
@@ -49,4 +51,4 @@ pub use metadata::{BrokerInfo, Metadata, PartitionInfo, StreamInfo};
 pub use partition::{Partitioning, key_partition};
 pub use publisher::{PendingAck, Publisher, PublisherBuilder};
 pub use stream::{Backend, Compression, Durability, StreamConfig};
-pub use subscription::{OnTrimmed, Start, Stop, SubscribeBuilder, Subscription};
+pub use subscription::{Filter, OnTrimmed, Start, Stop, SubscribeBuilder, Subscription};

@@ -106,8 +106,8 @@ pub struct Ack {
     pub stream: String,
     /// NATS subject that it arrived on.
     pub subject: String,
-    /// Offset of the record.
-    pub offset: u64,
+    /// Offset of the record; none: a filter of the stream kept the message out, which is no error, or no ack was asked for.
+    pub offset: Option<u64>,
 }
 
 impl From<api::Ack> for Ack {
@@ -115,7 +115,7 @@ impl From<api::Ack> for Ack {
         Self {
             stream: ack.stream,
             subject: ack.msg_subject,
-            offset: u64::try_from(ack.offset).unwrap_or(0),
+            offset: u64::try_from(ack.offset).ok(),
         }
     }
 }

@@ -152,7 +152,7 @@ impl Publisher {
             let _ = sender.send(Ok(Ack {
                 stream,
                 subject: String::new(),
-                offset: 0,
+                offset: None,
             }));
         } else {
             session.in_flight.add(id.clone(), sender, permit)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use strandline_proto::api;
+use strandline_proto::wire::PROGRESS_HEADER;
 use tokio::time::Instant;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Streaming};
@@ -60,24 +61,57 @@ pub enum OnTrimmed {
     Fail,
 }
 
-/// The request metadata that says it.
+/// A plugin that a subscription has its records pass, beside those of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Name of the plugin, with `@` and a version of it if it is not to be the newest.
+    pub plugin: String,
+    /// Its settings, a JSON text; empty for none.
+    pub settings: String,
+}
+
+/// The request metadata that say it.
 const ON_TRIMMED_METADATA: &str = "strandline-on-trimmed";
+const FILTER_METADATA: &str = "strandline-filter";
+const FILTER_SETTINGS_METADATA: &str = "strandline-filter-settings-bin";
+const PROGRESS_METADATA: &str = "strandline-progress";
+const UNFILTERED_METADATA: &str = "strandline-unfiltered";
 
 /// What a server is asked for, as often as the call is opened.
 #[derive(Clone, Debug, Default)]
 struct Wanted {
     request: api::SubscribeRequest,
     on_trimmed: OnTrimmed,
+    filter: Option<Filter>,
+    unfiltered: bool,
 }
 
 impl Wanted {
-    fn call(&self) -> tonic::Request<api::SubscribeRequest> {
-        let mut call = tonic::Request::new(self.request.clone());
+    /// The call, which asks to be told of progress: a lost connection is opened again behind what was looked at.
+    fn call(&self, client: &Client) -> Result<tonic::Request<api::SubscribeRequest>, Error> {
+        let yes = MetadataValue::from_static("true");
+        let mut call = if self.unfiltered {
+            let mut call = client.patient_admin_request(self.request.clone());
+            call.metadata_mut().insert(UNFILTERED_METADATA, yes.clone());
+            call
+        } else {
+            tonic::Request::new(self.request.clone())
+        };
+        call.metadata_mut().insert(PROGRESS_METADATA, yes);
+        if let Some(Filter { plugin, settings }) = &self.filter {
+            let plugin = plugin.parse().map_err(|_| {
+                let text = format!("the filter {plugin:?} is no name of a plugin");
+                Error::new(ErrorKind::InvalidRequest, text)
+            })?;
+            call.metadata_mut().insert(FILTER_METADATA, plugin);
+            let settings = MetadataValue::from_bytes(settings.as_bytes());
+            call.metadata_mut().insert_bin(FILTER_SETTINGS_METADATA, settings);
+        }
         if self.on_trimmed == OnTrimmed::Fail {
             let error = MetadataValue::from_static("error");
             call.metadata_mut().insert(ON_TRIMMED_METADATA, error);
         }
-        call
+        Ok(call)
     }
 }
 
@@ -121,7 +155,7 @@ impl SubscribeBuilder {
                     stream,
                     ..Default::default()
                 },
-                on_trimmed: OnTrimmed::default(),
+                ..Wanted::default()
             },
             resume_time: RESUME_TIME,
             on_loss: None,
@@ -203,11 +237,26 @@ impl SubscribeBuilder {
         self
     }
 
+    /// Delivers only the records that a plugin passes. Liftbridge does not know this and delivers all.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.wanted.filter = Some(filter);
+        self
+    }
+
+    /// Delivers what is stored, whatever filters the stream has for its subscribers. For callers that may use
+    /// [`Client::admin`], others get [`ErrorKind::PermissionDenied`]. Liftbridge does not know this and has no filters.
+    #[must_use]
+    pub fn unfiltered(mut self) -> Self {
+        self.wanted.unfiltered = true;
+        self
+    }
+
     /// Opens the subscription.
     ///
     /// # Errors
     ///
-    /// There is no such partition, its positions name nothing, or no server answers.
+    /// There is no such partition or plugin, its positions name nothing, or no server answers.
     pub async fn open(mut self) -> Result<Subscription, Error> {
         if self.wanted.request.start_position() == api::StartPosition::NewOnly && !self.wanted.request.reverse
         {
@@ -275,8 +324,9 @@ async fn open(client: Client, wanted: Wanted) -> Result<Opened, Error> {
     let request = &wanted.request;
     let partition = u32::try_from(request.partition).unwrap_or(0);
     let mut api = client.leader(&request.stream, partition).await?;
+    let call = wanted.call(&client)?;
     let opened = async {
-        let mut messages = api.subscribe(wanted.call()).await?.into_inner();
+        let mut messages = api.subscribe(call).await?.into_inner();
         Ok(messages.message().await?.map(|_| messages))
     };
     match opened.await {
@@ -304,9 +354,17 @@ async fn resume(client: Client, wanted: Wanted, time: Duration) -> Result<Opened
 }
 
 impl Subscription {
-    fn take(&mut self, message: api::Message) -> Record {
+    /// Offset behind the last record that was delivered or kept back by a filter; none as long as there was none. Of a reverse
+    /// subscription: behind the oldest.
+    pub fn position(&self) -> Option<u64> {
+        self.next.and_then(|next| u64::try_from(next).ok())
+    }
+
+    /// The record of a message; none if it only tells of progress.
+    fn take(&mut self, message: api::Message) -> Option<Record> {
         self.next = Some(message.offset.saturating_add(1));
-        message.into()
+        let is_progress = message.headers.contains_key(PROGRESS_HEADER) && message.subject.is_empty();
+        (!is_progress).then(|| message.into())
     }
 
     /// What to do at the end of a call: open it again, end, or tell the error.
@@ -349,7 +407,11 @@ impl Stream for Subscription {
                     }
                 },
                 State::Open(messages) => match std::task::ready!(Pin::new(messages).poll_next(context)) {
-                    Some(Ok(message)) => return Poll::Ready(Some(Ok(self.take(message)))),
+                    Some(Ok(message)) => {
+                        if let Some(record) = self.take(message) {
+                            return Poll::Ready(Some(Ok(record)));
+                        }
+                    }
                     Some(Err(status)) => {
                         if let Some(error) = self.ended(status) {
                             return Poll::Ready(Some(Err(error)));

@@ -15,6 +15,7 @@ pub mod disk;
 pub mod envelope;
 pub mod metadata;
 pub mod partition;
+pub mod plugin;
 pub mod record;
 pub mod retention;
 pub mod storage;

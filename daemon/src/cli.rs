@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::bench::BenchArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::demo::DemoArgs;
+use crate::commands::plugin::PluginArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::storage::StorageCommand;
 use crate::commands::stream::StreamArgs;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Create, list, describe, change, trim and delete streams
     Stream(StreamArgs),
+    /// Push plugins, attach them to streams, try versions of them, and take them back
+    Plugin(Box<PluginArgs>),
     /// Publish messages
     Publish(PublishArgs),
     /// Read a stream

@@ -41,6 +41,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Config(command)) => commands::config::run(&command, &mut std::io::stdout().lock()),
         Some(Command::Storage(command)) => commands::storage::run(&command, &mut std::io::stdout().lock()),
         Some(Command::Stream(args)) => commands::run(commands::stream::run(args)),
+        Some(Command::Plugin(args)) => commands::run(commands::plugin::run(*args)),
         Some(Command::Publish(args)) => commands::run(commands::publish::run(args)),
         Some(Command::Subscribe(args)) => commands::run(commands::subscribe::run(args)),
         Some(Command::Bench(args)) => commands::bench::run(&args),

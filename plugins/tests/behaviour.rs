@@ -183,14 +183,19 @@ fn endless_recursion_and_a_memory_bomb_fail_alone() {
 
 #[test]
 fn an_endless_loop_fails_alone_and_within_the_budget() {
-    let joker = filter_with_budget(&JOKER, 3_000);
-    let start = std::time::Instant::now();
-    assert_eq!(
-        judged(&joker, "aaaaaaaaaaaaaaalaaaaaaaaadaaaaaa"),
-        "pppppppppppppppLpppppppppdpppppp"
-    );
-    assert!(start.elapsed() < Duration::from_secs(60), "it ends at all");
-    assert!(joker.numbers().deadlines > 1);
+    // On a busy machine the budget may end before everything is known; what is known is right then, too.
+    let is_resolved = (0..10).any(|_| {
+        let joker = filter_with_budget(&JOKER, 3_000);
+        let start = std::time::Instant::now();
+        let judged = judged(&joker, "aaaaaaaaaaaaaaalaaaaaaaaadaaaaaa");
+        assert!(start.elapsed() < Duration::from_secs(60), "it ends at all");
+        assert!(joker.numbers().deadlines > 1);
+        let right = "pppppppppppppppLpppppppppdpppppp";
+        let is_right = |(found, right)| found == right || found == 'U';
+        assert!(judged.chars().zip(right.chars()).all(is_right), "{judged}");
+        judged == right
+    });
+    assert!(is_resolved);
 }
 
 #[test]

@@ -28,6 +28,11 @@ pub fn wire_offset(offset: Offset) -> i64 {
     i64::try_from(offset.get()).unwrap_or(i64::MAX)
 }
 
+/// The offset in an ack: -1 when a filter kept the message out of the stream.
+pub fn wire_ack_offset(offset: Option<Offset>) -> i64 {
+    offset.map_or(-1, wire_offset)
+}
+
 /// The policy with this number on the wire, if there is one.
 pub fn ack_policy(number: i32) -> Option<AckPolicy> {
     match number {

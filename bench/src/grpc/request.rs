@@ -8,13 +8,22 @@ use crate::message::Template;
 use crate::subscriber::From;
 
 /// A message for a partition of a stream, acked when it is durable.
-pub(crate) fn publish_template(stream: &str, partition: u32, value: &[u8]) -> Template {
+pub(crate) fn publish_template(
+    stream: &str,
+    partition: u32,
+    value: &[u8],
+    header: Option<(&str, String)>,
+) -> Template {
     let request = PublishRequest {
         stream: stream.to_owned(),
         partition: i32::try_from(partition).unwrap_or(i32::MAX),
         value: Bytes::copy_from_slice(value),
         correlation_id: "0123456789".to_owned(),
         expected_offset: -1,
+        headers: header
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect(),
         ..PublishRequest::default()
     };
     let bytes = framed(&request.encode_to_vec()).to_vec();

@@ -15,7 +15,7 @@ pub(crate) use strandline::Strandline;
 
 use crate::error::BenchError;
 use crate::figures::Process;
-use crate::message::Template;
+use crate::message::{Messages, Template};
 use crate::options::{Options, Peer, Target};
 use crate::publisher::Publisher;
 use crate::subscriber::{From, Subscriber};
@@ -119,13 +119,11 @@ impl System {
     pub(crate) async fn publisher(
         &self,
         door: Door,
-        stream: &str,
-        partitions: u32,
-        value: &[u8],
+        messages: Messages<'_>,
     ) -> Result<(Publisher, Vec<Template>), BenchError> {
         match self {
-            Self::Strandline(server) => server.publisher(door, stream, partitions, value).await,
-            Self::JetStream(server) => server.publisher(stream, value).await,
+            Self::Strandline(server) => server.publisher(door, messages).await,
+            Self::JetStream(server) => server.publisher(messages.stream, messages.value).await,
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use strandline_client::admin::Side;
 use strandline_client::{Backend, Client, Error, ErrorKind, StreamConfig};
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
@@ -13,8 +14,9 @@ use super::Door;
 use super::child::Child;
 use crate::error::BenchError;
 use crate::figures::Process;
+use crate::filter::{Attached, Filter, HEADER};
 use crate::grpc::{self, GrpcAcks, GrpcValues, publish_template, subscribe_request};
-use crate::message::Template;
+use crate::message::{Messages, Template};
 use crate::nats;
 use crate::publisher::{Acks, Publisher};
 use crate::subscriber::{From, Subscriber};
@@ -174,16 +176,25 @@ impl Strandline {
     pub(crate) async fn publisher(
         &self,
         door: Door,
-        stream: &str,
-        partitions: u32,
-        value: &[u8],
+        messages: Messages<'_>,
     ) -> Result<(Publisher, Vec<Template>), BenchError> {
+        let Messages {
+            stream,
+            partitions,
+            value,
+            tenths,
+        } = messages;
         if door == Door::Nats {
             return self.nats_publisher(stream, value).await;
         }
         let (sender, responses) = grpc::open(&self.grpc, grpc::PUBLISH).await?;
         let acks = Acks::Grpc(GrpcAcks::new(responses));
-        let templates = (0..partitions).map(|partition| publish_template(stream, partition, value));
+        let templates = (0..partitions.max(tenths)).map(|number| {
+            let header = number
+                .checked_rem(tenths)
+                .map(|tenth| (HEADER, tenth.to_string()));
+            publish_template(stream, number % partitions, value, header)
+        });
         Ok((Publisher { sender, acks }, templates.collect()))
     }
 
@@ -199,6 +210,16 @@ impl Strandline {
         let template = envelope_template(stream, &inbox, value);
         let acks = Acks::Envelopes(reader);
         Ok((Publisher { sender, acks }, vec![template]))
+    }
+
+    /// Attaches a filter to a stream.
+    pub(crate) async fn attach(
+        &self,
+        filter: &Filter,
+        stream: &str,
+        side: Side,
+    ) -> Result<Attached, BenchError> {
+        filter.attach(&self.client, stream, side).await
     }
 
     pub(crate) async fn subscriber(&self, stream: &str, from: From) -> Result<Subscriber, BenchError> {

@@ -6,7 +6,7 @@ use super::publish::Load;
 use super::{Measured, Task};
 use crate::error::BenchError;
 use crate::figures::Span;
-use crate::message::Burst;
+use crate::message::{Burst, Messages};
 use crate::publisher::Published;
 use crate::system::Door;
 
@@ -50,7 +50,10 @@ async fn publish_one(
     stream: &str,
     time: std::time::Duration,
 ) -> Result<Published, BenchError> {
-    let (publisher, templates) = task.system.publisher(Door::Api, stream, 1, task.value).await?;
+    let (publisher, templates) = task
+        .system
+        .publisher(Door::Api, Messages::plain(stream, task.value))
+        .await?;
     let burst = Burst::new(&templates, 1);
     // Not on this task, which the others share: they would be waited for.
     let running = tokio::spawn(publisher.run(burst, 1, Instant::now() + time));

@@ -13,12 +13,14 @@ mod tail;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use strandline_client::admin::Side;
 use tokio_util::sync::CancellationToken;
 
 pub use soak::Part;
 
 use crate::error::BenchError;
 use crate::figures::{Latency, Span, Spent};
+use crate::filter::{Attached, Filter, TENTHS};
 use crate::options::Options;
 use crate::system::{Door, System};
 
@@ -96,9 +98,32 @@ pub(crate) struct Task<'a> {
     pub(crate) value: &'a [u8],
     /// Prefix of the names of streams that nobody else uses.
     pub(crate) name: String,
+    /// The filter that its stream has.
+    pub(crate) filter: Option<&'a Filter>,
     /// Cancelled when the user has had enough, for works that then end in order.
     pub(crate) stop: &'a CancellationToken,
     pub(crate) progress: &'a ProgressBar,
+}
+
+impl Task<'_> {
+    /// Number of different headers that messages have for filters.
+    pub(crate) fn tenths(&self) -> u32 {
+        if self.options.filters.is_empty() {
+            0
+        } else {
+            TENTHS
+        }
+    }
+
+    /// Attaches the filter of this work to its stream, if it has one.
+    pub(crate) async fn attach(&self, side: Side) -> Result<Option<Attached>, BenchError> {
+        match (self.filter, &*self.system) {
+            (Some(filter), System::Strandline(server)) => {
+                server.attach(filter, &self.name, side).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 impl Work {
@@ -187,6 +212,19 @@ impl Work {
         !matches!(
             self,
             Self::WindowOne | Self::Tail | Self::Streams | Self::Partitions | Self::Idle
+        )
+    }
+
+    /// Whether it can be done on a stream with a filter.
+    pub(crate) fn suits_filters(self) -> bool {
+        matches!(
+            self,
+            Self::Publish
+                | Self::PublishOne
+                | Self::NatsAcks
+                | Self::WindowOne
+                | Self::Replay
+                | Self::ReplayFour
         )
     }
 

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use strandline_client::admin::Side;
 use tokio::task::JoinSet;
 
 use super::{Measured, Task};
 use crate::error::BenchError;
 use crate::figures::Span;
-use crate::message::Burst;
+use crate::message::{Burst, Messages};
 use crate::publisher::Published;
 use crate::system::Door;
 
@@ -25,6 +26,7 @@ pub(super) async fn windowed(
 ) -> Result<Measured, BenchError> {
     let stream = task.name.clone();
     task.system.create_stream(&stream, partitions).await?;
+    let filter = task.attach(Side::Write).await?;
     let load = Load {
         door,
         publishers,
@@ -35,7 +37,10 @@ pub(super) async fn windowed(
     let span = Span::begin(task.system.process());
     let published = load.run(task, &stream, task.options.time).await?;
     let spent = span.end();
-    let expected = warm.acked + published.acked;
+    let expected = match filter {
+        Some(filter) => filter.passed().await?,
+        None => warm.acked + published.acked,
+    };
     let found = task.system.stored(&stream, partitions).await?;
     if found != expected {
         return Err(BenchError::WrongCount {
@@ -65,11 +70,14 @@ impl Load {
     ) -> Result<Published, BenchError> {
         let mut running = JoinSet::new();
         let mut ready = Vec::new();
+        let messages = Messages {
+            stream,
+            partitions: self.partitions,
+            value: task.value,
+            tenths: task.tenths(),
+        };
         for _ in 0..self.publishers {
-            let publisher = task
-                .system
-                .publisher(self.door, stream, self.partitions, task.value)
-                .await?;
+            let publisher = task.system.publisher(self.door, messages).await?;
             ready.push(publisher);
         }
         let until = Instant::now() + time;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use strandline_client::admin::Side;
 use tokio::task::JoinSet;
 
 use super::publish::Load;
@@ -24,6 +25,7 @@ pub(super) async fn run(task: &mut Task<'_>, subscribers: u64) -> Result<Measure
         partitions: 1,
     };
     let stored = load.run(task, &stream, FILL).await?.acked;
+    let filter = task.attach(Side::Read).await?;
     let span = Span::begin(task.system.process());
     let mut running = JoinSet::new();
     for _ in 0..subscribers {
@@ -35,7 +37,10 @@ pub(super) async fn run(task: &mut Task<'_>, subscribers: u64) -> Result<Measure
         read += count.map_err(|_| BenchError::Interrupted)??;
     }
     let spent = span.end();
-    let expected = stored * subscribers;
+    let expected = match filter {
+        Some(filter) => filter.passed().await?,
+        None => stored * subscribers,
+    };
     if read != expected {
         return Err(BenchError::WrongCount {
             what: "delivered",
@@ -43,5 +48,6 @@ pub(super) async fn run(task: &mut Task<'_>, subscribers: u64) -> Result<Measure
             found: read,
         });
     }
-    Ok(Measured::new(read, spent, Latency::default()))
+    // What a filter drops was read as well.
+    Ok(Measured::new(stored * subscribers, spent, Latency::default()))
 }

@@ -6,7 +6,7 @@ use super::publish::Load;
 use super::{Measured, Task};
 use crate::error::BenchError;
 use crate::figures::{Latency, Span};
-use crate::message::Burst;
+use crate::message::{Burst, Messages};
 use crate::system::Door;
 
 /// How long the stream is filled before its size is looked at again.
@@ -28,7 +28,10 @@ pub(super) async fn run(task: &mut Task<'_>) -> Result<Measured, BenchError> {
     }
     let spent = span.end();
     let start = task.system.kill_and_restart().await?;
-    let (mut publisher, templates) = task.system.publisher(Door::Api, &stream, 1, task.value).await?;
+    let (mut publisher, templates) = task
+        .system
+        .publisher(Door::Api, Messages::plain(&stream, task.value))
+        .await?;
     let (one, _) = Burst::new(&templates, 1).take(1);
     publisher.send(one).await?;
     publisher.acks.next().await?;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{Measured, Task};
 use crate::error::BenchError;
 use crate::figures::{Latency, Span};
-use crate::message::Template;
+use crate::message::{Messages, Template};
 use crate::publisher::Acks;
 use crate::subscriber::{From, Subscriber};
 use crate::system::Door;
@@ -23,7 +23,10 @@ pub(super) async fn run(task: &mut Task<'_>) -> Result<Measured, BenchError> {
     let stream = task.name.clone();
     task.system.create_stream(&stream, 1).await?;
     let subscriber = task.system.subscriber(&stream, From::New).await?;
-    let (publisher, templates) = task.system.publisher(Door::Api, &stream, 1, task.value).await?;
+    let (publisher, templates) = task
+        .system
+        .publisher(Door::Api, Messages::plain(&stream, task.value))
+        .await?;
     let template = templates.into_iter().next().ok_or(BenchError::Interrupted)?;
     let steps = (task.options.time.as_secs_f64() * f64::from(RATE / STEP)) as u32;
     let messages = u64::from(steps) * u64::from(STEP);

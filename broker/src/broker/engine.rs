@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +18,8 @@ use crate::context::Context;
 use crate::cursors::Cursors;
 use crate::metadata::{MetadataHandle, ServerIdentity};
 use crate::metrics::{CountedDisk, FileNumbers, Metrics};
-use crate::partition::BatchLimits;
+use crate::partition::{BatchLimits, LetterBox, Stage};
+use crate::plugins::{Path, Plugins};
 use crate::settings::{NatsMode, Settings};
 use crate::streams::{Keys, Opener, StoreParts, Stores, Streams, TAIL_CACHES_BYTES};
 
@@ -47,12 +49,17 @@ async fn start_around(
     let inboxes = AckInboxes::new(&settings.namespace, &nonce());
     let (bus, nats) = start_bus(settings, &metadata, &clock, &inboxes).await?;
     let stores = open_stores(settings, disk, &bus, &clock, metrics).await?;
+    let plugin_files = counted(disk, &metrics.metadata_files);
     let streams = Arc::new(Streams::default());
+    let stage = Stage::start(Arc::clone(&streams) as Arc<dyn LetterBox>).map_err(StartError::Thread)?;
+    let path = Path::new(Arc::clone(&streams), stage.handle().clone(), Handle::current());
+    let plugins = Plugins::open(metadata.clone(), plugin_files, settings, Arc::clone(&clock), path).await;
     let opener = Opener {
         streams: Arc::clone(&streams),
         stores: Arc::new(stores),
         tail_memory: Arc::new(TailMemory::new(TAIL_CACHES_BYTES)),
         bus: Arc::clone(&bus),
+        plugins: Arc::clone(&plugins),
         defaults: settings.stream_defaults,
         keys: open_keys(settings, &metadata).await?,
         concurrency_control: settings.concurrency_control,
@@ -73,6 +80,8 @@ async fn start_around(
         max_open_files: settings.max_open_files,
         metrics: Arc::clone(metrics),
         cursors: Cursors::default(),
+        plugins,
+        stage,
         retention: settings.retention,
         compaction: settings.compaction,
     };

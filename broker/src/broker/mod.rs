@@ -60,6 +60,8 @@ impl Broker {
         let port = listener.local_addr().map_err(StartError::Thread)?.port();
         let lock = lock_data_directory(&disk, &settings.data_dir).await?;
         let (context, nats) = start_engine(&settings, &disk, port, &metrics).await?;
+        let follow = Arc::clone(&context.plugins).follow_changes(context.stopping.clone());
+        context.tasks.spawn(follow);
         open_streams(&context).await;
         prepare_stream(&context, &settings.namespace, settings.cursors_partitions).await;
         let cleaner = start_cleaner(&context, &settings, &disk);
@@ -143,8 +145,13 @@ impl Broker {
         context.bus.shutdown().await;
         drop(nats);
         context.tasks.close();
-        let stores = Arc::clone(&context.opener.stores);
-        if tokio::task::spawn_blocking(move || stores.stop()).await.is_err() {
+        let stopped = Arc::clone(&context);
+        let stop = move || {
+            // What plugins have looked at is still appended.
+            stopped.stage.stop();
+            stopped.opener.stores.stop();
+        };
+        if tokio::task::spawn_blocking(stop).await.is_err() {
             tracing::error!("the appenders could not be stopped");
         }
         grpc.stop().await;

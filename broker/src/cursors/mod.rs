@@ -107,7 +107,9 @@ pub(crate) async fn set(context: &Context, key: &CursorKey, position: i64) -> Re
     let storing = context.tasks.spawn(async move {
         partition.push(chunk).await;
         let ack = answered.await.map_err(|_| CursorError::Stopping)?;
-        let record = ack.outcome.map_err(CursorError::Refused)?;
+        let stored = ack.outcome.map_err(CursorError::Refused)?;
+        // No filter is attached to the server's own streams.
+        let record = stored.ok_or(CursorError::Refused(Reject::PluginFailed))?;
         known.cache.lock().note(&record_key, Stored { record, position });
         Ok(())
     });

@@ -17,6 +17,7 @@ use crate::compaction::RewriteError;
 use crate::cursors::{CursorError, InvalidKey};
 use crate::metadata::{ChangeError, ProposeError};
 use crate::partition::Reject;
+use crate::plugins::PluginError;
 use crate::reader::{PlanError, ReadEnd};
 use crate::removal::RemovalError;
 use crate::streams::{NoTarget, NotServed, OpenError, describe};
@@ -154,6 +155,7 @@ pub(super) fn delete(error: &ChangeError) -> Status {
     match error {
         ChangeError::Rejected(Rejection::NoSuchStream { .. }) => stream_does_not_exist(),
         ChangeError::Rejected(Rejection::ReservedName { .. }) => stream_is_reserved(),
+        ChangeError::Rejected(Rejection::Plugin(other)) => Status::failed_precondition(other.to_string()),
         ChangeError::Rejected(other) => Status::invalid_argument(other.to_string()),
         ChangeError::Failed(error) => propose("Failed to delete stream", error),
     }
@@ -163,7 +165,7 @@ pub(super) fn delete_failed(error: &OpenError) -> Status {
     Status::internal(format!("Failed to delete stream: {}", describe(error)))
 }
 
-fn propose(action: &str, error: &ProposeError) -> Status {
+pub(super) fn propose(action: &str, error: &ProposeError) -> Status {
     match error {
         // The whole text is compared by clients.
         ProposeError::NoLeader => Status::internal("no known metadata leader"),
@@ -197,7 +199,9 @@ pub(super) fn publish(reject: Reject) -> Status {
         Reject::IncorrectOffset => Code::Unknown,
         Reject::TooLarge | Reject::Malformed | Reject::PolicyMissing => Code::InvalidArgument,
         // Clients try again on this code; they give a message up on ResourceExhausted.
-        Reject::DiskFull | Reject::Overloaded | Reject::Closed => Code::Unavailable,
+        Reject::DiskFull | Reject::Overloaded | Reject::Closed | Reject::DeadLetterLost => Code::Unavailable,
+        Reject::PluginFailed => Code::Aborted,
+        Reject::PluginMissing => Code::FailedPrecondition,
         Reject::LogFailed => Code::Internal,
     };
     Status::new(code, reject.to_string())
@@ -208,7 +212,12 @@ pub(super) fn async_error(reject: Reject) -> AsyncError {
         Reject::IncorrectOffset => AsyncErrorCode::IncorrectOffset,
         Reject::TooLarge | Reject::Malformed | Reject::PolicyMissing => AsyncErrorCode::BadRequest,
         Reject::Closed => AsyncErrorCode::NotFound,
-        Reject::DiskFull | Reject::Overloaded | Reject::LogFailed => AsyncErrorCode::Internal,
+        Reject::DiskFull
+        | Reject::Overloaded
+        | Reject::LogFailed
+        | Reject::PluginFailed
+        | Reject::PluginMissing
+        | Reject::DeadLetterLost => AsyncErrorCode::Internal,
     };
     AsyncError {
         code,
@@ -335,6 +344,19 @@ pub(super) fn invalid_on_trimmed(key: &str) -> Status {
     Status::invalid_argument(format!("{key} must be skip or error"))
 }
 
+pub(super) fn invalid_metadata(key: &str, meant: &str) -> Status {
+    Status::invalid_argument(format!("{key} must be {meant}"))
+}
+
+/// The filter that a subscriber asks for cannot be had.
+pub(super) fn subscription_filter(error: &PluginError) -> Status {
+    match error {
+        PluginError::Stopping => stopping(),
+        PluginError::Unfit { .. } => Status::invalid_argument(format!("the subscription's filter: {error}")),
+        _ => Status::failed_precondition(format!("the subscription's filter: {}", describe(error))),
+    }
+}
+
 pub(super) fn consumer_groups(consumer_id: &str) -> Status {
     if consumer_id.is_empty() {
         return Status::invalid_argument("Consumer id cannot be empty when group id is provided");
@@ -366,6 +388,8 @@ pub(super) fn read_end(end: &ReadEnd) -> Status {
         ReadEnd::StartReached => Status::unknown("EOF"),
         ReadEnd::Trimmed { .. } => Status::out_of_range(end.to_string()),
         ReadEnd::Deleted => Status::not_found("commit log was deleted"),
+        ReadEnd::FilterFailed { .. } => Status::aborted(end.to_string()),
+        ReadEnd::FilterMissing(_) => Status::failed_precondition(end.to_string()),
         ReadEnd::Stopping => stopping(),
         ReadEnd::Failed(error) => {
             let text = describe(error);

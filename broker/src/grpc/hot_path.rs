@@ -10,6 +10,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
+use super::admin::Access;
 use super::errors;
 use super::frames::{FrameBody, FrameQueue, response};
 use super::publish_async::PublishAsync;
@@ -29,12 +30,18 @@ const RESOURCE_EXHAUSTED: &str = "8";
 #[derive(Clone, Debug)]
 pub(super) struct HotPath<S> {
     context: Arc<BrokerContext>,
+    /// Who may ask for more than others.
+    access: Access,
     inner: S,
 }
 
 impl<S> HotPath<S> {
-    pub(super) fn new(context: Arc<BrokerContext>, inner: S) -> Self {
-        Self { context, inner }
+    pub(super) fn new(context: Arc<BrokerContext>, access: Access, inner: S) -> Self {
+        Self {
+            context,
+            access,
+            inner,
+        }
     }
 }
 
@@ -60,7 +67,7 @@ where
         match request.uri().path() {
             PUBLISH_ASYNC => ready(publish_async(&self.context, request.into_body())),
             SUBSCRIBE => {
-                let call = subscribe::call(Arc::clone(&self.context), request);
+                let call = subscribe::call(Arc::clone(&self.context), self.access.clone(), request);
                 let context = Arc::clone(&self.context);
                 Box::pin(async move { Ok(counted(&context, call.await)) })
             }

@@ -175,7 +175,7 @@ fn wire_ack(ack: OwnedAck, correlation_id: &str) -> Ack {
         stream: ack.stream,
         partition_subject: ack.partition_subject,
         msg_subject: ack.subject,
-        offset: ack.outcome.map_or(0, convert::wire_offset),
+        offset: ack.outcome.map_or(0, convert::wire_ack_offset),
         ack_inbox: String::new(),
         correlation_id: correlation_id.to_owned(),
         ack_policy: convert::ack_policy_number(ack.policy),

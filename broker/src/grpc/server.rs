@@ -109,7 +109,7 @@ impl GrpcServer {
                 })?;
         }
         let router = server
-            .add_service(HotPath::new(Arc::clone(&context), ordinary))
+            .add_service(HotPath::new(Arc::clone(&context), access.clone(), ordinary))
             .add_service(Gate::new(access, Arc::clone(&context), admin))
             .add_service(health_service)
             .add_service(reflection);

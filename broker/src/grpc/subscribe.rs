@@ -1,9 +1,13 @@
 //! Subscribe: one partition's records as a stream of ready frames.
 
+mod filtered;
+mod wishes;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use prost::Message as _;
 use tonic::Status;
@@ -16,28 +20,38 @@ use strandline_proto::api::SubscribeRequest;
 use strandline_proto::convert::{StartAt, StopAt, start_at, stop_at};
 use strandline_proto::wire::{FrameReader, MessageFramer};
 
+use super::admin::{Access, Caller};
 use super::errors;
 use super::frame_buffers::{FRAMES_MAX_BYTES, FrameBuffers};
 use super::frames::{FrameBody, FrameQueue, response};
 use crate::context::Context;
 use crate::partition::PartitionHandle;
+use crate::plugins::Outbound;
 use crate::reader::{BackwardReader, Bounds, ForwardReader, OnTrimmed, Plan, ReadEnd, Records};
+use filtered::{Frames, Order, Question, filter};
+use wishes::Wishes;
 
 /// Bytes that may wait for a slow subscriber; then it is waited for.
 pub(crate) const QUEUE_MAX_BYTES: usize = 1 << 20;
-/// Request metadata: `error` ends a subscription whose next record was removed with OUT_OF_RANGE; `skip`, as without it,
-/// goes on at the oldest record.
-const ON_TRIMMED_METADATA: &str = "strandline-on-trimmed";
 /// Largest request; names and numbers only.
 const REQUEST_MAX_BYTES: usize = 64 << 10;
 /// The first message of every subscription: an empty one, which clients drop.
 const HANDSHAKE: [u8; 5] = [0; 5];
+/// How long a subscription waits for a filter that is being loaded.
+const LOADING_MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Answers a Subscribe call: with a status, or with a body that a task of its own fills.
-pub(super) async fn call(context: Arc<Context>, request: Request<Body>) -> Response<Body> {
+pub(super) async fn call(context: Arc<Context>, access: Access, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let started = match on_trimmed(&parts.headers) {
-        Ok(on_trimmed) => start(&context, body, on_trimmed).await,
+    let wishes = Wishes::read(&parts.headers).and_then(|wishes| {
+        if wishes.unfiltered {
+            let allowed = access.check(&Caller::of(&parts.extensions, &parts.headers));
+            allowed.map_err(|denied| errors::permission_denied(&denied))?;
+        }
+        Ok(wishes)
+    });
+    let started = match wishes {
+        Ok(wishes) => start(&context, body, wishes).await,
         Err(status) => Err(status),
     };
     match started {
@@ -63,16 +77,7 @@ pub(super) async fn call(context: Arc<Context>, request: Request<Body>) -> Respo
     }
 }
 
-/// What the subscriber wants to happen when records that it asked for are gone.
-fn on_trimmed(metadata: &HeaderMap) -> Result<OnTrimmed, Status> {
-    match metadata.get(ON_TRIMMED_METADATA).map(HeaderValue::as_bytes) {
-        None | Some(b"skip") => Ok(OnTrimmed::Skip),
-        Some(b"error") => Ok(OnTrimmed::Error),
-        Some(_) => Err(errors::invalid_on_trimmed(ON_TRIMMED_METADATA)),
-    }
-}
-
-async fn start(context: &Context, body: Body, on_trimmed: OnTrimmed) -> Result<Subscription, Status> {
+async fn start(context: &Context, body: Body, wishes: Wishes) -> Result<Subscription, Status> {
     let request = read_request(body).await?;
     if let Some(consumer) = &request.consumer
         && !consumer.group_id.is_empty()
@@ -83,8 +88,15 @@ async fn start(context: &Context, body: Body, on_trimmed: OnTrimmed) -> Result<S
     let partition = partition.map_err(|error| errors::subscribe_target(&error))?;
     let start = start_at(&request).map_err(|error| errors::unknown_position(&error))?;
     let stop = stop_at(&request).map_err(|error| errors::unknown_position(&error))?;
-    let plan = resolve(&partition, start, stop, request.reverse, on_trimmed).await?;
-    Ok(Subscription::new(partition, plan, request.reverse))
+    let outbound = context
+        .plugins
+        .outbound(&partition.info().stream, wishes.filter, wishes.unfiltered)
+        .await;
+    let outbound = outbound.map_err(|error| errors::subscription_filter(&error))?;
+    let plan = resolve(&partition, start, stop, request.reverse, wishes.on_trimmed).await?;
+    let mut subscription = Subscription::new(partition, plan, request.reverse, outbound);
+    subscription.tells_progress = wishes.progress;
+    Ok(subscription)
 }
 
 async fn read_request(mut body: Body) -> Result<SubscribeRequest, Status> {
@@ -143,6 +155,8 @@ struct Subscription {
     reader: Reader,
     framer: MessageFramer,
     buffers: FrameBuffers,
+    outbound: Arc<Outbound>,
+    tells_progress: bool,
 }
 
 enum Reader {
@@ -151,7 +165,7 @@ enum Reader {
 }
 
 impl Subscription {
-    fn new(partition: Arc<PartitionHandle>, plan: Plan, reverse: bool) -> Self {
+    fn new(partition: Arc<PartitionHandle>, plan: Plan, reverse: bool, outbound: Arc<Outbound>) -> Self {
         let info = partition.info();
         let framer = MessageFramer::new(info.stream.as_str(), info.partition);
         let reader = if reverse {
@@ -163,6 +177,8 @@ impl Subscription {
             reader,
             framer,
             buffers: FrameBuffers::default(),
+            outbound,
+            tells_progress: false,
         }
     }
 
@@ -181,20 +197,76 @@ impl Subscription {
 
     /// Reads on and queues what was read; false when the client has gone.
     async fn next_step(&mut self, queue: &FrameQueue) -> Result<bool, ReadEnd> {
-        let Self {
-            reader,
-            framer,
-            buffers,
-        } = self;
-        match reader {
+        match &mut self.reader {
             Reader::Forward(reader) => {
                 let records = reader.next().await?;
-                Ok(forward(framer, buffers, &records, queue).await)
+                if !self.outbound.is_active() {
+                    return Ok(forward(&self.framer, &mut self.buffers, &records, queue).await);
+                }
+                let wanted = OffsetRange::new(records.from, records.end);
+                // The log has checked the run; an error can only mean that it is over.
+                let batches = records.run.batches().map_while(Result::ok).collect();
+                self.filtered(batches, wanted, Order::OldestFirst, queue).await
             }
             Reader::Backward(reader) => {
                 let (batch, before, stop) = reader.next().await?;
-                let frames = backward(framer, &batch, OffsetRange::new(stop, before));
-                Ok(queue.push_when_room(frames, QUEUE_MAX_BYTES).await)
+                let wanted = OffsetRange::new(stop, before);
+                if !self.outbound.is_active() {
+                    let frames = backward(&self.framer, &batch, wanted);
+                    return Ok(queue.push_when_room(frames, QUEUE_MAX_BYTES).await);
+                }
+                self.filtered(vec![batch], wanted, Order::NewestFirst, queue)
+                    .await
+            }
+        }
+    }
+
+    /// Queues the frames of those records that pass the filters; false when the client has gone.
+    async fn filtered(
+        &self,
+        batches: Vec<Batch>,
+        wanted: OffsetRange,
+        order: Order,
+        queue: &FrameQueue,
+    ) -> Result<bool, ReadEnd> {
+        let question = Question {
+            wanted,
+            order,
+            tells_progress: self.tells_progress,
+        };
+        let frames = self.ask(batches.into(), question).await?;
+        for piece in frames.pieces {
+            if !queue.push_when_room(piece, QUEUE_MAX_BYTES).await {
+                return Ok(false);
+            }
+        }
+        match frames.failure {
+            None => Ok(true),
+            Some((offset, reason)) => Err(ReadEnd::FilterFailed { offset, reason }),
+        }
+    }
+
+    /// Asks the filters, on a thread that may block; waits for a bounded time for filters that are being loaded.
+    async fn ask(&self, batches: Arc<[Batch]>, question: Question) -> Result<Frames, ReadEnd> {
+        let until = tokio::time::Instant::now() + LOADING_MAX_WAIT;
+        loop {
+            let mut changes = self.outbound.changes();
+            let (outbound, framer, batches) = (
+                Arc::clone(&self.outbound),
+                self.framer.clone(),
+                Arc::clone(&batches),
+            );
+            let ask = move || filter(&outbound, &framer, &batches, question);
+            let asked = tokio::task::spawn_blocking(ask);
+            match asked.await {
+                Ok(Ok(frames)) => return Ok(frames),
+                Ok(Err(not_ready)) => {
+                    let changed = tokio::time::timeout_at(until, changes.changed());
+                    if !not_ready.is_loading || changed.await.is_err() {
+                        return Err(ReadEnd::FilterMissing(not_ready));
+                    }
+                }
+                Err(_) => return Err(ReadEnd::Stopping),
             }
         }
     }

@@ -20,9 +20,11 @@ use super::MaintenanceError;
 use super::inventory::{Inventory, Place, Stray, Target};
 use super::lock::lock_for_reading;
 use super::metadata::{METADATA_DIRECTORY, Metadata};
+use super::plugins::check_plugins;
 use super::repair::ASIDE_PREFIX;
 use crate::broker::LOCK_FILE;
 use crate::compaction::{PROGRESS_FILE, problem_of};
+use crate::plugins::PLUGINS_DIRECTORY;
 use crate::streams::{REDB_DIRECTORY, SEGMENT_DIRECTORY};
 
 /// What is to be verified.
@@ -171,6 +173,8 @@ impl Eyes<'_> {
             let advice = "nothing: logs are compacted from their start, and the file is written anew";
             self.found(Finding::harmless(path, problem, advice));
         }
+        let registry = self.inventory.map(Inventory::plugins);
+        check_plugins(disk, data_dir, registry, &mut |finding| self.found(finding));
         let store = data_dir.join(SEGMENT_DIRECTORY);
         let logs: BTreeSet<_> = check_segment_store(disk, &store, self).into_iter().collect();
         let expected = self.expected(Backend::Segment);
@@ -291,7 +295,13 @@ impl Eyes<'_> {
         };
         let own = |name: &str, kind: EntryKind| match kind {
             EntryKind::Directory => {
-                [METADATA_DIRECTORY, SEGMENT_DIRECTORY, REDB_DIRECTORY].contains(&name)
+                [
+                    METADATA_DIRECTORY,
+                    SEGMENT_DIRECTORY,
+                    REDB_DIRECTORY,
+                    PLUGINS_DIRECTORY,
+                ]
+                .contains(&name)
                     || name.starts_with(ASIDE_PREFIX)
             }
             EntryKind::File => [LOCK_FILE, PROGRESS_FILE].contains(&name),

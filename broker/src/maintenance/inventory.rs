@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use strandline_codec::{MasterKeys, Unpacker};
-use strandline_core::metadata::{State, StreamEntry};
+use strandline_core::metadata::{PluginRegistry, State, StreamEntry};
 use strandline_core::storage::Backend;
 use strandline_core::{BrokerId, LogId, PartitionId};
 
@@ -97,6 +97,11 @@ impl Inventory {
             removals,
             state: Arc::clone(state),
         }
+    }
+
+    /// The plugins.
+    pub(super) fn plugins(&self) -> &PluginRegistry {
+        self.state.plugins()
     }
 
     pub(super) fn place(&self, log: LogId) -> Option<&Place> {

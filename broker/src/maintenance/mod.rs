@@ -7,6 +7,7 @@ mod error;
 mod inventory;
 mod lock;
 mod metadata;
+mod plugins;
 mod repair;
 
 pub use check::{CheckOptions, Checked, Report, check};

@@ -36,12 +36,14 @@ pub(super) fn is_essential(command: &Command) -> bool {
         | Command::LogsCreated { .. }
         | Command::AddDataKey { .. }
         | Command::RewrapDataKeys { .. } => false,
+        Command::Plugins { change, .. } => !change.is_growth(),
         Command::FoundCluster { .. }
         | Command::RegisterBroker { .. }
         | Command::UpdateStream { .. }
         | Command::DeleteStream { .. }
         | Command::ElectLeader { .. }
-        | Command::LogsRemoved { .. } => true,
+        | Command::LogsRemoved { .. }
+        | Command::ModulesRemoved { .. } => true,
     }
 }
 

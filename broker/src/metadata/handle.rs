@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use strandline_core::disk::{Disk, DiskLock};
 use strandline_core::metadata::{
-    ClusterId, Command, Outcome, Rejection, Rewrap, State, StreamEntry, WrappedKey,
+    ClusterId, Command, Outcome, PluginChange, PluginOutcome, Rejection, Rewrap, State, StreamEntry,
+    WrappedKey,
 };
+use strandline_core::plugin::Sha256;
 use strandline_core::stream::{SettingChange, StreamDefinition};
 use strandline_core::{BrokerId, Clock, LogId, StreamName};
 
@@ -158,10 +160,6 @@ impl MetadataHandle {
     }
 
     /// The state and its changes. Only the newest state is kept for who looks late.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for what follows other brokers' changes")
-    )]
     pub(crate) fn changes(&self) -> watch::Receiver<Arc<State>> {
         self.inner.state.clone()
     }
@@ -309,6 +307,36 @@ impl MetadataHandle {
         for logs in logs.chunks(MAX_BATCH_ITEMS as usize) {
             let (broker, logs) = (self.inner.broker.clone(), logs.to_vec());
             self.change(Change::plain(Command::LogsRemoved { broker, logs }))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Changes plugin modules or attachments on behalf of somebody. Who runs them has to follow.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether they are changed.
+    pub(crate) async fn change_plugins(
+        &self,
+        change: PluginChange,
+        by: String,
+    ) -> Result<PluginOutcome, ChangeError> {
+        let now = self.inner.clock.now();
+        match self
+            .change(Change::plain(Command::Plugins { change, by, now }))
+            .await?
+        {
+            Outcome::Plugin(outcome) => Ok(outcome),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Reports that the bytes of these deleted modules are gone from this broker's disk, durably.
+    pub(crate) async fn modules_removed(&self, modules: Vec<Sha256>) -> Result<(), ChangeError> {
+        for modules in modules.chunks(MAX_BATCH_ITEMS as usize) {
+            let (broker, modules) = (self.inner.broker.clone(), modules.to_vec());
+            self.change(Change::plain(Command::ModulesRemoved { broker, modules }))
                 .await?;
         }
         Ok(())

@@ -23,6 +23,6 @@ pub(crate) use error::{ChangeError, OpenError};
 pub(crate) use handle::MetadataHandle;
 pub(crate) use identity::ServerIdentity;
 pub(crate) use look::{Look, look};
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use raft::read_files;
 pub(crate) use wal::WalError;

@@ -21,6 +21,8 @@ pub(super) const MAX_WAITING_CHANGES: usize = 1024;
 const MAX_BATCH_CHANGES: usize = 256;
 /// Most replicas and log ids in the changes of one entry, unless a single change has more: they make up most of its size.
 pub(super) const MAX_BATCH_ITEMS: u64 = 4096;
+/// Bytes of text that count as one of these.
+const BYTES_PER_ITEM: usize = 512;
 
 /// A change that is asked for.
 #[derive(Debug)]
@@ -147,6 +149,9 @@ impl Request {
             Change::Plain(command) => match &**command {
                 Command::LogsRemoved { logs, .. } => logs.len() as u64,
                 Command::RewrapDataKeys { wraps } => wraps.len() as u64,
+                Command::ModulesRemoved { modules, .. } => modules.len() as u64,
+                // Settings are the largest part by far, and grow when they are quoted.
+                Command::Plugins { change, .. } => 1 + (change.weight() / BYTES_PER_ITEM) as u64,
                 _ => 1,
             },
         }

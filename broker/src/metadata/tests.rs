@@ -14,6 +14,7 @@ use super::raft::RaftSettings;
 use super::wal::WalSettings;
 use super::{ChangeError, MetadataHandle, OpenError, ProposeError, ServerIdentity};
 
+mod content;
 mod crash;
 mod restart;
 

@@ -7,6 +7,7 @@ use strandline_core::storage::Log;
 use super::disk::FileNumbers;
 use super::names::*;
 use super::numbers::Metrics;
+use super::plugins::plugins;
 use super::process::{ProcessNumbers, unix_seconds};
 use super::text::{Exposition, Format, Labels, Metric};
 use crate::bus::BusNumbers;
@@ -70,6 +71,7 @@ impl Scrape<'_> {
             self.partitions(&mut out, context);
             bus(&mut out, &context.bus.numbers());
             metadata(&mut out, context);
+            plugins(&mut out, context);
         }
         out.number(&HTTP_CONNECTIONS, self.metrics.http.connections.get());
         out.number(&HTTP_CONNECTIONS_LIMIT, MAX_CONNECTIONS);

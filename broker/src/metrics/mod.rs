@@ -9,6 +9,7 @@ mod disk;
 mod grpc;
 mod names;
 mod numbers;
+mod plugins;
 mod process;
 mod text;
 mod value;

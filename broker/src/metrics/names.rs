@@ -259,6 +259,19 @@ metrics! {
     PROCESS_MAX_FDS: Gauge "process_max_fds"
         "most open files and sockets; left out without a limit";
 
+    PLUGIN_UP: Gauge "strandline_plugin_up"
+        "1 when the attachment works";
+    PLUGIN_BREAKER: Gauge "strandline_plugin_breaker_open"
+        "1 while the attachment fails every record at once because its plugin keeps failing";
+    PLUGIN_MEMORY: Gauge "strandline_plugin_memory_bytes"
+        "memory of the plugin's instances for the attachment";
+    PLUGIN_RECORDS: Counter "strandline_plugin_records"
+        "records that the attachment's active version was asked about since it was loaded, by verdict";
+    PLUGIN_FAILURES: Counter "strandline_plugin_failed_calls"
+        "calls of the attachment's active version that failed since it was loaded, by cause";
+    PLUGIN_TIME: Histogram "strandline_plugin_batch_seconds"
+        "time that the attachment's active version took for a batch since it was loaded";
+
     PARTITION_START: Gauge "strandline_partition_start_offset"
         "first offset that can be read; only with metrics.per.partition";
     PARTITION_COMMITTED: Gauge "strandline_partition_committed_offset"

@@ -37,7 +37,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) const ALL: [(Self, &'static str); 9] = [
+    pub(super) const ALL: [(Self, &'static str); 12] = [
         (Self::Partition(Reject::IncorrectOffset), "incorrect_offset"),
         (Self::Partition(Reject::TooLarge), "too_large"),
         (Self::Partition(Reject::Malformed), "malformed"),
@@ -46,6 +46,9 @@ impl Refusal {
         (Self::Partition(Reject::LogFailed), "log_failed"),
         (Self::Partition(Reject::Overloaded), "overloaded"),
         (Self::Partition(Reject::Closed), "closed"),
+        (Self::Partition(Reject::PluginFailed), "plugin_failed"),
+        (Self::Partition(Reject::PluginMissing), "plugin_missing"),
+        (Self::Partition(Reject::DeadLetterLost), "dead_letter_lost"),
         (Self::NoTarget, "no_target"),
     ];
 }

@@ -10,7 +10,7 @@ use strandline_core::record::RecordIter;
 use strandline_core::stream::AckPolicy;
 use strandline_core::{Offset, Timestamp};
 
-use super::chunk::{Answer, Chunk, Reject};
+use super::chunk::{Answer, Chunk, Fate, Reject};
 use super::handle::PartitionInfo;
 use crate::metrics::Door;
 
@@ -73,7 +73,8 @@ pub(crate) struct Answers<'a> {
 /// The outcome of one message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ack<'a> {
-    pub(crate) outcome: Result<Offset, Reject>,
+    /// The record's offset; none when a filter kept it out of the stream.
+    pub(crate) outcome: Result<Option<Offset>, Reject>,
     pub(crate) policy: AckPolicy,
     pub(crate) answer: Answer,
     pub(crate) correlation_id: &'a str,
@@ -106,12 +107,13 @@ impl<'a> Answers<'a> {
         let mut next = chunk.first_offset;
         chunk.entries().filter_map(move |(entry, texts)| {
             let record = if entry.has_record { records.next() } else { None };
-            let outcome = match entry.refusal {
-                Some(reject) => Err(reject),
-                None => {
+            let outcome = match entry.fate {
+                Fate::Refused(reject) => Err(reject),
+                Fate::Dropped => Ok(None),
+                Fate::Append => {
                     let offset = next;
                     next = next.plus(1);
-                    Ok(offset)
+                    Ok(Some(offset))
                 }
             };
             if entry.answer == Answer::Nothing || (outcome.is_ok() && entry.policy == AckPolicy::None) {
@@ -139,7 +141,8 @@ impl<'a> Answers<'a> {
 /// An owned answer, for a call that waits for one.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedAck {
-    pub(crate) outcome: Result<Offset, Reject>,
+    /// As [`Ack::outcome`].
+    pub(crate) outcome: Result<Option<Offset>, Reject>,
     pub(crate) stream: String,
     pub(crate) partition_subject: String,
     pub(crate) subject: String,

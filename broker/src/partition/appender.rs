@@ -323,7 +323,7 @@ impl Loop {
             return 0;
         };
         let mut chunks = Vec::new();
-        if owner.handle.inbox.take(TURN_MAX_BYTES, &mut chunks) {
+        if owner.handle.take(TURN_MAX_BYTES, &mut chunks) {
             self.turns.is_ready(log);
         }
         if chunks.is_empty() {
@@ -432,6 +432,6 @@ impl Loop {
     fn nothing_waits(&self) -> bool {
         self.owners
             .values()
-            .all(|owner| !owner.has_waiting() && owner.handle.inbox.queued_bytes() == 0)
+            .all(|owner| !owner.has_waiting() && owner.handle.queued_bytes() == 0)
     }
 }

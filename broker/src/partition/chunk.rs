@@ -28,16 +28,17 @@ pub(crate) struct Chunk {
     door: Door,
     /// Messages whose publisher wants to hear an offset.
     listeners: u32,
-    /// Whether any message is refused.
-    pub(super) has_refusals: bool,
+    /// Whether any message is not to be appended.
+    pub(super) has_exceptions: bool,
+    /// Whether these are dead letters of another stream.
+    is_of_dead_letters: bool,
 }
 
 /// One message of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
-    /// Why the message is not appended; none for one that has a record in the chunk.
-    pub(super) refusal: Option<Reject>,
-    /// Whether there is a record; a refused message may have one, from before it was refused.
+    pub(super) fate: Fate,
+    /// Whether there is a record; a message that is not appended may have one, from before that was known.
     pub(super) has_record: bool,
     pub(super) policy: AckPolicy,
     pub(super) expected: ExpectedOffset,
@@ -45,6 +46,17 @@ pub(crate) struct Entry {
     correlation_bytes: u32,
     inbox_bytes: u32,
     subject_bytes: u32,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its record is appended.
+    Append,
+    /// It is not appended, and whoever asked is told why.
+    Refused(Reject),
+    /// A filter keeps it out of the stream: it takes no offset, and nothing is wrong.
+    Dropped,
 }
 
 /// How large the chunks of one publisher tend to be, so that the next one is made as large at once instead of growing.
@@ -100,6 +112,14 @@ pub(crate) enum Reject {
     Overloaded,
     #[error("the partition is closed")]
     Closed,
+    #[error("a plugin of the stream failed on the message")]
+    PluginFailed,
+    #[error(
+        "a plugin of the stream cannot be run, so nothing is taken until that is mended or the plugin detached"
+    )]
+    PluginMissing,
+    #[error("the message is for the dead letters, but they could not be stored")]
+    DeadLetterLost,
 }
 
 /// What stands beside a record.
@@ -139,8 +159,22 @@ impl Chunk {
             received,
             first_offset: Offset::ZERO,
             listeners: 0,
-            has_refusals: false,
+            has_exceptions: false,
+            is_of_dead_letters: false,
         }
+    }
+
+    /// The chunk, for dead letters of another stream.
+    pub(super) fn of_dead_letters(self) -> Self {
+        let is_of_dead_letters = true;
+        Self {
+            is_of_dead_letters,
+            ..self
+        }
+    }
+
+    pub(super) fn is_of_dead_letters(&self) -> bool {
+        self.is_of_dead_letters
     }
 
     /// Where the messages came in.
@@ -151,14 +185,14 @@ impl Chunk {
     /// Offsets that publishers are told, and messages that are refused, by reason. Looks at single messages only where some
     /// are refused.
     pub(super) fn tally(&self, mut refused: impl FnMut(Reject)) -> u64 {
-        if !self.has_refusals {
+        if !self.has_exceptions {
             return u64::from(self.listeners);
         }
         let mut acks = 0;
         for entry in &self.entries {
-            match entry.refusal {
-                Some(reject) => refused(reject),
-                None => acks += u64::from(entry.wants_offset()),
+            match entry.fate {
+                Fate::Refused(reject) => refused(reject),
+                Fate::Append | Fate::Dropped => acks += u64::from(entry.wants_offset()),
             }
         }
         acks
@@ -190,7 +224,7 @@ impl Chunk {
     /// Adds a message that is refused at the door. Nothing is added when its publisher does not listen.
     pub(crate) fn push_refused(&mut self, reject: Reject, subject: &str, delivery: &Delivery<'_>) {
         if delivery.answer != Answer::Nothing {
-            self.add(Some(reject), subject, delivery);
+            self.add(Fate::Refused(reject), subject, delivery);
         }
     }
 
@@ -230,9 +264,19 @@ impl Chunk {
 
     /// Refuses every message that is not refused already.
     pub(crate) fn refuse_all(&mut self, reject: Reject) {
-        self.has_refusals = true;
+        self.has_exceptions = true;
         for entry in &mut self.entries {
-            entry.refusal.get_or_insert(reject);
+            if !matches!(entry.fate, Fate::Refused(_)) {
+                entry.fate = Fate::Refused(reject);
+            }
+        }
+    }
+
+    /// Says what becomes of the message with this number.
+    pub(super) fn set_fate(&mut self, number: usize, fate: Fate) {
+        if let Some(entry) = self.entries.get_mut(number) {
+            entry.fate = fate;
+            self.has_exceptions |= fate != Fate::Append;
         }
     }
 
@@ -263,13 +307,13 @@ impl Chunk {
 
     fn add_encoded(&mut self, is_encoded: bool, fields: &Fields<'_>, delivery: &Delivery<'_>) {
         if is_encoded {
-            self.add(None, "", delivery);
+            self.add(Fate::Append, "", delivery);
         } else {
-            self.add(Some(Reject::Malformed), fields.subject, delivery);
+            self.add(Fate::Refused(Reject::Malformed), fields.subject, delivery);
         }
     }
 
-    fn add(&mut self, refusal: Option<Reject>, subject: &str, delivery: &Delivery<'_>) {
+    fn add(&mut self, fate: Fate, subject: &str, delivery: &Delivery<'_>) {
         // A session knows its own inbox.
         let inbox = if delivery.answer == Answer::Origin {
             ""
@@ -280,8 +324,8 @@ impl Chunk {
             self.texts.push_str(text);
         }
         let entry = Entry {
-            refusal,
-            has_record: refusal.is_none(),
+            fate,
+            has_record: fate == Fate::Append,
             policy: delivery.policy,
             expected: delivery.expected,
             answer: delivery.answer,
@@ -290,7 +334,7 @@ impl Chunk {
             inbox_bytes: inbox.len() as u32,
             subject_bytes: subject.len() as u32,
         };
-        self.has_refusals |= refusal.is_some();
+        self.has_exceptions |= fate != Fate::Append;
         self.listeners += u32::from(entry.wants_offset());
         self.entries.push(entry);
     }

@@ -1,7 +1,7 @@
 //! A led partition as the doors and the readers see it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -15,8 +15,11 @@ use strandline_core::{LogId, Offset, PartitionId, StreamName, Timestamp};
 use super::ack::Origin;
 use super::appender::AppenderHandle;
 use super::chunk::{Chunk, ChunkRoom, Reject};
-use super::inbox::{Inbox, Refused};
+use super::inbox::{Inbox, Refused, Taker};
 use super::packing::Packing;
+use super::screen::Screen;
+use super::screening::Screening;
+use super::stage::StageHandle;
 use super::watch::{ReadState, Readable, Watch};
 use crate::metrics::Metrics;
 use strandline_storage_backends::TailCache;
@@ -51,7 +54,9 @@ impl PartitionInfo {
 pub(crate) struct PartitionHandle {
     info: PartitionInfo,
     log: Arc<TailCache>,
-    pub(super) inbox: Inbox,
+    inbox: Inbox,
+    /// The stage between the inbox and the owner; none as long as the stream never had a plugin on its way in.
+    screening: OnceLock<Screening>,
     pub(super) watch: Watch,
     pub(super) received: ReceivedTimes,
     failed: AtomicBool,
@@ -82,6 +87,7 @@ impl PartitionHandle {
             info,
             log,
             inbox: Inbox::new(Arc::clone(appender.inboxes())),
+            screening: OnceLock::new(),
             watch: Watch::new(committed),
             received: ReceivedTimes::default(),
             failed: AtomicBool::new(false),
@@ -192,9 +198,9 @@ impl PartitionHandle {
     pub(crate) fn try_push(self: &Arc<Self>, chunk: Chunk) -> Result<(), Chunk> {
         let (door, messages, bytes) = (chunk.door(), chunk.len(), chunk.record_bytes());
         match self.inbox.try_push(chunk) {
-            Ok(schedule) => {
+            Ok(taker) => {
                 self.metrics().arrived(door, messages, bytes);
-                self.schedule(schedule);
+                self.tell(taker);
                 Ok(())
             }
             Err(Refused::Full(chunk)) => Err(chunk),
@@ -218,18 +224,69 @@ impl PartitionHandle {
         self.metrics().publisher_wait.observe_time(begun.elapsed());
         self.metrics().arrived(door, messages, bytes);
         match pushed {
-            Ok(schedule) => self.schedule(schedule),
+            Ok(taker) => self.tell(taker),
             Err(chunk) => self.reject(chunk, Reject::Overloaded),
         }
     }
 
-    fn schedule(&self, needed: bool) {
-        if needed {
-            self.appender.schedule(self.info.log);
+    /// Has the records of this partition pass these plugins from the next chunk on; none = no more plugins. Chunks keep
+    /// their order over the change.
+    pub(crate) fn screen_by(self: &Arc<Self>, screen: Option<Arc<dyn Screen>>, stage: &StageHandle) {
+        if screen.is_none() && self.screening.get().is_none() {
+            return;
+        }
+        let new = || Screening::new(stage.clone(), Arc::clone(self.appender.inboxes()));
+        let screening = self.screening.get_or_init(new);
+        screening.set(screen, &self.inbox);
+        screening.wake(self);
+    }
+
+    /// The stage before the owner, if there is one.
+    pub(super) fn screening(&self) -> Option<&Screening> {
+        self.screening.get()
+    }
+
+    pub(super) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    /// Takes chunks for one turn of the owner; true when there are more.
+    pub(super) fn take(self: &Arc<Self>, max_bytes: usize, out: &mut Vec<Chunk>) -> bool {
+        let is_more = self
+            .screening
+            .get()
+            .is_some_and(|screening| screening.take(self, max_bytes, out));
+        self.inbox.take(Taker::Owner, max_bytes, out) || is_more
+    }
+
+    /// Bytes that wait for the owner or the stage before it.
+    pub(super) fn queued_bytes(&self) -> usize {
+        let screening = self.screening.get().map_or(0, Screening::queued_bytes);
+        self.inbox.queued_bytes() + screening
+    }
+
+    /// Takes nothing any more, and hands out what waits.
+    pub(super) fn close_inbox(&self) -> Vec<Chunk> {
+        let mut chunks = self.screening.get().map_or_else(Vec::new, Screening::close);
+        chunks.extend(self.inbox.close());
+        chunks
+    }
+
+    fn tell(self: &Arc<Self>, taker: Option<Taker>) {
+        match (taker, self.screening.get()) {
+            (None, _) => {}
+            (Some(Taker::Stage), Some(screening)) => screening.wake(self),
+            (Some(_), _) => self.schedule(),
         }
     }
 
-    fn reject(self: &Arc<Self>, mut chunk: Chunk, reject: Reject) {
+    /// Tells the owner that chunks wait.
+    pub(super) fn schedule(&self) {
+        self.appender.schedule(self.info.log);
+    }
+
+    /// Has the messages of a chunk answered as refused.
+    pub(super) fn reject(self: &Arc<Self>, mut chunk: Chunk, reject: Reject) {
         chunk.refuse_all(reject);
         tracing::warn!(stream = %self.info.stream, partition = %self.info.partition, messages = chunk.len(), %reject, "messages rejected");
         self.appender.answer(Arc::clone(self), chunk);

@@ -32,6 +32,17 @@ struct State {
     bytes: usize,
     scheduled: bool,
     closed: bool,
+    taker: Taker,
+}
+
+/// Who takes chunks out of an inbox. Only one does at a time, so that chunks keep their order on the way through both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Taker {
+    /// The partition's owner.
+    #[default]
+    Owner,
+    /// The stage before it, where plugins look at the records.
+    Stage,
 }
 
 /// Why a chunk was not taken; it comes back.
@@ -53,12 +64,12 @@ impl Inbox {
         }
     }
 
-    /// Takes a chunk if there is room. `Ok(true)` asks the caller to tell the owner.
+    /// Takes a chunk if there is room. Asks the caller to tell the taker, if one is named.
     #[expect(
         clippy::result_large_err,
         reason = "it comes back whole, once per chunk and only from a full inbox"
     )]
-    pub(super) fn try_push(&self, chunk: Chunk) -> Result<bool, Refused> {
+    pub(super) fn try_push(&self, chunk: Chunk) -> Result<Option<Taker>, Refused> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(Refused::Closed(chunk));
@@ -68,15 +79,38 @@ impl Inbox {
         if !is_empty && state.bytes + bytes > INBOX_MAX_BYTES || !self.all.take(bytes, is_empty) {
             return Err(Refused::Full(chunk));
         }
+        Ok(self.put(&mut state, chunk, bytes))
+    }
+
+    /// Takes a chunk whatever there is, unless the inbox is closed. For chunks that come in bounded turns.
+    pub(super) fn push_any(&self, chunk: Chunk) -> Result<Option<Taker>, Box<Chunk>> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Box::new(chunk));
+        }
+        let bytes = chunk.bytes();
+        self.all.take(bytes, true);
+        Ok(self.put(&mut state, chunk, bytes))
+    }
+
+    fn put(&self, state: &mut State, chunk: Chunk, bytes: usize) -> Option<Taker> {
         state.bytes += bytes;
         self.shown_bytes.store(state.bytes, Ordering::Relaxed);
         state.chunks.push_back(chunk);
-        Ok(!std::mem::replace(&mut state.scheduled, true))
+        let is_news = !std::mem::replace(&mut state.scheduled, true);
+        is_news.then_some(state.taker)
+    }
+
+    /// Has another one take the chunks from now on; true when there are some, so that it has to be told.
+    pub(super) fn hand_to(&self, taker: Taker) -> bool {
+        let mut state = self.state.lock();
+        let is_new = std::mem::replace(&mut state.taker, taker) != taker;
+        is_new && !state.chunks.is_empty()
     }
 
     /// Waits for room until `INBOX_MAX_WAIT` is over; then, or when the inbox is closed, every message of the chunk is
     /// marked as rejected and the chunk comes back.
-    pub(super) async fn push(&self, mut chunk: Chunk) -> Result<bool, Chunk> {
+    pub(super) async fn push(&self, mut chunk: Chunk) -> Result<Option<Taker>, Chunk> {
         let deadline = tokio::time::Instant::now() + INBOX_MAX_WAIT;
         loop {
             let (own, all) = (self.room.notified(), self.all.room().notified());
@@ -85,7 +119,7 @@ impl Inbox {
             own.as_mut().enable();
             all.as_mut().enable();
             chunk = match self.try_push(chunk) {
-                Ok(schedule) => return Ok(schedule),
+                Ok(taker) => return Ok(taker),
                 Err(Refused::Full(chunk)) => chunk,
                 Err(Refused::Closed(chunk)) => return Err(rejected(chunk, Reject::Closed)),
             };
@@ -97,10 +131,13 @@ impl Inbox {
         }
     }
 
-    /// Takes chunks for one turn of the owner. The inbox has to be scheduled again by the next push if it is left empty;
-    /// otherwise the flag says that more is there.
-    pub(super) fn take(&self, max_bytes: usize, out: &mut Vec<Chunk>) -> bool {
+    /// Takes chunks for one turn of a taker; nothing if another one takes them. The inbox has to be scheduled again by the next
+    /// push if it is left empty; otherwise the flag says that more is there.
+    pub(super) fn take(&self, taker: Taker, max_bytes: usize, out: &mut Vec<Chunk>) -> bool {
         let mut state = self.state.lock();
+        if state.taker != taker {
+            return false;
+        }
         let mut taken = 0;
         while taken < max_bytes
             && let Some(chunk) = state.chunks.pop_front()
@@ -187,16 +224,43 @@ mod tests {
     #[test]
     fn a_turn_takes_no_more_than_its_share_of_a_full_inbox() {
         let inbox = Inbox::new(Arc::default());
-        assert!(inbox.try_push(chunk()).unwrap(), "the owner has to be told");
+        let told = inbox.try_push(chunk()).unwrap();
+        assert_eq!(told, Some(Taker::Owner), "the owner has to be told");
         fill(&inbox);
         let full = inbox.queued_bytes();
         assert!((INBOX_MAX_BYTES - 2 * CHUNK_BYTES..=INBOX_MAX_BYTES).contains(&full));
         let mut turn = Vec::new();
-        assert!(inbox.take(TURN_MAX_BYTES, &mut turn), "there is more");
+        assert!(
+            inbox.take(Taker::Owner, TURN_MAX_BYTES, &mut turn),
+            "there is more"
+        );
         let taken: usize = turn.iter().map(Chunk::bytes).sum();
         assert!((TURN_MAX_BYTES..TURN_MAX_BYTES + turn[0].bytes()).contains(&taken));
         assert_eq!(inbox.queued_bytes(), full - taken);
-        assert!(!inbox.try_push(chunk()).unwrap(), "the owner knows");
+        assert_eq!(inbox.try_push(chunk()).unwrap(), None, "the owner knows");
+    }
+
+    #[test]
+    fn chunks_go_to_one_taker_at_a_time_and_each_hears_of_what_there_is() {
+        let inbox = Inbox::new(Arc::default());
+        let taken = |taker| {
+            let mut turn = Vec::new();
+            inbox.take(taker, usize::MAX, &mut turn);
+            turn.len()
+        };
+        inbox.try_push(chunk()).unwrap();
+        assert!(
+            inbox.hand_to(Taker::Stage),
+            "one was there, and only the owner knows"
+        );
+        assert!(!inbox.hand_to(Taker::Stage), "the stage knows");
+        assert_eq!((taken(Taker::Owner), taken(Taker::Stage)), (0, 1));
+        assert_eq!(inbox.try_push(chunk()).unwrap(), Some(Taker::Stage));
+        assert_eq!(taken(Taker::Stage), 1);
+        assert!(!inbox.hand_to(Taker::Owner));
+        assert_eq!(inbox.push_any(chunk()).unwrap(), Some(Taker::Owner));
+        inbox.close();
+        assert!(inbox.push_any(chunk()).is_err());
     }
 
     #[tokio::test]
@@ -216,7 +280,7 @@ mod tests {
         let mut waiting = Box::pin(lone.push(chunk()));
         assert!(futures_util::FutureExt::now_or_never(waiting.as_mut()).is_none());
         for inbox in &inboxes {
-            inbox.take(usize::MAX, &mut Vec::new());
+            inbox.take(Taker::Owner, usize::MAX, &mut Vec::new());
         }
         waiting.await.unwrap();
         lone.close();

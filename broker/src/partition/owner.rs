@@ -10,7 +10,7 @@ use strandline_core::storage::{AppendError, Commit, Log};
 use strandline_core::stream::AckPolicy;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
-use super::chunk::{Chunk, Entry, Reject};
+use super::chunk::{Chunk, Entry, Fate, Reject};
 use super::handle::PartitionHandle;
 use super::watch::ReadState;
 
@@ -170,7 +170,7 @@ impl Owner {
     /// count.
     pub(super) fn close(&mut self, state: ReadState) -> Unanswered {
         let mut unanswered = self.refuse_waiting(Reject::Closed);
-        let inbox = self.handle.inbox.close();
+        let inbox = self.handle.close_inbox();
         unanswered
             .chunks
             .extend(inbox.into_iter().map(|chunk| refused(chunk, Reject::Closed)));
@@ -226,7 +226,8 @@ impl Owner {
                 continue;
             }
             let Some(record) = records.next() else { break };
-            if entry.refusal.is_some() {
+            if entry.fate != Fate::Append {
+                *coming = coming.saturating_sub(record.bytes());
                 continue;
             }
             match self
@@ -245,8 +246,8 @@ impl Owner {
                     *coming = coming.saturating_sub(record.bytes());
                 }
                 Err(reject) => {
-                    entry.refusal = Some(reject);
-                    chunk.has_refusals = true;
+                    entry.fate = Fate::Refused(reject);
+                    chunk.has_exceptions = true;
                 }
             }
         }

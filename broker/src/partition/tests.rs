@@ -19,6 +19,8 @@ use strandline_core::subject::SubjectFilter;
 use strandline_core::{LeaderEpoch, LogId, Offset, PartitionId, StreamName, Timestamp};
 use strandline_storage_backends::{SegmentFactory, SystemDisk, TailCache};
 
+mod screening;
+
 use super::*;
 use crate::bus::AckPublisher;
 use crate::clock::SystemClock;
@@ -51,16 +53,20 @@ impl AckPublisher for Published {
 
 #[derive(Debug, Default)]
 struct Heard {
-    acks: Mutex<Vec<(String, Result<u64, Reject>)>>,
+    acks: Mutex<Vec<(String, Result<i64, Reject>)>>,
 }
 
 impl AckSink for Heard {
     fn expect(&self, _: usize) {}
 
     fn answer(&self, answers: &Answers<'_>) {
-        let heard = answers
-            .iter()
-            .map(|ack| (ack.correlation_id.to_owned(), ack.outcome.map(Offset::get)));
+        let heard = answers.iter().map(|ack| {
+            (
+                ack.correlation_id.to_owned(),
+                ack.outcome
+                    .map(|offset| offset.map_or(-1, |offset| offset.get() as i64)),
+            )
+        });
         self.acks.lock().extend(heard);
     }
 }
@@ -155,11 +161,11 @@ fn answered(id: &str) -> Delivery<'_> {
 }
 
 async fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..500 {
+    for _ in 0..5_000 {
         if let Some(found) = look() {
             return found;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("it did not happen in time");
 }
@@ -178,7 +184,7 @@ async fn messages_are_answered_in_order_once_they_are_durable() {
     for (number, (id, outcome)) in acks.iter().enumerate() {
         assert_eq!(
             (id.as_str(), *outcome),
-            (number.to_string().as_str(), Ok(number as u64))
+            (number.to_string().as_str(), Ok(number as i64))
         );
     }
     assert_eq!(bench.handle.log().durable_end(), Offset::new(210));

@@ -11,6 +11,8 @@ pub(crate) use plan::{Bounds, Plan, PlanError};
 use strandline_core::Offset;
 use strandline_core::storage::ReadError;
 
+use crate::plugins::NotReady;
+
 /// What happens to a subscription whose next record was removed, by retention or by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum OnTrimmed {
@@ -44,6 +46,17 @@ pub(crate) enum ReadEnd {
     /// The broker is stopping.
     #[error("broker stopping")]
     Stopping,
+    /// A filter failed on a record, and its attachment says that this ends subscriptions.
+    #[error("the subscription ends at offset {offset}: {reason}")]
+    FilterFailed {
+        /// The record's offset; those before it were delivered.
+        offset: Offset,
+        /// Names the plugin.
+        reason: String,
+    },
+    /// A filter of the stream does not work, so nothing is delivered.
+    #[error(transparent)]
+    FilterMissing(NotReady),
     /// The log cannot be read.
     #[error(transparent)]
     Failed(ReadError),

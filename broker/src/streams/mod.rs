@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use strandline_core::StreamName;
+use strandline_core::{PartitionId, StreamName};
 
-use crate::partition::PartitionHandle;
+use crate::partition::{LetterBox, PartitionHandle};
 
 pub(crate) use keys::Keys;
 pub(crate) use open::{Expect, OpenError, Opener, TAIL_CACHE_BYTES, TAIL_CACHES_BYTES, describe};
@@ -51,6 +51,15 @@ pub(crate) enum NoTarget {
         /// Why.
         reason: Arc<str>,
     },
+}
+
+impl LetterBox for Streams {
+    fn find(&self, stream: &str, partition: PartitionId) -> Option<Arc<PartitionHandle>> {
+        let stream = self.get(stream)?;
+        // Dead letters of one partition keep their order.
+        let number = partition.get() as usize % stream.partitions().len().max(1);
+        stream.open_partition(number).cloned()
+    }
 }
 
 /// A name as an error repeats it: statuses travel in headers, which are small.

@@ -12,6 +12,7 @@ use super::stream::{OpenPartition, PartitionState, Stream};
 use super::{Engine, Stores, Streams};
 use crate::bus::{Bus, BusError};
 use crate::partition::{Packing, PartitionHandle, PartitionInfo, ReadState};
+use crate::plugins::Plugins;
 
 /// Records that a partition keeps in memory for readers that follow its end.
 pub(crate) const TAIL_CACHE_BYTES: usize = 4 << 20;
@@ -25,6 +26,7 @@ pub(crate) struct Opener {
     pub(crate) stores: Arc<Stores>,
     pub(crate) tail_memory: Arc<TailMemory>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) plugins: Arc<Plugins>,
     pub(crate) defaults: LogSettings,
     pub(crate) keys: Keys,
     /// Whether streams that do not say otherwise check expected offsets.
@@ -92,6 +94,8 @@ impl Opener {
         }
         let stream = Arc::new(Stream::new(entry.definition.name.clone(), partitions));
         self.streams.insert(Arc::clone(&stream));
+        // What was attached meanwhile did not find the partitions here.
+        stream.open().for_each(|partition| self.plugins.equip(partition));
         stream
     }
 
@@ -138,6 +142,7 @@ impl Opener {
         let appender = engine.appender();
         let handle = PartitionHandle::new(info, log, appender.clone());
         appender.add(Arc::clone(&handle), partition.leader_epoch).await;
+        self.plugins.equip(&handle);
         // The server's own streams are written to by it alone, whatever arrives on their subject.
         let subscription = match entry.definition.name.is_reserved() {
             true => None,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::{
     Broker, ClusterId, Command, DataKey, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry, Placement,
-    Rejection,
+    Rejection, plugins,
 };
 use super::{Rewrap, State, StreamEntry, WrappedKey};
+use crate::plugin::Sha256;
 use crate::record::KeyId;
 use crate::stream::{MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
 use crate::{BrokerId, LeaderEpoch, LogId, StreamName, Timestamp};
@@ -50,6 +51,8 @@ pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome
         Command::LogsRemoved { broker, logs } => logs_removed(state, broker, logs),
         Command::AddDataKey { name, first, wrapped } => add_data_key(state, (name, *first), wrapped),
         Command::RewrapDataKeys { wraps } => rewrap_data_keys(state, wraps),
+        Command::Plugins { change, by, now } => plugins::change(state, change, (by, *now, index)),
+        Command::ModulesRemoved { broker, modules } => Ok(modules_removed(state, broker, modules)),
     }?;
     state.revision = state.revision.max(index);
     Ok(outcome)
@@ -242,10 +245,14 @@ fn update_stream(
 
 fn delete_stream(state: &mut State, name: &StreamName) -> Result<Outcome, Rejection> {
     refuse_reserved(name)?;
+    plugins::refuse_deletion(state, name)?;
     let Some(entry) = state.streams.remove(name.as_str()) else {
         return Err(Rejection::NoSuchStream { name: name.clone() });
     };
     state.uncount(&entry);
+    if state.plugins.attachments_of(name).next().is_some() {
+        Arc::make_mut(&mut state.plugins).remove_stream(name);
+    }
     for partition in &entry.partitions {
         state
             .removals
@@ -372,6 +379,11 @@ fn rewrap_data_keys(state: &mut State, wraps: &[Rewrap]) -> Result<Outcome, Reje
         }
     }
     Ok(Outcome::DataKeysRewrapped { keys: rewrapped })
+}
+
+fn modules_removed(state: &mut State, broker: &BrokerId, modules: &[Sha256]) -> Outcome {
+    let modules = Arc::make_mut(&mut state.plugins).removed(broker, modules);
+    Outcome::ModulesRemoved { modules }
 }
 
 fn check_wrapped(wrapped: &WrappedKey) -> Result<(), Rejection> {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broker, ClusterId, MAX_CLUSTER_PARTITIONS, Placement, Rewrap, StreamEntry, WrappedKey};
+use super::{
+    Broker, ClusterId, MAX_CLUSTER_PARTITIONS, Placement, PluginChange, PluginOutcome, PluginRejection,
+    Rewrap, StreamEntry, WrappedKey,
+};
+use crate::plugin::Sha256;
 use crate::stream::{InvalidChange, MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
 use crate::{BrokerId, LogId, StreamName, Timestamp};
 
@@ -101,6 +105,22 @@ pub enum Command {
         /// The new wraps.
         wraps: Vec<Rewrap>,
     },
+    /// Changes plugin modules or their attachments to streams.
+    Plugins {
+        /// What changes.
+        change: PluginChange,
+        /// Who asks for it; 1 to [`PluginEvent::MAX_BY_BYTES`](crate::plugin::PluginEvent::MAX_BY_BYTES).
+        by: String,
+        /// The proposer's time.
+        now: Timestamp,
+    },
+    /// A broker has removed these bytes of deleted modules from its disk. Repeating it is harmless.
+    ModulesRemoved {
+        /// Who.
+        broker: BrokerId,
+        /// Which.
+        modules: Vec<Sha256>,
+    },
 }
 
 /// What a command did.
@@ -143,6 +163,13 @@ pub enum Outcome {
     DataKeysRewrapped {
         /// How many changed.
         keys: u64,
+    },
+    /// Plugins have changed.
+    Plugin(PluginOutcome),
+    /// So many modules that were to be removed from this broker are forgotten.
+    ModulesRemoved {
+        /// How many changed.
+        modules: u64,
     },
 }
 
@@ -241,6 +268,9 @@ pub enum Rejection {
         /// Length of the refused text.
         bytes: usize,
     },
+    /// A change of plugins cannot be made.
+    #[error(transparent)]
+    Plugin(#[from] PluginRejection),
     /// The cluster has another identity.
     #[error("the cluster already has the id {cluster}")]
     AlreadyFounded {
@@ -259,19 +289,19 @@ impl From<InvalidChange> for Rejection {
 }
 
 /// Serde for a shared value: as if it were not shared.
-mod shared {
+pub(super) mod shared {
     use std::sync::Arc;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<T: Serialize, S: Serializer>(
+    pub(in crate::metadata) fn serialize<T: Serialize, S: Serializer>(
         value: &Arc<T>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         T::serialize(value, serializer)
     }
 
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Arc<T>, D::Error>
+    pub(in crate::metadata) fn deserialize<'de, T, D>(deserializer: D) -> Result<Arc<T>, D::Error>
     where
         T: Deserialize<'de>,
         D: Deserializer<'de>,

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Broker, ClusterId, InvalidState, State, StreamEntry, tagged};
+use super::{Broker, ClusterId, InvalidState, PluginRegistry, State, StreamEntry, tagged};
+use crate::plugin::{Attachment, PluginModule, Sha256};
 use crate::{BrokerId, LogId};
 
-/// The format of the state that this version writes. 2 added processes and data keys, which a reader of 1 would lose.
-const FORMAT: u16 = 2;
+/// The format of the state that this version writes. 2 added processes and data keys, 3 plugins, which a
+/// reader of the one before would lose.
+const FORMAT: u16 = 3;
 
 #[derive(Serialize)]
 struct ImageRef<'a> {
@@ -20,6 +22,15 @@ struct ImageRef<'a> {
     brokers: Vec<&'a Broker>,
     streams: Vec<&'a StreamEntry>,
     removals: Vec<(LogId, Vec<&'a BrokerId>)>,
+    plugins: PluginsRef<'a>,
+}
+
+#[derive(Serialize)]
+struct PluginsRef<'a> {
+    last_attachment: u64,
+    modules: Vec<&'a PluginModule>,
+    attachments: Vec<&'a Attachment>,
+    removals: Vec<(Sha256, Vec<&'a BrokerId>)>,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +44,16 @@ struct Image {
     brokers: Vec<Broker>,
     streams: Vec<StreamEntry>,
     removals: Vec<(LogId, Vec<BrokerId>)>,
+    #[serde(default)]
+    plugins: Plugins,
+}
+
+#[derive(Default, Deserialize)]
+struct Plugins {
+    last_attachment: u64,
+    modules: Vec<PluginModule>,
+    attachments: Vec<Attachment>,
+    removals: Vec<(Sha256, Vec<BrokerId>)>,
 }
 
 impl Serialize for State {
@@ -50,6 +71,7 @@ impl Serialize for State {
             brokers: self.brokers.values().collect(),
             streams: self.streams.values().map(|stream| &**stream).collect(),
             removals: removals.collect(),
+            plugins: PluginsRef::of(&self.plugins),
         };
         tagged::serialize(FORMAT, &image, serializer)
     }
@@ -100,8 +122,57 @@ impl TryFrom<Image> for State {
                 return Err(InvalidState::new(format!("removed log {log} is there twice")));
             }
         }
+        state.plugins = Arc::new(PluginRegistry::try_from(image.plugins)?);
         state.verify()?;
         Ok(state)
+    }
+}
+
+impl<'a> PluginsRef<'a> {
+    fn of(registry: &'a PluginRegistry) -> Self {
+        let removals = registry.removals.iter();
+        Self {
+            last_attachment: registry.last_attachment,
+            modules: registry.modules.values().map(|module| &**module).collect(),
+            attachments: registry.attachments.values().map(|entry| &**entry).collect(),
+            removals: removals
+                .map(|(&sha256, holders)| (sha256, holders.iter().collect()))
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<Plugins> for PluginRegistry {
+    type Error = InvalidState;
+
+    fn try_from(stored: Plugins) -> Result<Self, InvalidState> {
+        let mut registry = Self {
+            last_attachment: stored.last_attachment,
+            ..Self::default()
+        };
+        let twice = |what: String| Err(InvalidState::new(format!("{what} is there twice")));
+        for module in stored.modules {
+            let name = module.name.clone();
+            if registry.modules.insert(name.clone(), Arc::new(module)).is_some() {
+                return twice(format!("plugin {name}"));
+            }
+        }
+        for entry in stored.attachments {
+            let id = entry.id;
+            if registry.attachments.insert(id, Arc::new(entry)).is_some() {
+                return twice(format!("attachment {id}"));
+            }
+        }
+        for (sha256, holders) in stored.removals {
+            if registry
+                .removals
+                .insert(sha256, holders.into_iter().collect())
+                .is_some()
+            {
+                return twice(format!("removed module {sha256}"));
+            }
+        }
+        Ok(registry)
     }
 }
 

@@ -14,6 +14,7 @@ mod data_key;
 mod entry;
 mod image;
 mod placement;
+mod plugins;
 mod state;
 mod tagged;
 mod verify;
@@ -29,5 +30,8 @@ pub use command::{Command, Outcome, Rejection};
 pub use data_key::{DataKey, MasterKeyId, Rewrap, WrappedKey};
 pub use entry::{PartitionEntry, StreamEntry};
 pub use placement::{Placement, Planner};
+pub use plugins::{
+    AttachmentChange, NewAttachment, PluginChange, PluginOutcome, PluginRegistry, PluginRejection,
+};
 pub use state::{MAX_CLUSTER_PARTITIONS, State};
 pub use verify::InvalidState;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Broker, ClusterId, PartitionEntry, StreamEntry};
+use super::{Broker, ClusterId, PartitionEntry, PluginRegistry, StreamEntry};
 use crate::{BrokerId, LogId, PartitionId};
 
 /// Most partitions of one cluster. Keeps the state, which every broker holds in memory, within reason.
@@ -23,6 +23,7 @@ pub struct State {
     pub(super) brokers: BTreeMap<BrokerId, Broker>,
     pub(super) streams: BTreeMap<Arc<str>, Arc<StreamEntry>>,
     pub(super) removals: BTreeMap<LogId, BTreeSet<BrokerId>>,
+    pub(super) plugins: Arc<PluginRegistry>,
 }
 
 impl State {
@@ -44,6 +45,11 @@ impl State {
     /// The streams, by name.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = &Arc<StreamEntry>> {
         self.streams.values()
+    }
+
+    /// The plugins.
+    pub fn plugins(&self) -> &Arc<PluginRegistry> {
+        &self.plugins
     }
 
     /// Number of partitions of all streams.

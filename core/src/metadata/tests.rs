@@ -258,9 +258,9 @@ fn the_stored_form_of_a_change_stays_readable() {
         ],
     );
     assert_eq!(batch.commands(), [expected]);
-    // Format 1 is read, format 2 is written; the commands look the same in both.
+    // Format 1 is read, format 3 is written; the commands look the same in both.
     let written = serde_json::to_string(&batch).unwrap();
-    assert_eq!(written, stored.replacen("[1,", "[2,", 1));
+    assert_eq!(written, stored.replacen("[1,", "[3,", 1));
 }
 
 #[test]
@@ -452,13 +452,13 @@ fn definitions_and_placements_that_do_not_fit_are_refused() {
 #[test]
 fn a_format_of_the_future_is_refused_by_name() {
     let batch = serde_json::to_string(&CommandBatch::from(delete("x"))).unwrap();
-    assert!(batch.starts_with("[2,"), "{batch}");
-    let newer = r#"[3,[{"ride_a_unicorn":{}}]]"#;
+    assert!(batch.starts_with("[3,"), "{batch}");
+    let newer = r#"[4,[{"ride_a_unicorn":{}}]]"#;
     let error = serde_json::from_str::<CommandBatch>(newer)
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("metadata command has format 3, this version reads 1 to 2"),
+        error.contains("metadata command has format 4, this version reads 1 to 3"),
         "{error}"
     );
     let error = serde_json::from_str::<State>("[9,{}]").unwrap_err().to_string();
@@ -638,6 +638,7 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
         2 => ("[a-c]", 0_u64..8, "[x-z]{0,2}")
             .prop_map(|(name, first, text)| add_key(&name, first, wrapped(1, &text))),
         1 => (1_u32..4, 0_u64..3, "[x-z]{0,2}").prop_map(|(key, from, text)| rewrap(key, from, wrapped(2, &text))),
+        8 => plugins::any_change(),
         1 => "[a-b]".prop_map(|id| Command::FoundCluster { cluster: ClusterId::new(id).unwrap() }),
     ];
     (command, prop::bool::weighted(0.8))

@@ -40,6 +40,7 @@ impl State {
                 )));
             }
         }
+        self.verify_plugins()?;
         self.verify_counts()
     }
 

@@ -1,5 +1,7 @@
 //! One record in its stored form: its prefix and the protobuf fields of its body.
 
+use bytes::BytesMut;
+
 /// Length of a record's prefix in bytes.
 pub const PREFIX_BYTES: usize = 13;
 /// Header that the server sets to the NATS subject a record arrived on.
@@ -46,6 +48,12 @@ impl<'a> RecordView<'a> {
     /// The prefix as stored.
     pub(super) fn prefix(&self) -> &'a [u8; PREFIX_BYTES] {
         self.prefix
+    }
+
+    /// Appends the record as it is.
+    pub fn copy_to(&self, out: &mut BytesMut) {
+        out.extend_from_slice(self.prefix);
+        out.extend_from_slice(self.body);
     }
 
     /// Length of the record in bytes, prefix included.

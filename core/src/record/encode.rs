@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::body::{
     HAS_KEY, HEADER, KEY, MAP_KEY, MAP_VALUE, MAX_HEADER_KEY_BYTES, MAX_HEADERS, PREFIX_BYTES, REPLY,
-    REPLY_HEADER, SUBJECT, SUBJECT_HEADER, VALUE,
+    REPLY_HEADER, RecordView, SUBJECT, SUBJECT_HEADER, VALUE,
 };
 
 /// What a record is made of.
@@ -107,6 +107,27 @@ pub fn append_record<'h>(
         |out: &mut BytesMut| put_reserved_headers(out, fields.subject, fields.reply),
     );
     put_record(out, record_bytes(fields), fields, headers, puts)
+}
+
+/// Appends a record that has no key once more, with this key, and returns its length in bytes. The record's own key, if it
+/// has one, is left as it is.
+///
+/// # Errors
+///
+/// The record becomes too large; `out` is as before then.
+pub fn append_with_key(out: &mut BytesMut, record: &RecordView<'_>, key: &[u8]) -> Result<usize, BodyError> {
+    let start = out.len();
+    out.put_slice(record.prefix());
+    let has_key = record.key().is_some();
+    if !has_key {
+        put_bytes_field(out, KEY, key);
+    }
+    out.put_slice(record.body());
+    let result = seal_prefix(out, start, true);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
 }
 
 /// Appends a record around what puts the fields of its arrival and the reserved headers. `room` is its length without user

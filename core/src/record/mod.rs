@@ -48,7 +48,7 @@ pub use body::{
 };
 pub use builder::BatchBuilder;
 pub use codec::{Codec, Encryption, KeyId, NONCE_BYTES, UnknownCodec};
-pub use encode::{BodyError, Fields, RecordEncoder, append_record};
+pub use encode::{BodyError, Fields, RecordEncoder, append_record, append_with_key};
 pub use header::{BatchHeader, FORMAT_VERSION, HEADER_BYTES, MAX_BATCH_BYTES, MAX_BUILT_BYTES};
 
 /// CRC-32C (Castagnoli), the checksum of every stored byte and of NATS envelopes.

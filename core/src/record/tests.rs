@@ -113,6 +113,17 @@ fn small_batch() -> Batch {
 }
 
 proptest! {
+    /// What a key extractor finds is stored as if the publisher had sent it.
+    #[test]
+    fn a_record_that_is_given_a_key_is_the_one_that_came_with_it(message in message(), key in vec(any::<u8>(), 0..300)) {
+        let without = encoded(&Message { key: None, ..message.clone() });
+        let record = RecordIter::new(&without).next().unwrap();
+        let mut given = BytesMut::new();
+        let length = append_with_key(&mut given, &record, &key).unwrap();
+        prop_assert_eq!(length, given.len());
+        prop_assert_eq!(&given, &encoded(&Message { key: Some(key), ..message }));
+    }
+
     #[test]
     fn an_encoder_makes_of_a_run_what_records_are_one_by_one(
         messages in vec((message(), 0..2_usize, any::<bool>()), 1..12), before in vec(any::<u8>(), 0..4),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use strandline_bench::{BenchError, Options, Peer, Report, Target, Work};
+use strandline_bench::{BenchError, Filter, Options, Peer, Report, Target, Work};
 use tokio_util::sync::CancellationToken;
 
 use super::output_failure;
@@ -27,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// The same work on a real nats-server with JetStream, as it syncs by default and syncing always
     #[arg(long, value_name = "jetstream=PATH", value_parser = peer)]
     against: Vec<PathBuf>,
+    /// Do works that publish with this filter on the way in as well, and replays with it on the way out
+    #[arg(long, value_name = "FILE[=SETTINGS]", value_parser = filter)]
+    filter: Vec<Filter>,
     /// Storage engine of the streams that are measured
     #[arg(long, value_enum)]
     backend: Option<BackendWord>,
@@ -79,6 +82,22 @@ fn peer(text: &str) -> Result<PathBuf, String> {
     let path = path.ok_or("say jetstream=PATH, with the path of a nats-server")?;
     // The server is started in another directory.
     std::path::absolute(path).map_err(|error| error.to_string())
+}
+
+fn filter(text: &str) -> Result<Filter, String> {
+    let (file, settings) = text.split_once('=').unwrap_or((text, ""));
+    if file.is_empty() {
+        return Err(
+            "say FILE or FILE=SETTINGS, with the path of a plugin and its settings as JSON".to_owned(),
+        );
+    }
+    if !settings.is_empty() {
+        super::plugin::json(settings).map_err(|problem| format!("the text behind = {problem}"))?;
+    }
+    Ok(Filter {
+        file: file.into(),
+        settings: settings.to_owned(),
+    })
 }
 
 /// Measures and prints.
@@ -152,6 +171,7 @@ fn options(args: &BenchArgs) -> Result<Options, Failure> {
         works,
         target,
         backend: args.backend.map(Into::into),
+        filters: args.filter.clone(),
         against: args.against.iter().flat_map(both).collect(),
         directory,
         value_bytes: usize::try_from(args.size).unwrap_or(Options::DEFAULT_VALUE_BYTES),
@@ -222,6 +242,23 @@ mod tests {
         let chosen = parse("--backend redb").unwrap().backend;
         assert_eq!(chosen, Some(strandline_client::Backend::Redb));
         assert!(parse("--backend rocks").is_err());
+    }
+
+    #[test]
+    fn a_filter_is_a_file_with_settings_in_json() {
+        let filters = parse(r#"--filter a.wasm --filter b.wasm={"x":1}"#)
+            .unwrap()
+            .filters;
+        let [a, b] = &filters[..] else {
+            panic!("there are two")
+        };
+        assert_eq!((a.file.as_path(), &*a.settings), ("a.wasm".as_ref(), ""));
+        assert_eq!(
+            (b.file.as_path(), &*b.settings),
+            ("b.wasm".as_ref(), r#"{"x":1}"#)
+        );
+        assert!(parse("--filter a.wasm={").unwrap_err().contains("no JSON"));
+        assert!(parse("--filter =1").is_err());
     }
 
     #[test]

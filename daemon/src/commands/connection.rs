@@ -58,7 +58,10 @@ impl ConnectionArgs {
                 .ok()
                 .filter(|token| !token.is_empty()),
         };
-        let builder = self.builder()?;
+        let builder = match user() {
+            Some(user) => self.builder()?.admin_user(user),
+            None => self.builder()?,
+        };
         self.connect_with(match token {
             Some(token) => builder.admin_token(token),
             None => builder,
@@ -114,6 +117,12 @@ impl ConnectionArgs {
             .map(|server: String| with_port(server.trim()))
             .collect()
     }
+}
+
+/// Who uses this terminal, as far as the environment says.
+fn user() -> Option<String> {
+    let variable = |name: &&str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    ["USER", "LOGNAME"].iter().find_map(variable)
 }
 
 /// A name alone means the usual port.

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod plugin;
 pub(crate) mod publish;
 pub(crate) mod storage;
 pub(crate) mod stream;

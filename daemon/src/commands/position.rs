@@ -1,5 +1,6 @@
 //! Where a subscription starts and ends, as it is said on the command line.
 
+use strandline_client as client;
 use strandline_client::admin::TrimBefore;
 
 use crate::time;
@@ -28,6 +29,28 @@ pub(crate) enum End {
     Offset(i64),
     /// After the last record that is not younger; nanoseconds since 1970.
     Time(i64),
+}
+
+impl From<Start> for client::Start {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Earliest => Self::Earliest,
+            Start::Latest => Self::Latest,
+            Start::New => Self::New,
+            Start::Offset(offset) => Self::Offset(u64::try_from(offset).unwrap_or(0)),
+            Start::Time(nanos) => Self::Time(nanos),
+        }
+    }
+}
+
+impl From<End> for client::Stop {
+    fn from(end: End) -> Self {
+        match end {
+            End::Latest => Self::Latest,
+            End::Offset(offset) => Self::Offset(u64::try_from(offset).unwrap_or(0)),
+            End::Time(nanos) => Self::Time(nanos),
+        }
+    }
 }
 
 /// Reads `earliest`, `latest`, `new`, an offset, `offset:N` or `time:T`.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use strandline_broker::Settings;
 use strandline_broker::settings::{
-    CompactionLimits, NatsMode, PackingDefaults, RetentionDefaults, Scrubbing,
+    CompactionLimits, NatsMode, PackingDefaults, PluginSettings, RetentionDefaults, Scrubbing,
 };
 use strandline_core::BrokerId;
 use strandline_core::compaction::CompactionSettings;
+use strandline_core::plugin::PluginLimits;
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::{Backend, Durability, LogSettings};
 use strandline_core::stream::{CompactionDefaults, StreamCompaction};
@@ -100,6 +101,7 @@ pub(crate) fn resolve(
             max_rate: whole(&values, "compaction.rate.max").unwrap_or_default(),
         },
         scrubbing: scrubbing(&values),
+        plugins: plugins(&values, &mut problems),
         stream_defaults: stream_defaults(&values),
         concurrency_control: values.bool("streams.concurrency.control").unwrap_or_default(),
         admin_token,
@@ -200,6 +202,27 @@ fn scrubbing(values: &Values) -> Scrubbing {
             .duration("storage.scrub.interval")
             .unwrap_or(Scrubbing::DEFAULT_INTERVAL),
         max_rate: whole(values, "storage.scrub.rate.max").unwrap_or(Scrubbing::DEFAULT_MAX_RATE),
+    }
+}
+
+fn plugins(values: &Values, problems: &mut Problems) -> PluginSettings {
+    const BUDGET: &str = "plugins.batch.budget";
+    let defaults = PluginSettings::default();
+    let batch_budget = values.duration(BUDGET).unwrap_or(defaults.batch_budget);
+    if batch_budget > Duration::from_millis(PluginLimits::MAX_BUDGET_MS.into()) {
+        problems.push(Problem::Invalid {
+            origin: values.origin(BUDGET),
+            key: BUDGET,
+            reason: "takes at most 1m: a batch holds up the records behind it".to_owned(),
+        });
+    }
+    PluginSettings {
+        module_max_bytes: whole(values, "plugins.module.max.bytes").unwrap_or(defaults.module_max_bytes),
+        memory_max_bytes: whole(values, "plugins.memory.max").unwrap_or(defaults.memory_max_bytes),
+        batch_budget,
+        cache_max_bytes: whole(values, "plugins.cache.max.bytes").unwrap_or(defaults.cache_max_bytes),
+        idle_memory_max_bytes: whole(values, "plugins.idle.memory.max")
+            .unwrap_or(defaults.idle_memory_max_bytes),
     }
 }
 

@@ -45,8 +45,8 @@ impl AckError {
 /// What changes from ack to ack.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AckFields<'a> {
-    /// Offset that the record got; not sent with an error.
-    pub offset: Offset,
+    /// Offset that the record got; none when a filter kept it out of the stream. Not sent with an error.
+    pub offset: Option<Offset>,
     /// NATS subject that the message arrived on.
     pub msg_subject: &'a str,
     /// Inbox that the ack goes to.
@@ -181,7 +181,7 @@ impl AckTemplate {
 
 fn offset_number(ack: &AckFields<'_>) -> i64 {
     if ack.error.is_none() {
-        convert::wire_offset(ack.offset)
+        convert::wire_ack_offset(ack.offset)
     } else {
         0
     }

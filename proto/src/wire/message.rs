@@ -9,6 +9,12 @@ use super::frame_reader::FRAME_PREFIX_BYTES;
 use super::varint::{Short, number_field_bytes, put_bytes_field, put_number_field};
 use crate::convert;
 
+/// Header of a message that is no record: it tells a subscriber who asked for it that all records up to its offset were looked
+/// at.
+pub const PROGRESS_HEADER: &str = "strandline-progress";
+/// The body of such a message: this header, with an empty value.
+const PROGRESS_BODY: &[u8] = b"\x4a\x17\x0a\x13strandline-progress\x12\x00";
+
 const OFFSET: u8 = 1;
 const TIMESTAMP: u8 = 4;
 const STREAM: u8 = 5;
@@ -42,6 +48,11 @@ impl MessageFramer {
             .put_into(out);
         out.put_slice(&self.fixed);
         out.put_slice(body);
+    }
+
+    /// Appends the frame of a message that tells how far its subscription is.
+    pub fn progress(&self, out: &mut BytesMut, offset: Offset, time: Timestamp) {
+        self.frame(out, offset, time, PROGRESS_BODY);
     }
 
     /// The frames of those records of a batch whose offsets lie in `wanted`, in order.

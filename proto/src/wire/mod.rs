@@ -24,6 +24,6 @@ pub use async_error::{AsyncError, AsyncErrorCode, put_async_error};
 pub use envelope::{EnvelopeFields, put_publish_envelope};
 pub use frame_reader::{FRAME_PREFIX_BYTES, FrameError, FrameReader};
 pub use headers::{EncodedHeaders, HeaderIter, HeadersRef};
-pub use message::{BatchFrames, MessageFramer};
+pub use message::{BatchFrames, MessageFramer, PROGRESS_HEADER};
 pub use publish::{PublishRequestRef, PublishedMessageRef};
 pub use scan::ScanError;

@@ -16,7 +16,7 @@ use self::stamp::ReadBack;
 use super::{Measured, Task};
 use crate::error::BenchError;
 use crate::figures::Span;
-use crate::message::Template;
+use crate::message::{Messages, Template};
 use crate::publisher::{InFlight, Published, Publisher};
 use crate::report::units;
 use crate::subscriber::{From, Subscriber};
@@ -117,7 +117,10 @@ impl Shared {
 }
 
 async fn publisher(task: &Task<'_>, stream: &str) -> Result<(Publisher, Template), BenchError> {
-    let (publisher, templates) = task.system.publisher(Door::Api, stream, 1, task.value).await?;
+    let (publisher, templates) = task
+        .system
+        .publisher(Door::Api, Messages::plain(stream, task.value))
+        .await?;
     let template = templates.into_iter().next().ok_or(BenchError::Interrupted)?;
     Ok((publisher, template))
 }

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use crate::settings::Secret;
 
@@ -14,7 +17,7 @@ pub(in crate::grpc) struct Access {
 
 /// What is known of who calls.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Caller<'a> {
+pub(in crate::grpc) struct Caller<'a> {
     /// Where the connection comes from.
     pub(super) address: Option<IpAddr>,
     /// Whether the connection showed a certificate; one that was not verified gets no connection.
@@ -23,9 +26,27 @@ pub(super) struct Caller<'a> {
     pub(super) authorization: Option<&'a [u8]>,
 }
 
+impl<'a> Caller<'a> {
+    /// Who makes a request, by what is known of its connection and stands in its metadata.
+    pub(in crate::grpc) fn of(extensions: &Extensions, metadata: &'a HeaderMap) -> Self {
+        let plain = extensions.get::<TcpConnectInfo>();
+        let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
+        let address = plain.or(tls.map(TlsConnectInfo::get_ref));
+        Self {
+            address: address
+                .and_then(TcpConnectInfo::remote_addr)
+                .map(|address| address.ip()),
+            has_certificate: tls
+                .and_then(TlsConnectInfo::peer_certs)
+                .is_some_and(|certificates| !certificates.is_empty()),
+            authorization: metadata.get(AUTHORIZATION).map(HeaderValue::as_bytes),
+        }
+    }
+}
+
 /// Why a caller is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Denied {
+pub(in crate::grpc) enum Denied {
     /// It is nobody in particular.
     #[error(
         "the administration answers callers on this machine (a loopback address), with a client certificate, or with the \
@@ -48,7 +69,7 @@ impl Access {
     /// # Errors
     ///
     /// It is refused.
-    pub(super) fn check(&self, caller: &Caller<'_>) -> Result<(), Denied> {
+    pub(in crate::grpc) fn check(&self, caller: &Caller<'_>) -> Result<(), Denied> {
         if let Some((token, sent)) = self.token.as_ref().zip(caller.authorization) {
             return if is_bearer_of(token, sent) {
                 Ok(())

@@ -6,17 +6,16 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use parking_lot::Mutex;
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::Service;
 
 use super::super::errors;
 use super::super::hot_path::counted;
 use super::access::{Access, Caller, Denied};
+use super::by::Asker;
 use crate::context::Context as BrokerContext;
 
 /// Passes on the calls of who may make them, and answers the others.
@@ -68,32 +67,16 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         self.context.metrics.grpc.request(request.uri().path());
-        let caller = caller(&request);
+        let caller = Caller::of(request.extensions(), request.headers());
         if let Err(denied) = self.access.check(&caller) {
             let response = self.refuse(request.uri().path(), &caller, denied);
             return Box::pin(std::future::ready(Ok(response)));
         }
+        let asker = Asker::of(&caller, request.headers());
+        request.extensions_mut().insert(asker);
         let (call, context) = (self.inner.call(request), Arc::clone(&self.context));
         Box::pin(async move { call.await.map(|response| counted(&context, response)) })
-    }
-}
-
-fn caller(request: &Request<Body>) -> Caller<'_> {
-    let plain = request.extensions().get::<TcpConnectInfo>();
-    let tls = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-    let address = plain.or(tls.map(TlsConnectInfo::get_ref));
-    Caller {
-        address: address
-            .and_then(TcpConnectInfo::remote_addr)
-            .map(|address| address.ip()),
-        has_certificate: tls
-            .and_then(TlsConnectInfo::peer_certs)
-            .is_some_and(|certificates| !certificates.is_empty()),
-        authorization: request
-            .headers()
-            .get(AUTHORIZATION)
-            .map(http::HeaderValue::as_bytes),
     }
 }

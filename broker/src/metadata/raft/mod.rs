@@ -22,7 +22,7 @@ pub(super) use look::look;
 pub(super) use node::{RaftNode, RaftSettings};
 
 /// Reads each file of a directory as a start does, and forgets what it holds.
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn read_files(
     disk: &std::sync::Arc<dyn strandline_core::disk::Disk>,
     dir: &std::path::Path,

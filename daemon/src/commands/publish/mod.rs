@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use strandline_client::{AckPolicy, Message};
+use strandline_client::{Ack, AckPolicy, Message};
 use tokio::sync::mpsc;
 
 use super::connection::ConnectionArgs;
@@ -178,6 +178,14 @@ fn read_ahead(
 
 fn input_failure(error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot read the messages: {error}"))
+}
+
+/// Where a message is stored, if it is.
+fn place(ack: &Ack) -> String {
+    ack.offset.map_or_else(
+        || "kept out by a filter".to_owned(),
+        |offset| format!("offset {offset}"),
+    )
 }
 
 /// Says what became of a message, unless nobody wants to know.

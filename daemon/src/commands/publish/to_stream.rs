@@ -5,7 +5,7 @@ use strandline_client::{Client, Partitioning, PendingAck};
 use tokio::sync::mpsc;
 
 use super::super::connection::refused;
-use super::{PublishArgs, input_failure, tell};
+use super::{PublishArgs, input_failure, place, tell};
 use crate::exit::Failure;
 
 /// Messages that may be on their way.
@@ -57,10 +57,7 @@ async fn tell_all(args: &PublishArgs, mut answers: mpsc::Receiver<PendingAck>) -
         let ack = ack.await.map_err(|error| refused(&what, &error))?;
         tell(
             args,
-            &format!(
-                "{} partition {} offset {}",
-                args.target, args.partition, ack.offset
-            ),
+            &format!("{} partition {} {}", args.target, args.partition, place(&ack)),
         )?;
     }
     Ok(())

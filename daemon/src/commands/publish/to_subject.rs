@@ -5,7 +5,7 @@ use strandline_client::{Client, Error, ErrorKind};
 use tokio::sync::mpsc;
 
 use super::super::connection::refused;
-use super::{PublishArgs, input_failure, tell};
+use super::{PublishArgs, input_failure, place, tell};
 use crate::exit::Failure;
 
 /// Publishes every message, one after another, so that they keep their order; an error ends it.
@@ -20,7 +20,7 @@ pub(super) async fn publish(
         match answer.map_err(|error| failure(args, &error))? {
             Some(ack) => tell(
                 args,
-                &format!("{} stream {} offset {}", args.target, ack.stream, ack.offset),
+                &format!("{} stream {} {}", args.target, ack.stream, place(&ack)),
             )?,
             None => tell(args, &format!("{} sent", args.target))?,
         }

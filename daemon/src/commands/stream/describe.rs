@@ -114,7 +114,8 @@ fn last(end: u64) -> Option<u64> {
     end.checked_sub(1)
 }
 
-pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+/// Rows in columns as wide as their widest cells.
+pub(in crate::commands) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -18,6 +18,7 @@ use super::output_failure;
 use crate::exit::{Exit, Failure};
 
 pub(crate) use create::BackendWord;
+pub(super) use describe::columns;
 
 /// What is said about streams.
 #[derive(Debug, Args)]

@@ -44,6 +44,12 @@ pub(crate) struct SubscribeArgs {
     /// Fail when a record that is to come next was removed by retention, instead of going on at the oldest that is kept
     #[arg(long)]
     fail_on_trimmed: bool,
+    /// Show only what this plugin passes, a filter that was pushed
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    filter: Option<String>,
+    /// Settings of that filter, as JSON
+    #[arg(long, value_name = "JSON", requires = "filter", value_parser = super::plugin::json)]
+    filter_settings: Option<String>,
     /// Stop after this many records
     #[arg(long, short = 'n', value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,

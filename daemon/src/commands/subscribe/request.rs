@@ -1,6 +1,6 @@
 //! What a broker is asked for.
 
-use strandline_client::{self as client, Client, OnTrimmed, SubscribeBuilder};
+use strandline_client::{self as client, Client, Filter, OnTrimmed, SubscribeBuilder};
 
 use super::super::position::{End, Start};
 use super::SubscribeArgs;
@@ -14,7 +14,13 @@ pub(super) fn subscription(args: &SubscribeArgs, client: &Client, partition: u32
     } else {
         OnTrimmed::Skip
     };
-    let builder = builder.start(start).stop(stop).on_trimmed(on_trimmed);
+    let mut builder = builder.start(start).stop(stop).on_trimmed(on_trimmed);
+    if let Some(plugin) = &args.filter {
+        builder = builder.filter(Filter {
+            plugin: plugin.clone(),
+            settings: args.filter_settings.clone().unwrap_or_default(),
+        });
+    }
     if args.reverse { builder.reverse() } else { builder }
 }
 
@@ -24,22 +30,10 @@ fn positions(args: &SubscribeArgs) -> (client::Start, client::Stop) {
         (_, true) => Start::Latest,
         _ => Start::Earliest,
     });
-    let start = match start {
-        Start::Earliest => client::Start::Earliest,
-        Start::Latest => client::Start::Latest,
-        Start::New => client::Start::New,
-        Start::Offset(offset) => client::Start::Offset(u64::try_from(offset).unwrap_or(0)),
-        Start::Time(nanos) => client::Start::Time(nanos),
-    };
     if args.follow || args.reverse {
-        return (start, client::Stop::Never);
+        return (start.into(), client::Stop::Never);
     }
-    let stop = match args.to.unwrap_or(End::Latest) {
-        End::Latest => client::Stop::Latest,
-        End::Offset(offset) => client::Stop::Offset(u64::try_from(offset).unwrap_or(0)),
-        End::Time(nanos) => client::Stop::Time(nanos),
-    };
-    (start, stop)
+    (start.into(), args.to.unwrap_or(End::Latest).into())
 }
 
 #[cfg(test)]
@@ -83,6 +77,8 @@ mod tests {
             "--reverse --follow",
             "--partition -1",
             "--limit 0",
+            "--filter-settings {}",
+            "--filter f --filter-settings {",
         ] {
             assert!(
                 Line::try_parse_from(["subscribe", "s"].into_iter().chain(line.split_whitespace())).is_err(),

@@ -70,6 +70,11 @@ pub(crate) const GROUPS: &[Group] = &[
         keys: streams::CURSORS,
     },
     Group {
+        title: "Plugins",
+        about: streams::PLUGINS_ABOUT,
+        keys: streams::PLUGINS,
+    },
+    Group {
         title: "Encryption",
         about: streams::ENCRYPTION_ABOUT,
         keys: streams::ENCRYPTION,

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use strandline_broker::Settings;
+use strandline_broker::settings::PluginSettings;
+use strandline_core::plugin::PluginLimits;
 
 use super::super::key::Key;
 use super::super::kind::Kind;
@@ -228,6 +230,51 @@ pub(super) const CURSORS: &[Key] = &[
         "idle time after which that stream is paused; 0 = never",
     )
     .idle("automatic pausing, idle partitions cost next to nothing"),
+];
+
+pub(super) const PLUGINS_ABOUT: &str = "What plugins may use. An attachment can have a memory and a time of its own \
+    (`strandline plugin attach --memory --budget`); [operations](operations.md#plugins) says what they are.";
+
+pub(super) const PLUGINS: &[Key] = &[
+    Key::new(
+        "plugins.module.max.bytes",
+        Kind::Bytes {
+            min: 1,
+            max: PluginSettings::MODULE_MAX_BYTES_LIMIT as i64,
+        },
+        "67108864",
+        "largest plugin that is taken; components that bring a language's runtime along have some 20 MB",
+    ),
+    Key::new(
+        "plugins.memory.max",
+        Kind::Bytes {
+            min: PluginLimits::MIN_MEMORY_BYTES as i64,
+            max: PluginLimits::MAX_MEMORY_BYTES as i64,
+        },
+        "67108864",
+        "memory that one instance of a plugin may have",
+    ),
+    Key::new(
+        "plugins.batch.budget",
+        Kind::Duration {
+            min: Duration::from_millis(PluginLimits::MIN_BUDGET_MS as u64),
+            zero: false,
+        },
+        "100ms",
+        "time that a plugin may take for a batch; then the error policy applies to what it has not judged",
+    ),
+    Key::new(
+        "plugins.cache.max.bytes",
+        Kind::BYTES,
+        "536870912",
+        "compiled plugins that are kept on disk; the oldest go first",
+    ),
+    Key::new(
+        "plugins.idle.memory.max",
+        Kind::BYTES,
+        "268435456",
+        "memory of instances that wait for work, of all attachments together; the longest idle go first",
+    ),
 ];
 
 pub(super) const ENCRYPTION_ABOUT: &str = "The master key wraps the data keys of encrypted streams. A key is 16 or 32 \

@@ -30,7 +30,7 @@ proptest! {
             ack_error: ack_error.into(),
         };
         let fields = AckFields {
-            offset: Offset::new((offset & i64::MAX) as u64), msg_subject: &ack.msg_subject,
+            offset: Some(Offset::new((offset & i64::MAX) as u64)), msg_subject: &ack.msg_subject,
             ack_inbox: &ack.ack_inbox, correlation_id: &ack.correlation_id,
             reception: Timestamp::from_nanos(reception), commit: Timestamp::from_nanos(commit), error,
         };
@@ -51,7 +51,7 @@ proptest! {
         let mut template = AckTemplate::new("s", "subj", AckPolicy::All);
         for (offset, (subject, inbox, reception, commit, error, correlation_id)) in acks.into_iter().enumerate() {
             let fields = AckFields {
-                offset: Offset::new(offset as u64), msg_subject: ["one", "other"][subject], ack_inbox: ["", "inbox"][inbox],
+                offset: Some(Offset::new(offset as u64)), msg_subject: ["one", "other"][subject], ack_inbox: ["", "inbox"][inbox],
                 correlation_id: &correlation_id, reception: Timestamp::from_nanos(reception),
                 commit: Timestamp::from_nanos(commit), error: ERRORS[error].0,
             };
@@ -163,6 +163,7 @@ fn the_published_vectors_of_the_envelope_are_met() {
 fn the_published_vector_of_an_ack_is_met() {
     let mut template = AckTemplate::new("foo-stream", "foo", AckPolicy::Leader);
     let ack = AckFields {
+        offset: Some(Offset::ZERO),
         msg_subject: "foo",
         ack_inbox: "acks",
         correlation_id: "c1",
@@ -181,7 +182,7 @@ fn the_published_vector_of_an_ack_is_met() {
 fn an_error_carries_no_offset_and_a_too_large_message_no_commit_time() {
     let mut template = AckTemplate::new("s", "subj", AckPolicy::All);
     let ack = AckFields {
-        offset: Offset::new(300),
+        offset: Some(Offset::new(300)),
         msg_subject: "subj.1",
         ack_inbox: "in",
         correlation_id: "c",
@@ -254,6 +255,37 @@ fn a_batch_gives_the_frames_of_the_wanted_offsets() {
         seen.push((message.offset, message.timestamp, message.value.to_vec()));
     }
     assert_eq!(seen, [(8, 100, vec![8]), (11, 250, vec![11])]);
+}
+
+#[test]
+fn a_message_of_progress_has_an_offset_and_its_header_and_nothing_else() {
+    let mut out = BytesMut::new();
+    let framer = MessageFramer::new("s", PartitionId::new(2));
+    framer.progress(&mut out, Offset::new(300), Timestamp::from_nanos(7));
+    let mut reader = FrameReader::new(1000);
+    reader.push(out.freeze());
+    let message = api::Message::decode(reader.next_message().unwrap().unwrap()).unwrap();
+    let expected = api::Message {
+        offset: 300,
+        timestamp: 7,
+        stream: "s".to_owned(),
+        partition: 2,
+        headers: [(PROGRESS_HEADER.to_owned(), Bytes::new())].into(),
+        ..api::Message::default()
+    };
+    assert_eq!(message, expected);
+}
+
+#[test]
+fn an_ack_without_an_offset_has_one_that_is_none() {
+    let mut out = BytesMut::new();
+    let mut template = AckTemplate::new("s", "t", AckPolicy::Leader);
+    template.response_frame(&mut out, &AckFields::default());
+    let mut reader = FrameReader::new(1000);
+    reader.push(out.freeze());
+    let response = api::PublishResponse::decode(reader.next_message().unwrap().unwrap()).unwrap();
+    let ack = response.ack.unwrap();
+    assert_eq!((ack.offset, ack.ack_error()), (-1, api::ack::Error::Ok));
 }
 
 const POLICIES: [AckPolicy; 3] = [AckPolicy::Leader, AckPolicy::All, AckPolicy::None];

@@ -1,9 +1,9 @@
 //! Measures a NATS server with plain sockets: publish only, one to one, one to four.
 //!
 //! ```text
-//! cargo run --release -p strandline-nats --example throughput -- 127.0.0.1:4222 [SIZE] [SECONDS]
-//! cargo run --release -p strandline-nats --example throughput -- serve 127.0.0.1:4333
-//! cargo run --release -p strandline-nats --example throughput -- idle 127.0.0.1:4333 10000
+//! cargo run --release -p strandline-nats --example fan_out -- 127.0.0.1:4222 [SIZE] [SECONDS]
+//! cargo run --release -p strandline-nats --example fan_out -- serve 127.0.0.1:4333
+//! cargo run --release -p strandline-nats --example fan_out -- idle 127.0.0.1:4333 10000
 //! ```
 //!
 //! The first form loads any server, so that two of them can be compared in one run; the second serves until it is killed; the

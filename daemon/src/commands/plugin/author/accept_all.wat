@@ -1,0 +1,33 @@
+;; A filter that passes everything and reads nothing: what `plugin bench` compares with. The binary beside this is made of it.
+(module
+  (memory (export "memory") 1)
+  (global $top (mut i32) (i32.const 1024))
+  (func $take (param $bytes i32) (result i32) (local $at i32) (local $missing i32)
+    (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+    (global.set $top (i32.add (local.get $at) (local.get $bytes)))
+    (local.set $missing (i32.sub (global.get $top) (i32.mul (memory.size) (i32.const 65536))))
+    (if (i32.gt_s (local.get $missing) (i32.const 0))
+      (then
+        (if (i32.eq (i32.const -1)
+              (memory.grow (i32.add (i32.const 1) (i32.shr_u (local.get $missing) (i32.const 16)))))
+          (then unreachable))))
+    (local.get $at))
+  (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
+    (call $take (local.get $bytes)))
+  ;; All zeros: ok, and it needs nothing.
+  (func (export "strandline:plugin/filtering@1.0.0#init") (param i32 i32) (result i32)
+    (global.set $top (i32.const 1024))
+    (i32.const 64))
+  (func (export "strandline:plugin/filtering@1.0.0#judge") (param $batch i32) (param $len i32) (result i32)
+    (local $n i32) (local $out i32)
+    (local.set $n (i32.load (local.get $batch)))
+    (local.set $out (call $take (local.get $n)))
+    (memory.fill (local.get $out) (i32.const 1) (local.get $n))
+    (i32.store (i32.const 96) (local.get $out))
+    (i32.store (i32.const 100) (local.get $n))
+    (global.set $top (i32.const 1024))
+    (i32.const 96))
+  ;; No reasons.
+  (func (export "strandline:plugin/filtering@1.0.0#explain") (param i32 i32) (result i32)
+    (global.set $top (i32.const 1024))
+    (i32.const 104)))
