@@ -14,11 +14,15 @@ use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 
-use strandline_client::{AckPolicy, Client, Message, Start, Stop, StreamConfig};
+use strandline_client::admin::{NewAttachment, Side};
+use strandline_client::{AckPolicy, Backend, Client, Compression, Message, Start, Stop, StreamConfig};
 use strandline_tests::{BrokerProcess, copy};
 
 /// Streams with the texts of their records.
 type Manifest = BTreeMap<String, Vec<String>>;
+
+/// The stream whose records get their keys from a plugin.
+const EXTRACTED: &str = "extracted";
 
 fn directories() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
@@ -42,11 +46,18 @@ async fn replay(client: &Client, stream: &str) -> Vec<String> {
     records.map(text).collect().await
 }
 
-async fn publish(client: &Client, stream: &str, number: usize) {
-    let message = Message::new(format!("value {number}"))
-        .key(format!("key {}", number % 3))
-        .ack_policy(AckPolicy::All);
+/// Publishes a record, and tells its text without the offset.
+async fn publish(client: &Client, stream: &str, number: usize) -> String {
+    let message = Message::new(format!("value {number}")).ack_policy(AckPolicy::All);
+    let (message, key) = match stream {
+        EXTRACTED => (message, "value".to_owned()),
+        _ => {
+            let key = format!("key {}", number % 3);
+            (message.key(key.clone()), key)
+        }
+    };
     client.publish(stream, message).await.unwrap();
+    format!("{key}=value {number}")
 }
 
 #[tokio::test]
@@ -57,21 +68,17 @@ async fn directories_of_every_earlier_format_are_served() {
         let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
         let mut broker = BrokerProcess::start_on_copy_of(&entry.path().join("data")).unwrap();
         let client = connect(&broker).await;
-        for (stream, records) in &manifest {
-            assert_eq!(
-                replay(&client, stream).await,
-                *records,
-                "{}",
-                entry.path().display()
-            );
-            publish(&client, stream, 1_000).await;
+        let mut longer = Manifest::new();
+        for (stream, records) in manifest {
+            let name = entry.path();
+            assert_eq!(replay(&client, &stream).await, records, "{}", name.display());
+            let added = format!("{} {}", records.len(), publish(&client, &stream, 1_000).await);
+            longer.insert(stream, [records, vec![added]].concat());
         }
         broker.stop_and_restart().unwrap();
         let client = connect(&broker).await;
-        for (stream, records) in &manifest {
-            let now = replay(&client, stream).await;
-            assert_eq!(now[..records.len()], records[..]);
-            assert_eq!(now.len(), records.len() + 1);
+        for (stream, records) in longer {
+            assert_eq!(replay(&client, &stream).await, records);
         }
         formats += 1;
     }
@@ -80,7 +87,8 @@ async fn directories_of_every_earlier_format_are_served() {
 
 /// Writes the directory of the present format: run it once when a format is new, and commit what it writes.
 ///
-/// `FORMAT=format-2 cargo test -p strandline-tests --test data_directories -- --ignored`
+/// `FORMAT=format-4 cargo test -p strandline-tests --test data_directories -- --ignored`, with the directory of the examples
+/// of plugins in STRANDLINE_TEST_PLUGINS, as `sdk/examples/build` makes it.
 #[tokio::test]
 #[ignore = "writes into the source tree"]
 async fn write_the_directory_of_the_present_format() {
@@ -88,30 +96,47 @@ async fn write_the_directory_of_the_present_format() {
     let mut broker = BrokerProcess::start().unwrap();
     let client = connect(&broker).await;
     let mut manifest = Manifest::new();
-    for (stream, subject, count) in [
-        ("orders", "orders.*", 12),
-        ("gone", "gone", 2),
-        ("audit", "audit.>", 5),
+    let stream = |name: &str| StreamConfig::new(name, name);
+    for (name, config, count) in [
+        ("orders", StreamConfig::new("orders", "orders.*"), 12),
+        ("gone", stream("gone"), 2),
+        ("audit", StreamConfig::new("audit", "audit.>"), 5),
+        ("packed", stream("packed").compression(Compression::Zstd), 6),
+        ("tables", stream("tables").backend(Backend::Redb), 4),
+        (EXTRACTED, stream(EXTRACTED), 3),
     ] {
-        client
-            .create_stream(StreamConfig::new(stream, subject))
-            .await
-            .unwrap();
-        for number in 0..count {
-            publish(&client, stream, number).await;
+        client.create_stream(config).await.unwrap();
+        if name == EXTRACTED {
+            attach_the_extractor(&client).await;
         }
-        manifest.insert(stream.to_owned(), replay(&client, stream).await);
+        for number in 0..count {
+            publish(&client, name, number).await;
+        }
+        manifest.insert(name.to_owned(), replay(&client, name).await);
     }
     client.delete_stream("gone").await.unwrap();
     manifest.remove("gone");
     assert!(broker.stop().unwrap().success());
-    copy(&broker.data(), &target.join("data")).unwrap();
+    write(&target, &broker.data(), &manifest);
+}
+
+async fn attach_the_extractor(client: &Client) {
+    let modules = PathBuf::from(std::env::var_os("STRANDLINE_TEST_PLUGINS").unwrap());
+    let admin = client.admin();
+    let module = fs::read(modules.join("column.wasm")).unwrap();
+    admin.push_plugin("column", module).await.unwrap();
+    let mut attachment = NewAttachment::new(EXTRACTED, Side::Key, "column");
+    attachment.variant.settings = r#"{"column": 0, "divider": " "}"#.to_owned();
+    admin.attach_plugin(attachment).await.unwrap();
+}
+
+fn write(target: &Path, data: &Path, manifest: &Manifest) {
+    copy(data, &target.join("data")).unwrap();
     without_room(&target.join("data/metadata/00000000000000000001.log"));
-    fs::write(
-        target.join("manifest.json"),
-        serde_json::to_vec_pretty(&manifest).unwrap(),
-    )
-    .unwrap();
+    // A cache, for this processor and engine.
+    fs::remove_dir_all(target.join("data/plugins/compiled")).unwrap();
+    let manifest = serde_json::to_vec_pretty(manifest).unwrap();
+    fs::write(target.join("manifest.json"), manifest).unwrap();
 }
 
 /// Leaves out the room that a file keeps for later, but for the rest of a block.
