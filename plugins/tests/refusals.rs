@@ -386,7 +386,7 @@ fn place_of_version(file: &[u8]) -> usize {
     let mut windows = file.windows(4);
     2 + windows
         .position(|window| window == b"\0\x0248")
-        .expect("version 48")
+        .expect("the version of wasmtime of the manifest, which this names too")
 }
 
 /// The file with other bytes at a place, and with the SHA-256 that it has then.

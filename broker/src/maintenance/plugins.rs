@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use strandline_core::disk::{Disk, EntryKind};
 use strandline_core::metadata::PluginRegistry;
@@ -26,19 +26,16 @@ pub(super) fn check_plugins(
     let entries = match disk.list(&directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            return found(Finding::damage(
-                directory,
-                format!("cannot be read: {error}"),
-                UNREADABLE,
-            ));
+            let problem = format!("cannot be read: {error}");
+            return found(Finding::damage(directory, problem, UNREADABLE));
         }
         Ok(entries) => entries,
     };
     let mut there = BTreeSet::new();
     for entry in entries {
         let path = directory.join(&entry.name);
-        let module = module_of(&entry.name).filter(|_| entry.kind == EntryKind::File);
-        let Some((sum, is_unfinished)) = module else {
+        let named = module_of(&entry.name).filter(|_| entry.kind == EntryKind::File);
+        let Some((sum, is_unfinished)) = named else {
             found(Finding::harmless(
                 path,
                 "this is no file of the broker's",
@@ -46,37 +43,71 @@ pub(super) fn check_plugins(
             ));
             continue;
         };
-        let is_known = registry.is_none_or(|registry| registry.has_bytes(&sum));
-        if is_unfinished {
+        let file = ModuleFile {
+            path,
+            sum,
+            is_unfinished,
+        };
+        if file.check(disk, registry, found) {
+            there.insert(sum);
+        }
+    }
+    for (sum, problem) in missing(registry, &there) {
+        found(Finding::damage(
+            directory.join(format!("{sum}.wasm")),
+            problem,
+            PUSH_AGAIN,
+        ));
+    }
+}
+
+/// A file with the name of a module.
+struct ModuleFile {
+    path: PathBuf,
+    sum: Sha256,
+    is_unfinished: bool,
+}
+
+impl ModuleFile {
+    /// Looks at it, and tells whether the module of the metadata is there with it.
+    fn check(
+        &self,
+        disk: &dyn Disk,
+        registry: Option<&PluginRegistry>,
+        found: &mut dyn FnMut(Finding),
+    ) -> bool {
+        let Self { path, sum, .. } = self;
+        let is_known = registry.is_none_or(|registry| registry.has_bytes(sum));
+        if self.is_unfinished {
             let advice = "nothing: the next start of the broker finishes the push or removes it";
             found(Finding::harmless(
-                &path,
+                path,
                 "the push of a plugin was interrupted",
                 advice,
             ));
             // Of a command that was applied it is the module.
-            if is_known && read_module(disk, &path, &sum).is_ok() {
-                there.insert(sum);
-            }
-        } else if is_known {
-            there.insert(sum);
-            found_damage(disk, &path, &sum, found);
+            return is_known && read_module(disk, path, sum).is_ok();
+        }
+        if is_known {
+            found_damage(disk, path, sum, found);
         } else {
-            found(stray(&path, &sum, registry));
+            found(stray(path, sum, registry));
         }
+        is_known
     }
+}
+
+/// The modules that the metadata says are there and that are not.
+fn missing(registry: Option<&PluginRegistry>, there: &BTreeSet<Sha256>) -> Vec<(Sha256, String)> {
     let modules = registry.into_iter().flat_map(PluginRegistry::modules);
-    for module in modules {
-        for version in module
-            .versions
-            .iter()
-            .filter(|version| !there.contains(&version.facts.sha256))
-        {
-            let path = directory.join(format!("{}.wasm", version.facts.sha256));
-            let problem = format!("version {} of plugin {} is missing", version.number, module.name);
-            found(Finding::damage(path, problem, PUSH_AGAIN));
-        }
-    }
+    let versions = modules.flat_map(|module| module.versions.iter().map(|version| (&module.name, version)));
+    versions
+        .filter(|(_, version)| !there.contains(&version.facts.sha256))
+        .map(|(name, version)| {
+            let problem = format!("version {} of plugin {name} is missing", version.number);
+            (version.facts.sha256, problem)
+        })
+        .collect()
 }
 
 fn found_damage(disk: &dyn Disk, path: &Path, sum: &Sha256, found: &mut dyn FnMut(Finding)) {

@@ -36,34 +36,10 @@ fn plugin(world: World, needs: &Needs, signature: &Signature) -> TokenStream {
     } else {
         quote!(#name(record))
     };
-    let (plugin_trait, answer, export) = match world {
-        World::Filter => (
-            quote!(Filter),
-            quote! {
-                fn judge(
-                    record: &::strandline_plugin::Record<'_>,
-                    settings: &Self::Settings,
-                ) -> ::strandline_plugin::Verdict {
-                    ::strandline_plugin::IntoVerdict::into_verdict(#call)
-                }
-            },
-            quote!(export_filter),
-        ),
-        World::KeyExtractor => (
-            quote!(KeyExtractor),
-            quote! {
-                fn key<'r>(
-                    record: &::strandline_plugin::Record<'r>,
-                    settings: &'r Self::Settings,
-                ) -> ::core::result::Result<
-                    ::core::option::Option<::strandline_plugin::Key<'r>>,
-                    ::std::string::String,
-                > {
-                    ::strandline_plugin::IntoKey::into_key(#call)
-                }
-            },
-            quote!(export_key_extractor),
-        ),
+    let answer = answer(world, &call);
+    let (plugin_trait, export) = match world {
+        World::Filter => (quote!(Filter), quote!(export_filter)),
+        World::KeyExtractor => (quote!(KeyExtractor), quote!(export_key_extractor)),
     };
     quote! {
         #function
@@ -92,5 +68,30 @@ fn plugin(world: World, needs: &Needs, signature: &Signature) -> TokenStream {
 
         #[cfg(target_family = "wasm")]
         ::strandline_plugin::#export!(#name);
+    }
+}
+
+/// The method of the trait that asks the function and makes its answer one of the contract.
+fn answer(world: World, call: &TokenStream) -> TokenStream {
+    match world {
+        World::Filter => quote! {
+            fn judge(
+                record: &::strandline_plugin::Record<'_>,
+                settings: &Self::Settings,
+            ) -> ::strandline_plugin::Verdict {
+                ::strandline_plugin::IntoVerdict::into_verdict(#call)
+            }
+        },
+        World::KeyExtractor => quote! {
+            fn key<'r>(
+                record: &::strandline_plugin::Record<'r>,
+                settings: &'r Self::Settings,
+            ) -> ::core::result::Result<
+                ::core::option::Option<::strandline_plugin::Key<'r>>,
+                ::std::string::String,
+            > {
+                ::strandline_plugin::IntoKey::into_key(#call)
+            }
+        },
     }
 }
