@@ -16,6 +16,7 @@ pub mod check;
 pub mod conformance;
 mod directory;
 mod disk;
+mod epochs;
 mod files;
 mod memory;
 mod redb;

@@ -14,6 +14,7 @@ use strandline_core::storage::{
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 
 use super::store::{Waiting, WaitingAppend};
+use crate::epochs::Epochs;
 
 /// The log. Dropping the last handle but the store's closes it.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ struct State {
     start: Offset,
     segments: Vec<Segment>,
     durable_end: Offset,
-    epochs: Vec<(LeaderEpoch, Offset)>,
+    epochs: Epochs,
     last_time: Option<Timestamp>,
     condition: Condition,
 }
@@ -116,7 +117,7 @@ impl MemoryLog {
             start: Offset::ZERO,
             segments: vec![Segment::new(Offset::ZERO)],
             durable_end: Offset::ZERO,
-            epochs: Vec::new(),
+            epochs: Epochs::default(),
             last_time: None,
             condition: Condition::Open,
         };
@@ -230,24 +231,8 @@ impl State {
             active.push(batch);
         }
         let header = batch.header();
-        if self.epochs.last().is_none_or(|(epoch, _)| *epoch < header.epoch) {
-            self.epochs.push((header.epoch, header.base));
-        }
+        self.epochs.note(header.epoch, header.base);
         self.last_time = Some(header.last_time);
-    }
-
-    fn check_order(&self, batches: &[Batch]) -> Result<(), AppendError> {
-        let (mut expected, mut epoch) = (self.end(), self.epochs.last().map(|(epoch, _)| *epoch));
-        for header in batches.iter().map(Batch::header) {
-            if header.base < expected || epoch.is_some_and(|epoch| header.epoch < epoch) {
-                return Err(AppendError::OutOfOrder {
-                    expected,
-                    found: header.base,
-                });
-            }
-            (expected, epoch) = (header.end(), Some(header.epoch));
-        }
-        Ok(())
     }
 }
 
@@ -284,7 +269,7 @@ impl Log for MemoryLog {
     fn append(&self, batches: &[Batch]) -> Result<Commit, AppendError> {
         let mut waiting = self.waiting.lock();
         let mut state = self.writable().map_err(|_| AppendError::Closed)?;
-        state.check_order(batches)?;
+        state.epochs.check_order(state.end(), batches)?;
         batches.iter().for_each(|batch| state.push(batch));
         let end = state.end();
         let this = self.this.upgrade().ok_or(AppendError::Closed)?;
@@ -339,15 +324,12 @@ impl Log for MemoryLog {
     }
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {
-        self.state.lock().epochs.last().map(|(epoch, _)| *epoch)
+        self.state.lock().epochs.last()
     }
 
     fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         let state = self.state.lock();
-        let after = state.epochs.partition_point(|(known, _)| *known <= epoch);
-        let (found, _) = *state.epochs.get(after.checked_sub(1)?)?;
-        let end = state.epochs.get(after).map_or(state.end(), |(_, start)| *start);
-        Some(EpochEnd { epoch: found, end })
+        state.epochs.end_of(epoch, state.end())
     }
 
     fn truncate(&self, end: Offset) -> Result<(), StorageError> {
@@ -381,7 +363,7 @@ impl Log for MemoryLog {
         }
         // Where compaction has taken out what came before `end`, the log ends before it.
         let kept_end = state.end();
-        state.epochs.retain(|(_, start)| *start < kept_end);
+        state.epochs.forget_from(kept_end);
         state.durable_end = kept_end;
         let last_time = state.batches().next_back().map(|batch| batch.header().last_time);
         state.last_time = last_time;
@@ -396,7 +378,7 @@ impl Log for MemoryLog {
         let mut waiting = self.waiting.lock();
         let mut state = self.writable()?;
         (state.start, state.segments) = (offset, vec![Segment::new(offset)]);
-        state.epochs.clear();
+        state.epochs = Epochs::default();
         (state.durable_end, state.last_time) = (offset, None);
         drop(state);
         let cut = self.take_waiting_above(Offset::ZERO, &mut waiting);
@@ -454,14 +436,7 @@ impl Log for MemoryLog {
             .first()
             .map_or(state.end(), |first| first.range.start);
         state.start = start;
-        let gone = state
-            .epochs
-            .partition_point(|(_, first)| *first <= start)
-            .saturating_sub(1);
-        state.epochs.drain(..gone);
-        if let Some((_, first)) = state.epochs.first_mut() {
-            *first = (*first).max(start);
-        }
+        state.epochs.forget_before(start);
         Ok(())
     }
 

@@ -215,18 +215,15 @@ impl RedbLog {
             // Offsets below the log's start are gone, wherever its first segment began.
             Content::empty(id.base.max(old.start))
         };
+        let mut epochs = old.epochs.clone();
+        // Where compaction has taken out what came before `end`, the log ends before it.
+        epochs.forget_from(content.range.end);
         let new = Shape {
             start: old.start,
             generation,
             sealed: old.sealed.iter().take(place).copied().collect(),
             active: Segment { id, content },
-            epochs: old
-                .epochs
-                .iter()
-                .copied()
-                // Where compaction has taken out what came before `end`, the log ends before it.
-                .filter(|epoch| epoch.start < content.range.end)
-                .collect(),
+            epochs,
         };
         let written = self.shared.write(|tables| {
             tables.cut(self.id, id, end)?;

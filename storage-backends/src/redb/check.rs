@@ -15,7 +15,7 @@ use strandline_core::{LogId, Offset, OffsetRange};
 
 use super::RedbFactory;
 use super::database::{DATABASE_FILE, Database};
-use super::shape::{Content, EpochStart, Segment, SegmentId, Shape};
+use super::shape::{Content, Segment, SegmentId, Shape};
 use super::store::FORMAT;
 use super::stored::{as_storage_error, list, load};
 use super::tables::{
@@ -27,6 +27,7 @@ use crate::check::{
 };
 use crate::directory::{FORMAT_FILE, LOCK_FILE};
 use crate::disk::Overlay;
+use crate::epochs::Epochs;
 use crate::files::TEMPORARY;
 
 /// Looks at a store in redb: at all of its logs, or at these of them. Gives back what each holds, nothing where there is no
@@ -278,10 +279,8 @@ fn check_log(
 
 /// What a log says of itself that cannot be.
 fn contradictions(shape: &Shape) -> Vec<String> {
-    // An epoch whose records are all removed begins where the next one does.
-    let ascending = |a: &EpochStart, b: &EpochStart| a.epoch < b.epoch && a.start <= b.start;
     let mut problems = Vec::new();
-    if !shape.epochs.is_sorted_by(ascending) {
+    if !shape.epochs.are_in_order() {
         problems.push("its epochs are out of order".to_owned());
     }
     let mut end = shape.start;
@@ -325,15 +324,11 @@ fn difference(segment: &Segment, found: &Content) -> Option<String> {
     })
 }
 
-fn epoch_problem(epochs: &[EpochStart], batch: &Batch) -> Result<(), String> {
+fn epoch_problem(epochs: &Epochs, batch: &Batch) -> Result<(), String> {
     let header = batch.header();
-    let after = epochs.partition_point(|epoch| epoch.start <= header.base);
-    match after.checked_sub(1).and_then(|last| epochs.get(last)) {
-        Some(known) if known.epoch == header.epoch => Ok(()),
-        Some(known) => Err(format!(
-            "its epoch is {}, the log says {}",
-            header.epoch, known.epoch
-        )),
+    match epochs.at(header.base) {
+        Some(known) if known == header.epoch => Ok(()),
+        Some(known) => Err(format!("its epoch is {}, the log says {known}", header.epoch)),
         None => Err("the log knows no epoch for it".to_owned()),
     }
 }

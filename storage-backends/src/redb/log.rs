@@ -249,11 +249,12 @@ impl Log for RedbLog {
     }
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {
-        self.state.lock().now.last_epoch()
+        self.state.lock().now.epochs.last()
     }
 
     fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
-        self.state.lock().now.epoch_end(epoch)
+        let now = &self.state.lock().now;
+        now.epochs.end_of(epoch, now.end())
     }
 
     fn truncate(&self, end: Offset) -> Result<(), StorageError> {

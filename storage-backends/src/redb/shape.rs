@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use strandline_core::record::{Batch, BatchHeader};
-use strandline_core::storage::{AppendError, EpochEnd, LogSettings, SegmentSummary};
-use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
+use strandline_core::storage::{AppendError, LogSettings, SegmentSummary};
+use strandline_core::{Offset, OffsetRange, Timestamp};
+
+use crate::epochs::Epochs;
 
 /// Identity of a segment within its log. The generation is never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,13 +35,6 @@ pub(super) struct Content {
     pub(super) last_time: Timestamp,
 }
 
-/// Where an epoch begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EpochStart {
-    pub(super) epoch: LeaderEpoch,
-    pub(super) start: Offset,
-}
-
 /// The segments and epochs of a log. Cloning shares the sealed segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -48,7 +43,7 @@ pub(super) struct Shape {
     pub(super) generation: u32,
     pub(super) sealed: Arc<[Segment]>,
     pub(super) active: Segment,
-    pub(super) epochs: Vec<EpochStart>,
+    pub(super) epochs: Epochs,
 }
 
 impl Segment {
@@ -107,7 +102,7 @@ impl Shape {
             generation,
             sealed: Arc::new([]),
             active: Segment::empty(start, generation),
-            epochs: Vec::new(),
+            epochs: Epochs::default(),
         }
     }
 
@@ -157,27 +152,12 @@ impl Shape {
 
     /// Checks that batches continue the log.
     pub(super) fn check_order(&self, batches: &[Batch]) -> Result<(), AppendError> {
-        let (mut expected, mut epoch) = (self.end(), self.last_epoch());
-        for header in batches.iter().map(Batch::header) {
-            if header.base < expected || epoch.is_some_and(|epoch| header.epoch < epoch) {
-                return Err(AppendError::OutOfOrder {
-                    expected,
-                    found: header.base,
-                });
-            }
-            (expected, epoch) = (header.end(), Some(header.epoch));
-        }
-        Ok(())
+        self.epochs.check_order(self.end(), batches)
     }
 
     /// Adds a batch to the active segment.
     pub(super) fn note(&mut self, header: &BatchHeader) {
-        if self.last_epoch().is_none_or(|last| last < header.epoch) {
-            self.epochs.push(EpochStart {
-                epoch: header.epoch,
-                start: header.base,
-            });
-        }
+        self.epochs.note(header.epoch, header.base);
         self.active.content.note(header);
     }
 
@@ -224,11 +204,7 @@ impl Shape {
     pub(super) fn drop_leading(&mut self, count: usize, start: Offset) {
         self.sealed = self.sealed.iter().skip(count).copied().collect();
         self.start = start;
-        let gone = self.epochs.partition_point(|epoch| epoch.start <= start);
-        self.epochs.drain(..gone.saturating_sub(1));
-        if let Some(first) = self.epochs.first_mut() {
-            first.start = first.start.max(start);
-        }
+        self.epochs.forget_before(start);
     }
 
     /// The place of the sealed segments that a range covers exactly, and how many.
@@ -245,20 +221,6 @@ impl Shape {
         let before = self.sealed.iter().take(first).copied();
         let after = self.sealed.iter().skip(first + count).copied();
         self.sealed = before.chain([by]).chain(after).collect();
-    }
-
-    pub(super) fn last_epoch(&self) -> Option<LeaderEpoch> {
-        self.epochs.last().map(|last| last.epoch)
-    }
-
-    pub(super) fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
-        let after = self.epochs.partition_point(|start| start.epoch <= epoch);
-        let found = self.epochs.get(after.checked_sub(1)?)?;
-        let end = self.epochs.get(after).map_or(self.end(), |next| next.start);
-        Some(EpochEnd {
-            epoch: found.epoch,
-            end,
-        })
     }
 }
 

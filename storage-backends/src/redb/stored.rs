@@ -307,7 +307,7 @@ pub(super) fn load(database: &Database, log: LogId) -> Result<Option<Shape>, Rea
                 let (key, value) = entry?;
                 epochs.push(decode_epoch(key.value(), value.value()));
             }
-            Ok(Some((start, generation, segments, epochs)))
+            Ok(Some((start, generation, segments, epochs.into_iter().collect())))
         };
         look().map_err(|error: redb::Error| database.read_error(error))
     })?;

@@ -19,7 +19,8 @@ use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 use strandline_core::record::Batch;
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 
-use super::shape::{Content, EpochStart, Segment, SegmentId, Shape};
+use super::shape::{Content, Segment, SegmentId, Shape};
+use crate::epochs::{EpochStart, Epochs};
 
 pub(super) type LogKey = [u8; 8];
 pub(super) type SegmentKey = [u8; 20];
@@ -81,10 +82,14 @@ impl<'txn> Tables<'txn> {
         for segment in new.segments_changed_from(old) {
             self.put_segment(log, segment)?;
         }
-        for epoch in old.epochs.iter().filter(|epoch| !new.epochs.contains(epoch)) {
+        let without = |epochs: &Epochs, other: &Epochs| -> Vec<EpochStart> {
+            let is_new = |epoch: &EpochStart| other.iter().all(|known| known != *epoch);
+            epochs.iter().filter(is_new).collect()
+        };
+        for epoch in without(&old.epochs, &new.epochs) {
             self.epochs.remove(&epoch_key(log, epoch.epoch))?;
         }
-        for epoch in new.epochs.iter().filter(|epoch| !old.epochs.contains(epoch)) {
+        for epoch in without(&new.epochs, &old.epochs) {
             let value = epoch.start.get().to_le_bytes();
             self.epochs.insert(&epoch_key(log, epoch.epoch), &value)?;
         }

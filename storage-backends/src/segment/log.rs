@@ -25,9 +25,10 @@ use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 use super::active::View;
 use super::files::{SegmentId, failed, is_no_room, replace_cache, write_aside};
 use super::handles::Access;
-use super::state::{Content, EpochStart, STATE_FILE, SealedEntry, State};
+use super::state::{Content, STATE_FILE, SealedEntry, State};
 use super::store::Shared;
 use super::sync::Waiting;
+use crate::epochs::Epochs;
 
 use cuts::Cuts;
 pub(super) use cuts::LowestCut;
@@ -62,7 +63,7 @@ pub(super) struct SegmentLog {
 #[derive(Debug)]
 struct Writer {
     settings: LogSettings,
-    epochs: Vec<EpochStart>,
+    epochs: Epochs,
     /// What is in the active segment.
     content: Content,
     /// Durable bytes of the active segment that the last mark told of.
@@ -88,7 +89,7 @@ pub(super) struct Recovered {
     pub(super) view: View,
     pub(super) start: Offset,
     pub(super) content: Content,
-    pub(super) epochs: Vec<EpochStart>,
+    pub(super) epochs: Epochs,
 }
 
 impl SegmentLog {
@@ -334,21 +335,12 @@ impl Log for SegmentLog {
     }
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {
-        self.writer.lock().epochs.last().map(|epoch| epoch.epoch)
+        self.writer.lock().epochs.last()
     }
 
     fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         let writer = self.writer.lock();
-        let after = writer.epochs.partition_point(|start| start.epoch <= epoch);
-        let found = writer.epochs.get(after.checked_sub(1)?)?;
-        let end = writer
-            .epochs
-            .get(after)
-            .map_or(writer.content.range.end, |next| next.start);
-        Some(EpochEnd {
-            epoch: found.epoch,
-            end,
-        })
+        writer.epochs.end_of(epoch, writer.content.range.end)
     }
 
     fn truncate(&self, end: Offset) -> Result<(), StorageError> {

@@ -20,9 +20,10 @@ use super::handles::Access;
 use super::index::{self, Index};
 use super::log::Recovered;
 use super::reading::SegmentFile;
-use super::state::{self, Content, EpochStart, STATE_FILE, SealedEntry, State, Undecodable};
+use super::state::{self, Content, STATE_FILE, SealedEntry, State, Undecodable};
 use super::store::Shared;
 use super::walk::{Obstacle, Walk};
+use crate::epochs::Epochs;
 
 /// Bytes that a scan reads at a time.
 const SCAN_BYTES: usize = 1 << 20;
@@ -34,7 +35,7 @@ pub(super) const KNOWN_VERSION: u32 = 1;
 pub(super) struct Scan {
     pub(super) content: Content,
     pub(super) index: Index,
-    pub(super) epochs: Vec<EpochStart>,
+    pub(super) epochs: Epochs,
 }
 
 /// A frame that cannot be read.
@@ -97,7 +98,7 @@ pub(super) fn scan(
     let mut scan = Scan {
         content,
         index,
-        epochs: Vec::new(),
+        epochs: Epochs::default(),
     };
     let mut walk = Walk::new(file, content.file_bytes, SCAN_BYTES);
     loop {
@@ -128,18 +129,13 @@ impl Scan {
         if header.base < self.content.range.end {
             return Some("a batch repeats offsets of the one before");
         }
-        let falls = self.epochs.last().is_some_and(|last| header.epoch < last.epoch);
+        let falls = self.epochs.last().is_some_and(|last| header.epoch < last);
         falls.then_some("a batch has an older epoch than the one before")
     }
 
     pub(super) fn note(&mut self, header: &BatchHeader, position: u64) {
         self.index.note(header, position);
-        if self.epochs.last().is_none_or(|last| last.epoch < header.epoch) {
-            self.epochs.push(EpochStart {
-                epoch: header.epoch,
-                start: header.base,
-            });
-        }
+        self.epochs.note(header.epoch, header.base);
         self.content.note(header);
         self.content.file_bytes = position + u64::from(header.bytes);
     }
@@ -152,15 +148,6 @@ impl Scan {
                 reason,
             },
             before: Box::new(self),
-        }
-    }
-}
-
-/// Adds the epochs that began after the last one that is known.
-pub(super) fn add_epochs(known: &mut Vec<EpochStart>, found: impl IntoIterator<Item = EpochStart>) {
-    for epoch in found {
-        if known.last().is_none_or(|last| last.epoch < epoch.epoch) {
-            known.push(epoch);
         }
     }
 }
@@ -221,7 +208,7 @@ impl Recovery<'_> {
             file.end == state.content.file_bytes && known == state.content && state.cut_at.is_none();
         let scan = self.scan_tail(&file, known, index, state.content.file_bytes)?;
         let mut epochs = state.epochs.clone();
-        add_epochs(&mut epochs, scan.epochs);
+        epochs.note_all(&scan.epochs);
         let mut content = scan.content;
         if content.records == 0 {
             content.range = state.content.range;
@@ -249,7 +236,7 @@ impl Recovery<'_> {
         close_gaps(&mut sealed, last.base);
         let file = self.open_whole(last, OpenMode::Write)?;
         let scan = self.scan_tail(&file, Content::empty(last.base), Index::default(), 0)?;
-        add_epochs(&mut epochs, scan.epochs.iter().copied());
+        epochs.note_all(&scan.epochs);
         let start = sealed
             .first()
             .map_or(scan.content.range.start, |first| first.content.range.start);
@@ -269,8 +256,8 @@ impl Recovery<'_> {
     fn scan_sealed(
         &self,
         ids: impl Iterator<Item = (SegmentId, Offset)>,
-    ) -> Result<(Vec<SealedEntry>, Vec<EpochStart>), StorageError> {
-        let (mut sealed, mut epochs): (Vec<SealedEntry>, _) = (Vec::new(), Vec::new());
+    ) -> Result<(Vec<SealedEntry>, Epochs), StorageError> {
+        let (mut sealed, mut epochs): (Vec<SealedEntry>, _) = (Vec::new(), Epochs::default());
         for (id, next_base) in ids {
             if sealed.last().is_some_and(|last| id.base < last.content.range.end) {
                 // Its records are in a segment that compaction has written anew.
@@ -280,7 +267,7 @@ impl Recovery<'_> {
             let found = scan(&file, Content::empty(id.base), Index::default(), |_| true);
             let found = found.map_err(|stop| StorageError::Damaged(stop.damage))?;
             check_reaches(&file, id, found.content.range.end, next_base)?;
-            add_epochs(&mut epochs, found.epochs);
+            epochs.note_all(&found.epochs);
             let content = found.content;
             sealed.push(SealedEntry { id, content });
         }

@@ -22,6 +22,7 @@ use strandline_core::record::crc32c;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
 use super::files::SegmentId;
+use crate::epochs::{EpochStart, Epochs};
 
 /// Name of the file.
 pub(super) const STATE_FILE: &str = "state";
@@ -40,7 +41,7 @@ pub(super) struct State {
     pub(super) content: Content,
     /// Where the active segment has to be cut before anything else: a truncation was under way.
     pub(super) cut_at: Option<u64>,
-    pub(super) epochs: Vec<EpochStart>,
+    pub(super) epochs: Epochs,
 }
 
 /// A sealed segment.
@@ -61,13 +62,6 @@ pub(super) struct Content {
     pub(super) file_bytes: u64,
     pub(super) first_time: Timestamp,
     pub(super) last_time: Timestamp,
-}
-
-/// Where an epoch begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EpochStart {
-    pub(super) epoch: LeaderEpoch,
-    pub(super) start: Offset,
 }
 
 impl Content {
@@ -93,7 +87,7 @@ impl State {
             active,
             content: Content::empty(start),
             cut_at: None,
-            epochs: Vec::new(),
+            epochs: Epochs::default(),
         }
     }
 
@@ -115,7 +109,7 @@ impl State {
             put_u32(&mut out, 0);
             put_content(&mut out, &sealed.content);
         }
-        for epoch in &self.epochs {
+        for epoch in self.epochs.iter() {
             put_u64(&mut out, epoch.epoch.get());
             put_u64(&mut out, epoch.start.get());
         }

@@ -21,6 +21,7 @@ use super::recovery::recover;
 use super::state::{Content, STATE_FILE, State};
 use super::sync::SyncQueue;
 use crate::directory::{Format, take};
+use crate::epochs::Epochs;
 
 pub(super) const FORMAT: Format = Format {
     name: "strandline segment store",
@@ -159,7 +160,7 @@ impl Store for SegmentStore {
             },
             start: Offset::ZERO,
             content: Content::empty(Offset::ZERO),
-            epochs: Vec::new(),
+            epochs: Epochs::default(),
         };
         Ok(self.register(id, settings, recovered))
     }

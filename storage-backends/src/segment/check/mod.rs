@@ -22,11 +22,12 @@ use super::files::{SegmentId, TEMPORARY, read_whole};
 use super::index::{self, Index};
 use super::reading::SegmentFile;
 use super::recovery::{KNOWN_VERSION, check_reaches, newest_generations, segment_ids};
-use super::state::{self, EpochStart, STATE_FILE, State, Undecodable};
+use super::state::{self, STATE_FILE, State, Undecodable};
 use crate::check::{
     Contents, Finding, Inspector, LEFT_ALONE, LogTotals, NEWER, REBUILT, REMOVED, RESTORE, RESTORE_ONLY,
     UNREADABLE,
 };
+use crate::epochs::Epochs;
 
 /// The bytes that [`check_segment_log`] is going to read, about.
 pub fn segment_log_bytes(disk: &dyn Disk, store: &Path, log: LogId) -> u64 {
@@ -157,7 +158,7 @@ impl Check<'_> {
             let Some(file) = self.open(id) else { continue };
             let guide = self.stored_index(id, None);
             let durable = next.is_none().then_some(0);
-            let survey = self.survey(&file, id, (guide.as_ref(), durable), &[]);
+            let survey = self.survey(&file, id, (guide.as_ref(), durable), &Epochs::default());
             let reached = survey.found.content.range.end;
             if survey.broken.is_empty()
                 && let Some(next) = next
@@ -201,8 +202,9 @@ impl Check<'_> {
         file: &SegmentFile,
         id: SegmentId,
         (guide, durable): (Option<&Index>, Option<u64>),
-        epochs: &[EpochStart],
+        epochs: &Epochs,
     ) -> Survey {
+        let none = Epochs::default();
         let known = durable.unwrap_or(file.end);
         let mut reached = 0;
         let surveyor = Surveyor { file, guide, durable };
@@ -210,7 +212,7 @@ impl Check<'_> {
             let position = match seen {
                 Seen::Mark(position, _) => position,
                 Seen::Batch(position, batch) => {
-                    let epochs = if position < known { epochs } else { &[] };
+                    let epochs = if position < known { epochs } else { &none };
                     self.check_batch(file, position, batch, epochs);
                     position
                 }
@@ -240,7 +242,7 @@ impl Check<'_> {
         survey
     }
 
-    fn check_batch(&mut self, file: &SegmentFile, position: u64, batch: &Batch, epochs: &[EpochStart]) {
+    fn check_batch(&mut self, file: &SegmentFile, position: u64, batch: &Batch, epochs: &Epochs) {
         let header = batch.header();
         self.totals.batches += 1;
         self.totals.records += u64::from(header.records);

@@ -1,12 +1,13 @@
 //! What the state of a log promises about its segments.
 
+use strandline_core::Offset;
 use strandline_core::record::BatchHeader;
-use strandline_core::{LeaderEpoch, Offset};
 
 use super::super::files::{SegmentId, read_whole};
 use super::super::index::{self, Index};
-use super::super::state::{Content, EpochStart, STATE_FILE, SealedEntry, State};
+use super::super::state::{Content, STATE_FILE, SealedEntry, State};
 use super::{Check, Finding, REBUILT, RESTORE, RESTORE_ONLY, Survey};
+use crate::epochs::Epochs;
 
 const REBUILD_INDEX: &str = "build it anew with `strandline storage repair --action rebuild-index`; until then look-ups may miss records";
 
@@ -14,8 +15,6 @@ impl Check<'_> {
     /// Checks that the state does not contradict itself.
     pub(super) fn check_state(&mut self, state: &State) {
         let path = self.directory.join(STATE_FILE);
-        // An epoch whose records are all removed begins where the next one does.
-        let ascending = |a: &EpochStart, b: &EpochStart| a.epoch < b.epoch && a.start <= b.start;
         let contents = || {
             state
                 .sealed
@@ -24,10 +23,7 @@ impl Check<'_> {
                 .chain([&state.content])
         };
         let problems = [
-            (
-                !state.epochs.is_sorted_by(ascending),
-                "its epochs are out of order",
-            ),
+            (!state.epochs.are_in_order(), "its epochs are out of order"),
             (
                 contents().any(|content| content.range.end < content.range.start),
                 "a segment ends before it begins",
@@ -56,7 +52,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn check_sealed(&mut self, sealed: &SealedEntry, epochs: &[EpochStart]) {
+    pub(super) fn check_sealed(&mut self, sealed: &SealedEntry, epochs: &Epochs) {
         let (id, promised) = (sealed.id, &sealed.content);
         let Some(mut file) = self.open(id) else { return };
         let length = file.end;
@@ -192,20 +188,13 @@ impl Check<'_> {
     }
 }
 
-/// Checks that a batch has the epoch that the state says begins at its place or before it.
-pub(super) fn check_epoch(header: &BatchHeader, epochs: &[EpochStart]) -> Result<(), String> {
-    let Some(last) = epochs
-        .partition_point(|epoch| epoch.start <= header.base)
-        .checked_sub(1)
-    else {
-        return match epochs.first() {
-            None => Ok(()),
-            Some(first) => Err(format!("the state knows no epoch before offset {}", first.start)),
-        };
-    };
-    let known = epochs.get(last).map_or(LeaderEpoch::new(0), |known| known.epoch);
-    if known == header.epoch {
-        return Ok(());
+/// Checks that a batch has the epoch that the state says begins at its place or before it, if it knows any.
+pub(super) fn check_epoch(header: &BatchHeader, epochs: &Epochs) -> Result<(), String> {
+    match (epochs.at(header.base), epochs.iter().next()) {
+        (Some(known), _) if known != header.epoch => {
+            Err(format!("its epoch is {}, the state says {known}", header.epoch))
+        }
+        (None, Some(first)) => Err(format!("the state knows no epoch before offset {}", first.start)),
+        _ => Ok(()),
     }
-    Err(format!("its epoch is {}, the state says {known}", header.epoch))
 }

@@ -10,6 +10,7 @@ use super::super::reading::SegmentFile;
 use super::super::recovery::{Scan, is_covered_by_a_mark, refuse_foreign};
 use super::super::state::Content;
 use super::super::walk::{Obstacle, Walk};
+use crate::epochs::Epochs;
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -184,7 +185,7 @@ impl Scan {
         Self {
             content: Content::empty(base),
             index: Index::default(),
-            epochs: Vec::new(),
+            epochs: Epochs::default(),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use strandline_core::Offset;
 use strandline_core::disk::{DiskFile, OpenMode};
 use strandline_core::record::{Batch, BatchHeader};
 use strandline_core::storage::{AppendError, Commit, Durability, StorageError, SyncFailure};
@@ -14,7 +13,7 @@ use super::super::files::{SegmentId, failed, is_no_room, replace_cache};
 use super::super::frames::{MARK_BYTES, Mark};
 use super::super::handles::Access;
 use super::super::index::Index;
-use super::super::state::{Content, EpochStart};
+use super::super::state::Content;
 use super::super::sync::Waiting;
 use super::{SegmentLog, Writer};
 
@@ -24,7 +23,7 @@ const JOIN_MAX_BYTES: usize = 64 << 10;
 impl SegmentLog {
     pub(super) fn append_batches(&self, batches: &[Batch]) -> Result<Commit, AppendError> {
         let mut writer = self.writer().map_err(as_append_error)?;
-        check_order(&writer, batches)?;
+        writer.epochs.check_order(writer.content.range.end, batches)?;
         if writer.needs_roll(batches) {
             self.roll_for_append(&mut writer)?;
         }
@@ -66,7 +65,7 @@ impl SegmentLog {
         view: Option<Arc<View>>,
     ) {
         writer.content = content;
-        writer.epochs.truncate(epochs);
+        writer.epochs.take_back(epochs);
         if let Some(view) = view {
             self.view.store(view);
         }
@@ -286,12 +285,7 @@ impl Writer {
     }
 
     pub(super) fn note(&mut self, header: &BatchHeader) {
-        if self.epochs.last().is_none_or(|last| last.epoch < header.epoch) {
-            self.epochs.push(EpochStart {
-                epoch: header.epoch,
-                start: header.base,
-            });
-        }
+        self.epochs.note(header.epoch, header.base);
         self.content.note(header);
     }
 }
@@ -324,21 +318,6 @@ fn write_apart(
     for batch in batches {
         file.write_at(position, batch.bytes())?;
         position += batch.bytes().len() as u64;
-    }
-    Ok(())
-}
-
-fn check_order(writer: &Writer, batches: &[Batch]) -> Result<(), AppendError> {
-    let mut expected: Offset = writer.content.range.end;
-    let mut epoch = writer.epochs.last().map(|last| last.epoch);
-    for header in batches.iter().map(Batch::header) {
-        if header.base < expected || epoch.is_some_and(|epoch| header.epoch < epoch) {
-            return Err(AppendError::OutOfOrder {
-                expected,
-                found: header.base,
-            });
-        }
-        (expected, epoch) = (header.end(), Some(header.epoch));
     }
     Ok(())
 }

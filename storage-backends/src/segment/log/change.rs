@@ -36,7 +36,7 @@ impl SegmentLog {
             .map_or(writer.content.range.start, |first| first.content.range.start);
         self.checkpoint_as(&mut writer, &next, new_start)?;
         self.start.store(new_start.get(), Ordering::Release);
-        writer.forget_epochs_before(new_start);
+        writer.epochs.forget_before(new_start);
         self.view.store(Arc::new(next));
         self.remove_files(gone.iter().map(|sealed| sealed.id))
     }
@@ -62,13 +62,9 @@ impl SegmentLog {
         let (file, path) = (&segment.file, &segment.path);
         // Offsets below the log's start are gone, wherever its first segment began.
         let cut = cut_at(&segment, id.base.max(self.start()), end)?;
-        let epochs = writer
-            .epochs
-            .iter()
-            .copied()
-            // Where compaction has taken out what came before `end`, the log ends before it.
-            .filter(|epoch| epoch.start < cut.content.range.end)
-            .collect();
+        let mut epochs = writer.epochs.clone();
+        // Where compaction has taken out what came before `end`, the log ends before it.
+        epochs.forget_from(cut.content.range.end);
         let sealed = view.sealed.iter().take(place).cloned().collect();
         let active = Active::new(id, cut.index, cut.content.file_bytes);
         let next = View { sealed, active };
@@ -180,20 +176,6 @@ impl SegmentLog {
         }
         disk.sync_dir(&self.directory)
             .map_err(failed("sync of", &self.directory))
-    }
-}
-
-impl Writer {
-    /// Drops epochs whose records are all gone; the oldest that remains starts where the log does.
-    fn forget_epochs_before(&mut self, start: Offset) {
-        let gone = self
-            .epochs
-            .partition_point(|epoch| epoch.start <= start)
-            .saturating_sub(1);
-        self.epochs.drain(..gone);
-        if let Some(first) = self.epochs.first_mut() {
-            first.start = first.start.max(start);
-        }
     }
 }
 

@@ -11,9 +11,10 @@ use super::super::check::{Broken, Seen, Surveyor};
 use super::super::files::{SegmentId, failed, read_whole};
 use super::super::index::{self, Index};
 use super::super::reading::SegmentFile;
-use super::super::recovery::{KNOWN_VERSION, add_epochs, close_gaps, newest_generations, segment_ids};
-use super::super::state::{self, Content, EpochStart, STATE_FILE, SealedEntry, State, Undecodable};
+use super::super::recovery::{KNOWN_VERSION, close_gaps, newest_generations, segment_ids};
+use super::super::state::{self, Content, STATE_FILE, SealedEntry, State, Undecodable};
 use super::rewrite::Rewrite;
+use crate::epochs::Epochs;
 
 /// The log.
 pub(super) struct Layout {
@@ -36,7 +37,7 @@ pub(super) struct Part {
     /// What the state says of it.
     pub(super) promised: Option<Content>,
     pub(super) found: Content,
-    pub(super) epochs: Vec<EpochStart>,
+    pub(super) epochs: Epochs,
     /// Places that cannot be read.
     pub(super) broken: Vec<Broken>,
     /// Offsets that are not there, as far as there were records at them.
@@ -131,7 +132,7 @@ impl Layout {
             guide: None,
             promised,
             found: Content::empty(id.base),
-            epochs: Vec::new(),
+            epochs: Epochs::default(),
             broken: Vec::new(),
             lost: Vec::new(),
         };
@@ -207,10 +208,8 @@ impl Layout {
             content: Content::empty(Offset::ZERO),
         });
         close_gaps(&mut sealed, active.id.base);
-        let mut epochs = Vec::new();
-        self.parts
-            .iter()
-            .for_each(|part| add_epochs(&mut epochs, part.epochs.iter().copied()));
+        let mut epochs = Epochs::default();
+        self.parts.iter().for_each(|part| epochs.note_all(&part.epochs));
         let first = sealed.first().unwrap_or(&active);
         // What is damaged may have begun where its segment does.
         let is_damaged = self.parts.first().is_some_and(Part::is_damaged);

@@ -7,7 +7,7 @@ use strandline_core::storage::StorageError;
 use super::super::files::{SegmentId, read_whole};
 use super::super::index::{self, Index};
 use super::super::reading::SegmentFile;
-use super::super::recovery::{add_epochs, check_reaches, scan};
+use super::super::recovery::{check_reaches, scan};
 use super::super::state::{Content, STATE_FILE, SealedEntry};
 use super::layout::{Layout, Part};
 use super::{RepairPlan, invalid};
@@ -103,8 +103,8 @@ impl Layout {
         let content = rewrite.content(start);
         let (end, old_end) = (content.range.end, self.end());
         state.sealed.truncate(place);
-        add_epochs(&mut state.epochs, part.epochs.iter().copied());
-        state.epochs.retain(|epoch| epoch.start < end);
+        state.epochs.note_all(&part.epochs);
+        state.epochs.forget_from(end);
         (state.active, state.content, state.cut_at) = (id, content, None);
         plan.steps.push(format!(
             "write {} with the {} records of {} up to offset {end}",
@@ -168,7 +168,7 @@ impl Layout {
                 }
                 continue;
             }
-            add_epochs(&mut state.epochs, part.epochs.iter().copied());
+            state.epochs.note_all(&part.epochs);
             // Sealed, so that no offset is given again whatever is lost from the end.
             state.sealed.push(SealedEntry { id, content });
             let active = SegmentId {

@@ -17,6 +17,7 @@ use super::super::state::State;
 use super::super::{check_segment_store, files::read_whole};
 use super::support::*;
 use crate::check::{Finding, Inspector, LogTotals, Severity};
+use crate::epochs::EpochStart;
 use crate::sim::SimDisk;
 
 const FIRST: &str = "00000000000000000000-00000000.seg";
@@ -329,10 +330,12 @@ fn a_state_that_does_not_agree_with_its_segments_is_found() {
             state.sealed.retain(|sealed| sealed.id.base.get() != 6);
         }),
         ("epochs are out of order", |state| {
-            state.epochs.extend_from_within(..);
+            state.epochs = state.epochs.iter().chain(state.epochs.iter()).collect();
         }),
         ("the state says 5", |state| {
-            state.epochs[0].epoch = LeaderEpoch::new(5);
+            let (epoch, mut epochs) = (LeaderEpoch::new(5), state.epochs.iter());
+            let first = epochs.next().map(|first| EpochStart { epoch, ..first });
+            state.epochs = first.into_iter().chain(epochs).collect();
         }),
     ];
     for (problem, change) in changes {
