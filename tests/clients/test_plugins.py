@@ -11,7 +11,7 @@ import pytest
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gufo.liftbridge.api_pb2 import PublishRequest, SubscribeRequest
+from gufo.liftbridge.api_pb2 import PublishRequest
 
 from harness import api, settings
 
@@ -44,20 +44,6 @@ def level(number, wanted="error"):
 
 def values(messages):
     return [json.loads(message.value)["number"] for message in messages]
-
-
-async def follow(stub, stream, metadata=(), **fields):
-    """Messages of a subscription to its end, and how it ended."""
-    request = SubscribeRequest(stream=stream, startPosition=api.EARLIEST, **fields)
-    call = stub.Subscribe(request, timeout=PATIENCE, metadata=metadata)
-    messages = []
-    try:
-        await call.read()  # the handshake
-        while message := await call._read():
-            messages.append(message)
-    except AioRpcError:
-        pass  # a call that is refused at once
-    return messages, await call.code(), await call.details()
 
 
 async def test_a_filter_on_the_way_in_keeps_messages_out_and_tells_their_publishers(own_broker, unique):
@@ -137,14 +123,14 @@ async def test_a_subscriber_has_its_own_filter_and_hears_of_progress(broker, uni
         await api.create(stub, unique)
         for number in range(20):
             await api.publish(stub, unique, level(number, "error" if number % 5 == 0 else "info"))
-        messages, code, _ = await follow(stub, unique, wishes, stopPosition=api.STOP_LATEST)
+        messages, code, _ = await api.follow(stub, unique, wishes)
         assert (values(messages), code) == ([0, 5, 10, 15], StatusCode.RESOURCE_EXHAUSTED)
         assert [message.offset for message in messages] == [0, 5, 10, 15]
-        messages, _, _ = await follow(stub, unique, (*wishes, ("strandline-progress", "true")), stopPosition=api.STOP_LATEST)
+        messages, _, _ = await api.follow(stub, unique, (*wishes, ("strandline-progress", "true")))
         last = messages[-1]
         assert values(messages[:-1]) == [0, 5, 10, 15] and last.offset == 19 and "strandline-progress" in last.headers
         for wrong, says in [("no-such-plugin", "no plugin"), (f"{plugin}@77", "no plugin"), ("a/b", "NAME")]:
-            _, code, details = await follow(stub, unique, (("strandline-filter", wrong),))
+            _, code, details = await api.follow(stub, unique, (("strandline-filter", wrong),))
             assert code == StatusCode.INVALID_ARGUMENT and says in details, details
 
 

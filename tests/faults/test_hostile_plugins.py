@@ -8,7 +8,7 @@ import pytest
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gufo.liftbridge.api_pb2 import PublishRequest, SubscribeRequest
+from gufo.liftbridge.api_pb2 import PublishRequest
 
 from harness import api, plugins
 from harness.broker import eventually
@@ -65,21 +65,6 @@ async def outcome(stub, stream, value: bytes):
 def told(letter) -> dict:
     headers = letter.headers.items()
     return {name[len(PREFIX):]: text.decode() for name, text in headers if name.startswith(PREFIX)}
-
-
-async def follow(stub, stream, metadata=(), **fields):
-    """Messages of a subscription to the end of the stream, and how it ended."""
-    fields = {"startPosition": api.EARLIEST, "stopPosition": api.STOP_LATEST, **fields}
-    request = SubscribeRequest(stream=stream, **fields)
-    call = stub.Subscribe(request, timeout=api.PATIENCE, metadata=metadata)
-    messages = []
-    try:
-        await call.read()  # the handshake
-        while message := await call._read():
-            messages.append(message)
-    except AioRpcError:
-        pass  # a call that is refused at once
-    return messages, await call.code(), await call.details() or ""
 
 
 # On the way in.
@@ -268,14 +253,14 @@ async def test_readers_are_told_at_which_record_a_filter_failed(pushed, unique, 
         for number, value in enumerate(values):
             assert (await api.publish(stub, unique, value)).offset == number
         number = attach(pushed, unique, "hostile", side="read", on_error=policy, budget=PATIENT)
-        messages, code, details = await follow(stub, unique)
+        messages, code, details = await api.follow(stub, unique)
         offsets = [message.offset for message in messages]
         first = values.index(b"f")
         if policy == "fail":
             assert (offsets, code) == ([0, 3, 4], StatusCode.ABORTED)
             assert f"offset {first}" in details and "hostile@1" in details, details
             behind = {"startPosition": api.OFFSET, "startOffset": len(values) - 1}
-            messages, code, _ = await follow(stub, unique, **behind)
+            messages, code, _ = await api.follow(stub, unique, **behind)
             assert ([message.value for message in messages], code) == ([b"A"], StatusCode.RESOURCE_EXHAUSTED)
         elif policy == "drop":
             assert (offsets, code) == ([0, 3, 4, len(values) - 1], StatusCode.RESOURCE_EXHAUSTED)
@@ -298,7 +283,7 @@ async def test_a_subscribers_own_filter_is_its_own_trouble(pushed, unique, wante
         await api.create(stub, unique)
         await api.publish(stub, unique, b"x")
         wishes = (("strandline-filter", "hostile"), ("strandline-filter-settings", compact(wanted)))
-        messages, found, details = await follow(stub, unique, wishes)
+        messages, found, details = await api.follow(stub, unique, wishes)
         assert (messages, found) == ([], code) and says in details, (found, details)
         assert len(details) < 2_000
         assert len(await api.replay(stub, unique)) == 1

@@ -1,10 +1,10 @@
 """The API as the generated stubs of gufo-liftbridge give it, for what that client does not reach."""
 
 from contextlib import asynccontextmanager
-from typing import AsyncIterator, List, Optional
+from typing import AsyncIterator, List, Optional, Tuple
 
 from grpc import StatusCode
-from grpc.aio import AioRpcError, insecure_channel
+from grpc.aio import AioRpcError, Metadata, insecure_channel
 
 from gufo.liftbridge.api_pb2 import Ack, CreateStreamRequest, Message, PublishRequest, SubscribeRequest
 from gufo.liftbridge.api_pb2_grpc import APIStub
@@ -45,29 +45,24 @@ async def publish(api: APIStub, stream: str, value: bytes, *, timeout: float = P
 
 async def replay(api: APIStub, stream: str, partition: int = 0, start: Optional[int] = None) -> List[Message]:
     """What the partition holds now, all of it or from an offset on."""
-    request = SubscribeRequest(stream=stream, partition=partition, startPosition=EARLIEST, stopPosition=STOP_LATEST)
-    if start is not None:
-        request.startPosition, request.startOffset = OFFSET, start
-    call = api.Subscribe(request, timeout=PATIENCE)
-    messages = []
-    try:
-        await call.read()  # the handshake
-        async for message in _messages(call):
-            messages.append(message)
-    except AioRpcError as error:
-        # A partition that is empty, and the end of what was asked for, are both told like this.
-        if error.code() != StatusCode.RESOURCE_EXHAUSTED:
-            raise
+    begin = {} if start is None else {"startPosition": OFFSET, "startOffset": start}
+    messages, code, details = await follow(api, stream, partition=partition, **begin)
+    # A partition that is empty, and the end of what was asked for, are both told like this.
+    if code not in (StatusCode.OK, StatusCode.RESOURCE_EXHAUSTED):
+        raise AioRpcError(code, Metadata(), Metadata(), details)
     return messages
 
 
-async def _messages(call) -> AsyncIterator[Message]:
-    # Not the call's own iterator: it takes the empty first message for the end.
-    while True:
-        message = await call._read()
-        if not message:
-            code = await call.code()
-            if code != StatusCode.OK:
-                raise AioRpcError(code, await call.initial_metadata(), await call.trailing_metadata(), await call.details())
-            return
-        yield message
+async def follow(api: APIStub, stream: str, metadata=(), **fields) -> Tuple[List[Message], StatusCode, str]:
+    """Messages of a subscription, to what the stream holds now unless told otherwise, and how it ended."""
+    fields = {"startPosition": EARLIEST, "stopPosition": STOP_LATEST, **fields}
+    call = api.Subscribe(SubscribeRequest(stream=stream, **fields), timeout=PATIENCE, metadata=metadata)
+    messages = []
+    try:
+        await call.read()  # the handshake
+        # Not the call's own iterator: it takes the empty first message for the end.
+        while message := await call._read():
+            messages.append(message)
+    except AioRpcError:
+        pass  # a call that is refused at once
+    return messages, await call.code(), await call.details() or ""

@@ -5,7 +5,7 @@ use strandline_client::admin::{Admin, CanaryMode};
 
 use super::super::connection::refused;
 use super::settings::VariantArgs;
-use super::show;
+use super::{attachment, show};
 use crate::exit::Failure;
 
 /// What to try on an attachment, and how.
@@ -59,12 +59,7 @@ pub(super) struct RollbackArgs {
 /// Starts a canary. Settings that are not given are those of the active version.
 pub(super) async fn start(args: CanaryArgs, admin: &Admin) -> Result<String, Failure> {
     let what = format!("try a canary on attachment {}", args.attachment);
-    let listed = admin
-        .list_attachments(None)
-        .await
-        .map_err(|error| refused(&what, &error))?;
-    let now = listed.into_iter().find(|one| one.id == args.attachment);
-    let now = now.ok_or_else(|| Failure::new(format!("cannot {what}: there is no such attachment")))?;
+    let now = attachment(admin, args.attachment, &what).await?;
     let candidate = args.settings.variant(args.version, &now.active.settings)?;
     let mode = args.mode.percent.map_or(CanaryMode::Shadow, CanaryMode::Percent);
     let started = admin.start_canary(args.attachment, candidate, mode).await;

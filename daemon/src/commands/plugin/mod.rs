@@ -16,10 +16,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use strandline_client::Client;
+use strandline_client::admin::{Admin, Attachment};
 
 pub(super) use settings::json;
 
-use super::connection::ConnectionArgs;
+use super::connection::{ConnectionArgs, refused};
 use super::output_failure;
 use crate::exit::{Exit, Failure};
 
@@ -135,6 +136,14 @@ async fn ask(command: BrokerCommand, client: &Client) -> Result<Exit, Failure> {
     };
     print(&text)?;
     Ok(Exit::Success)
+}
+
+/// The attachment with this number as it is now, for `what` is to be done with it.
+async fn attachment(admin: &Admin, number: u64, what: &str) -> Result<Attachment, Failure> {
+    let listed = admin.list_attachments(None).await;
+    let listed = listed.map_err(|error| refused(what, &error))?;
+    let found = listed.into_iter().find(|one| one.id == number);
+    found.ok_or_else(|| Failure::new(format!("cannot {what}: there is no such attachment")))
 }
 
 fn print(text: &str) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use strandline_client::admin::{Admin, Attachment, AttachmentUpdate, ErrorPolicy,
 
 use super::super::connection::refused;
 use super::settings::{VariantArgs, json};
-use super::show;
+use super::{attachment, show};
 use crate::config::parse_duration;
 use crate::exit::Failure;
 
@@ -60,12 +60,7 @@ struct Changes {
 /// Changes the attachment and shows it.
 pub(super) async fn run(args: SetArgs, admin: &Admin) -> Result<String, Failure> {
     let what = format!("change attachment {}", args.attachment);
-    let listed = admin
-        .list_attachments(None)
-        .await
-        .map_err(|error| refused(&what, &error))?;
-    let now = listed.into_iter().find(|one| one.id == args.attachment);
-    let now = now.ok_or_else(|| Failure::new(format!("cannot {what}: there is no such attachment")))?;
+    let now = attachment(admin, args.attachment, &what).await?;
     let update = args.changes.update(&now)?;
     let changed = admin.change_attachment(args.attachment, update).await;
     let changed = changed.map_err(|error| refused(&what, &error))?;
