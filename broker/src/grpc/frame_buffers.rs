@@ -33,8 +33,15 @@ impl FrameBuffers {
         BytesMut::with_capacity(BUFFER_BYTES)
     }
 
-    /// The frames in a buffer, ready to be sent.
+    /// The frames in a buffer, ready to be sent. A few are copied: they would keep a large buffer from being used.
     pub(super) fn seal(&mut self, mut buffer: BytesMut) -> Bytes {
+        if buffer.capacity() >= BUFFER_BYTES && buffer.len() < BUFFER_BYTES / 4 {
+            let frames = Bytes::copy_from_slice(&buffer);
+            buffer.clear();
+            self.away.truncate(KEPT - 1);
+            self.away.push_front(buffer);
+            return frames;
+        }
         let frames = buffer.split().freeze();
         if frames.len() >= BUFFER_BYTES / 4 && self.away.len() < KEPT {
             self.away.push_back(buffer);
@@ -62,6 +69,21 @@ mod tests {
         drop(frames);
         assert_eq!(fill(&mut buffers).0, first);
         assert!(more.iter().all(|&byte| byte == 1));
+    }
+
+    #[test]
+    fn a_few_frames_leave_a_large_buffer_for_the_next() {
+        let mut buffers = FrameBuffers::default();
+        let mut buffer = buffers.take(BUFFER_BYTES);
+        buffer.extend_from_slice(b"few");
+        let place = buffer.as_ptr();
+        let frames = buffers.seal(buffer);
+        assert_eq!(frames, "few");
+        assert_eq!(
+            buffers.take(BUFFER_BYTES).as_ptr(),
+            place,
+            "while they are on their way"
+        );
     }
 
     #[test]

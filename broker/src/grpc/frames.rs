@@ -66,6 +66,12 @@ impl FrameQueue {
         is_there
     }
 
+    /// Whether no more than so many bytes wait, and somebody for them.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let state = self.state.lock();
+        !state.abandoned && state.bytes <= bytes
+    }
+
     /// Ends the body with this status once everything queued is sent. The first end stays.
     pub(super) fn end(&self, status: Status) {
         let mut state = self.state.lock();

@@ -1,6 +1,8 @@
 //! Subscribe: one partition's records as a stream of ready frames.
 
 mod filtered;
+mod outlet;
+mod turn;
 mod wishes;
 
 use std::sync::Arc;
@@ -28,7 +30,8 @@ use crate::context::Context;
 use crate::partition::PartitionHandle;
 use crate::plugins::Outbound;
 use crate::reader::{BackwardReader, Bounds, ForwardReader, OnTrimmed, Plan, ReadEnd, Records};
-use filtered::{Frames, Order, Question, filter};
+use filtered::Question;
+use turn::{Turn, TurnEnd};
 use wishes::Wishes;
 
 /// Bytes that may wait for a slow subscriber; then it is waited for.
@@ -183,91 +186,75 @@ impl Subscription {
     }
 
     /// Fills the queue until the subscription is over, and says how it ended.
-    async fn run(mut self, queue: &FrameQueue) -> Status {
+    async fn run(mut self, queue: &Arc<FrameQueue>) -> Status {
         loop {
-            let is_there = match self.next_step(queue).await {
-                Ok(is_there) => is_there,
+            self = match self.next_step(queue).await {
+                Ok(Some(subscription)) => subscription,
+                Ok(None) => return Status::cancelled("the client has gone"),
                 Err(end) => return errors::read_end(&end),
             };
-            if !is_there {
-                return Status::cancelled("the client has gone");
-            }
         }
     }
 
-    /// Reads on and queues what was read; false when the client has gone.
-    async fn next_step(&mut self, queue: &FrameQueue) -> Result<bool, ReadEnd> {
-        match &mut self.reader {
+    /// Reads on and queues what was read; none when the client has gone.
+    async fn next_step(mut self, queue: &Arc<FrameQueue>) -> Result<Option<Self>, ReadEnd> {
+        let question = match &mut self.reader {
             Reader::Forward(reader) => {
                 let records = reader.next().await?;
                 if !self.outbound.is_active() {
-                    return Ok(forward(&self.framer, &mut self.buffers, &records, queue).await);
+                    let is_there = forward(&self.framer, &mut self.buffers, &records, queue).await;
+                    return Ok(is_there.then_some(self));
                 }
-                let wanted = OffsetRange::new(records.from, records.end);
-                // The log has checked the run; an error can only mean that it is over.
-                let batches = records.run.batches().map_while(Result::ok).collect();
-                self.filtered(batches, wanted, Order::OldestFirst, queue).await
+                Question::forward(&records)
             }
             Reader::Backward(reader) => {
                 let (batch, before, stop) = reader.next().await?;
                 let wanted = OffsetRange::new(stop, before);
                 if !self.outbound.is_active() {
                     let frames = backward(&self.framer, &batch, wanted);
-                    return Ok(queue.push_when_room(frames, QUEUE_MAX_BYTES).await);
+                    let is_there = queue.push_when_room(frames, QUEUE_MAX_BYTES).await;
+                    return Ok(is_there.then_some(self));
                 }
-                self.filtered(vec![batch], wanted, Order::NewestFirst, queue)
-                    .await
+                Question::backward(batch, wanted)
             }
-        }
-    }
-
-    /// Queues the frames of those records that pass the filters; false when the client has gone.
-    async fn filtered(
-        &self,
-        batches: Vec<Batch>,
-        wanted: OffsetRange,
-        order: Order,
-        queue: &FrameQueue,
-    ) -> Result<bool, ReadEnd> {
-        let question = Question {
-            wanted,
-            order,
-            tells_progress: self.tells_progress,
         };
-        let frames = self.ask(batches.into(), question).await?;
-        for piece in frames.pieces {
-            if !queue.push_when_room(piece, QUEUE_MAX_BYTES).await {
-                return Ok(false);
-            }
-        }
-        match frames.failure {
-            None => Ok(true),
-            Some((offset, reason)) => Err(ReadEnd::FilterFailed { offset, reason }),
-        }
+        self.filtered(question, queue).await
     }
 
-    /// Asks the filters, on a thread that may block; waits for a bounded time for filters that are being loaded.
-    async fn ask(&self, batches: Arc<[Batch]>, question: Question) -> Result<Frames, ReadEnd> {
+    /// Takes a turn on a thread that may block; none when the client has gone. Waits for a bounded time for filters that are being
+    /// loaded.
+    async fn filtered(
+        mut self,
+        mut question: Question,
+        queue: &Arc<FrameQueue>,
+    ) -> Result<Option<Self>, ReadEnd> {
         let until = tokio::time::Instant::now() + LOADING_MAX_WAIT;
         loop {
             let mut changes = self.outbound.changes();
-            let (outbound, framer, batches) = (
-                Arc::clone(&self.outbound),
-                self.framer.clone(),
-                Arc::clone(&batches),
-            );
-            let ask = move || filter(&outbound, &framer, &batches, question);
-            let asked = tokio::task::spawn_blocking(ask);
-            match asked.await {
-                Ok(Ok(frames)) => return Ok(frames),
-                Ok(Err(not_ready)) => {
+            let to = Arc::clone(queue);
+            let turn = move || {
+                let turn = self.turn(question, &to);
+                (self, turn)
+            };
+            let taken = tokio::task::spawn_blocking(turn).await;
+            let (subscription, Turn { left, end }) = taken.map_err(|_| ReadEnd::Stopping)?;
+            self = subscription;
+            for frames in left {
+                if !queue.push_when_room(frames, QUEUE_MAX_BYTES).await {
+                    return Ok(None);
+                }
+            }
+            question = match end {
+                TurnEnd::Pause => return Ok(Some(self)),
+                TurnEnd::Over(end) => return Err(end),
+                TurnEnd::NotReady(not_ready, question) => {
                     let changed = tokio::time::timeout_at(until, changes.changed());
                     if !not_ready.is_loading || changed.await.is_err() {
                         return Err(ReadEnd::FilterMissing(not_ready));
                     }
+                    question
                 }
-                Err(_) => return Err(ReadEnd::Stopping),
-            }
+            };
         }
     }
 }

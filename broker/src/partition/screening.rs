@@ -256,7 +256,12 @@ struct Judged {
 
 impl Judged {
     fn by(screen: &dyn Screen, chunks: &[Chunk], out: &mut Screened) -> Self {
-        let (places, records): (Vec<_>, Vec<_>) = asked_about(chunks).unzip();
+        let count = chunks.iter().map(|chunk| chunk.entries.len()).sum();
+        let (mut places, mut records) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (place, record) in asked_about(chunks) {
+            places.push(place);
+            records.push(record);
+        }
         out.clear();
         if !records.is_empty() {
             // Plugins are made by strangers: should the host panic over one, its messages are refused and the stage goes on.

@@ -58,41 +58,61 @@ impl ForwardReader {
     /// The subscription is over.
     pub(crate) async fn next(&mut self) -> Result<Records, ReadEnd> {
         loop {
-            if self.stop.is_some_and(|stop| self.next > stop) {
-                return Err(ReadEnd::StopReached);
-            }
-            let readable = *self.watch.borrow_and_update();
-            match readable.state {
-                ReadState::Open => {}
-                ReadState::Deleted => return Err(ReadEnd::Deleted),
-                ReadState::Stopping => return Err(ReadEnd::Stopping),
-            }
-            if self.next < readable.end {
-                if let Some(records) = self.read(readable.end).await? {
-                    return Ok(records);
-                }
+            let Some(limit) = self.limit()? else {
+                self.changed().await?;
                 continue;
-            }
-            if self.watch.changed().await.is_err() {
-                return Err(ReadEnd::Stopping);
+            };
+            let run = self.read(limit).await;
+            if let Some(records) = self.took(run, limit.end)? {
+                return Ok(records);
             }
         }
     }
 
-    async fn read(&mut self, committed_end: Offset) -> Result<Option<Records>, ReadEnd> {
+    /// The next records if there are any now. May wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// The subscription is over.
+    pub(crate) fn next_at_once(&mut self) -> Result<Option<Records>, ReadEnd> {
+        while let Some(limit) = self.limit()? {
+            let run = self.read_here(limit);
+            if let Some(records) = self.took(run, limit.end)? {
+                return Ok(Some(records));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How far can be read now; none if it has to be waited for more.
+    fn limit(&mut self) -> Result<Option<ReadLimit>, ReadEnd> {
+        if self.stop.is_some_and(|stop| self.next > stop) {
+            return Err(ReadEnd::StopReached);
+        }
+        let readable = *self.watch.borrow_and_update();
+        match readable.state {
+            ReadState::Open => {}
+            ReadState::Deleted => return Err(ReadEnd::Deleted),
+            ReadState::Stopping => return Err(ReadEnd::Stopping),
+        }
         let end = self
             .stop
-            .map_or(committed_end, |stop| committed_end.min(stop.plus(1)));
-        if self.next >= end {
-            // The stop offset was compacted away, or lies before the next record.
-            return Ok(None);
-        }
-        let limit = ReadLimit {
+            .map_or(readable.end, |stop| readable.end.min(stop.plus(1)));
+        Ok((self.next < end).then_some(ReadLimit {
             end,
             max_bytes: STEP_MAX_BYTES,
-        };
-        match self.read_run(limit).await {
+        }))
+    }
+
+    async fn changed(&mut self) -> Result<(), ReadEnd> {
+        self.watch.changed().await.map_err(|_| ReadEnd::Stopping)
+    }
+
+    /// Moves on behind what was read; none where nothing is left to be read below `end`, and where retention was faster.
+    fn took(&mut self, read: Result<Run, ReadError>, end: Offset) -> Result<Option<Records>, ReadEnd> {
+        match read {
             Ok(run) if run.bytes.is_empty() => {
+                // The stop offset was compacted away, or lies before the next record.
                 self.next = end;
                 Ok(None)
             }
@@ -119,26 +139,58 @@ impl ForwardReader {
     }
 
     /// Reads from memory where a tailing reader finds its records, else on a thread that may wait for the disk and unpacks.
-    async fn read_run(&mut self, limit: ReadLimit) -> Result<Run, ReadError> {
-        let mut packed = std::mem::replace(&mut self.packed, Ok(Run::default()))?;
-        if packed.bytes.is_empty() {
-            let readers = &self.partition.metrics().readers;
-            if let Some(run) = self.partition.log().read_cached(self.next, limit) {
-                readers.cache_hits.add(1);
-                return Ok(run);
-            }
-            readers.cache_misses.add(1);
+    async fn read(&mut self, limit: ReadLimit) -> Result<Run, ReadError> {
+        let packed = std::mem::replace(&mut self.packed, Ok(Run::default()))?;
+        if let Some(run) = self.read_cached(&packed, limit) {
+            return Ok(run);
         }
         let (partition, from) = (Arc::clone(&self.partition), self.next);
-        let read = tokio::task::spawn_blocking(move || {
-            if packed.bytes.is_empty() {
-                packed = partition.log().read(from, limit)?;
-            }
-            let unpacker = partition.info().packing.unpacker();
-            Ok(unpacker.unpack_run(packed, limit.max_bytes)?)
-        });
+        let read = tokio::task::spawn_blocking(move || unpacked(&partition, packed, from, limit));
         let Unpacked { run, rest } = read.await.unwrap_or(Err(ReadError::Closed))?;
         self.packed = rest;
         Ok(run)
     }
+
+    /// The same on this thread.
+    fn read_here(&mut self, limit: ReadLimit) -> Result<Run, ReadError> {
+        let packed = std::mem::replace(&mut self.packed, Ok(Run::default()))?;
+        if let Some(run) = self.read_cached(&packed, limit) {
+            return Ok(run);
+        }
+        let Unpacked { run, rest } = unpacked(&self.partition, packed, self.next, limit)?;
+        self.packed = rest;
+        Ok(run)
+    }
+
+    fn read_cached(&self, packed: &Run, limit: ReadLimit) -> Option<Run> {
+        if !packed.bytes.is_empty() {
+            return None;
+        }
+        let readers = &self.partition.metrics().readers;
+        let run = self.partition.log().read_cached(self.next, limit);
+        let counter = if run.is_some() {
+            &readers.cache_hits
+        } else {
+            &readers.cache_misses
+        };
+        counter.add(1);
+        run
+    }
+}
+
+/// Unpacks what was read before, or else what the log has from here on.
+fn unpacked(
+    partition: &PartitionHandle,
+    mut packed: Run,
+    from: Offset,
+    limit: ReadLimit,
+) -> Result<Unpacked, ReadError> {
+    if packed.bytes.is_empty() {
+        packed = partition.log().read(from, limit)?;
+    }
+    Ok(partition
+        .info()
+        .packing
+        .unpacker()
+        .unpack_run(packed, limit.max_bytes)?)
 }

@@ -1,102 +1,120 @@
 //! What of a run of records passes the filters of a subscription, as frames.
 
-use std::sync::Arc;
-
-use bytes::{Bytes, BytesMut};
-
 use strandline_core::record::{Batch, RecordView};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 use strandline_proto::wire::MessageFramer;
 
-use super::super::frame_buffers::FRAMES_MAX_BYTES;
+use super::outlet::Outlet;
 use crate::plugins::{NotReady, Outbound};
+use crate::reader::Records;
 
-/// Frames of the records that passed, and how far that is.
-#[derive(Debug, Default)]
-pub(super) struct Frames {
-    /// Ready to be sent, in order.
-    pub(super) pieces: Vec<Bytes>,
-    /// Where the subscription ends because a filter failed, and why.
-    pub(super) failure: Option<(Offset, String)>,
+/// Records that filters are to be asked about.
+#[derive(Debug)]
+pub(super) struct Question {
+    batches: Vec<Batch>,
+    /// Of their records those at these offsets.
+    wanted: OffsetRange,
+    order: Order,
 }
 
-/// Records of a subscription in the order in which they are delivered.
+/// In which order records are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// A filter failed on the record at this offset, where the subscription ends.
+#[derive(Debug)]
+pub(super) struct FilterFailure {
+    pub(super) offset: Offset,
+    pub(super) reason: String,
+}
+
+/// Records of a question in the order in which they are delivered.
 struct Wanted<'a> {
     records: Vec<RecordView<'a>>,
     places: Vec<(Offset, Timestamp)>,
 }
 
-impl<'a> Wanted<'a> {
-    fn of(batches: &'a [Batch], wanted: OffsetRange) -> Self {
-        let (mut records, mut places) = (Vec::new(), Vec::new());
-        for batch in batches {
+impl Question {
+    /// About all records of a run that are to be delivered.
+    pub(super) fn forward(records: &Records) -> Self {
+        Self {
+            // The log has checked the run; an error can only mean that it is over.
+            batches: records.run.batches().map_while(Result::ok).collect(),
+            wanted: OffsetRange::new(records.from, records.end),
+            order: Order::OldestFirst,
+        }
+    }
+
+    /// About the wanted records of a batch, the newest first.
+    pub(super) fn backward(batch: Batch, wanted: OffsetRange) -> Self {
+        Self {
+            batches: vec![batch],
+            wanted,
+            order: Order::NewestFirst,
+        }
+    }
+
+    /// Bytes of its batches.
+    pub(super) fn bytes(&self) -> usize {
+        self.batches.iter().map(|batch| batch.bytes().len()).sum()
+    }
+
+    /// Asks the filters and puts out the frames of what passes, up to a record that one failed on. With `tells_progress` the last
+    /// frame tells how far the subscription is where the last record does not say so. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// A filter does not work; nothing was put out.
+    pub(super) fn ask(
+        &self,
+        outbound: &Outbound,
+        framer: &MessageFramer,
+        tells_progress: bool,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Option<FilterFailure>, NotReady> {
+        let Wanted { records, places } = self.wanted();
+        let passed = outbound.pass(&records)?;
+        for &number in &passed.numbers {
+            let (offset, time) = places[number];
+            framer.frame(outlet.room(), offset, time, records[number].body());
+        }
+        if let Some((number, reason)) = passed.failure {
+            let place = places.get(number);
+            return Ok(place.map(|&(offset, _)| FilterFailure { offset, reason }));
+        }
+        if tells_progress
+            && let Some((last, time)) = places.last().copied()
+            && passed.numbers.last() != Some(&(places.len() - 1))
+        {
+            framer.progress(outlet.room(), last, time);
+        }
+        Ok(None)
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        let count = self
+            .batches
+            .iter()
+            .map(|batch| batch.header().records as usize)
+            .sum();
+        let (mut records, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for batch in &self.batches {
             let header = batch.header();
             for record in batch.records() {
                 let offset = header.base.plus(u64::from(record.offset_delta()));
-                if wanted.contains(offset) {
+                if self.wanted.contains(offset) {
                     places.push((offset, header.time(&record)));
                     records.push(record);
                 }
             }
         }
-        Self { records, places }
-    }
-
-    fn reverse(&mut self) {
-        self.records.reverse();
-        self.places.reverse();
-    }
-}
-
-/// What of a run is asked about, and what is told.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
-    pub(super) wanted: OffsetRange,
-    pub(super) order: Order,
-    pub(super) tells_progress: bool,
-}
-
-/// Asks the filters about the wanted records of these batches. With `tells_progress` the last frame tells how far the subscription is
-/// where the last record does not say so. Blocks.
-pub(super) fn filter(
-    outbound: &Arc<Outbound>,
-    framer: &MessageFramer,
-    batches: &[Batch],
-    question: Question,
-) -> Result<Frames, NotReady> {
-    let mut records = Wanted::of(batches, question.wanted);
-    if question.order == Order::NewestFirst {
-        records.reverse();
-    }
-    let passed = outbound.pass(&records.records)?;
-    let mut frames = Frames::default();
-    let mut out = BytesMut::new();
-    for &number in &passed.numbers {
-        let (offset, time) = records.places[number];
-        framer.frame(&mut out, offset, time, records.records[number].body());
-        if out.len() >= FRAMES_MAX_BYTES {
-            frames.pieces.push(out.split().freeze());
+        if self.order == Order::NewestFirst {
+            records.reverse();
+            places.reverse();
         }
+        Wanted { records, places }
     }
-    frames.failure = passed
-        .failure
-        .and_then(|(number, reason)| Some((records.places.get(number)?.0, reason)));
-    if question.tells_progress
-        && frames.failure.is_none()
-        && let Some((last, time)) = records.places.last().copied()
-        && passed.numbers.last() != Some(&(records.places.len() - 1))
-    {
-        framer.progress(&mut out, last, time);
-    }
-    if !out.is_empty() {
-        frames.pieces.push(out.freeze());
-    }
-    Ok(frames)
-}
-
-/// In which order records are delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    OldestFirst,
-    NewestFirst,
 }
