@@ -58,6 +58,9 @@ impl Packer {
         }
         let needs = self.needs;
         let (key, value) = (record.key(), record.value());
+        if needs == Needs::default() {
+            return self.put_lengths(key, value.len() as u32);
+        }
         let value_bytes = needs.value.of(value.len());
         self.open(value.len());
         let key_bytes = self.put_key(key);
@@ -112,6 +115,19 @@ impl Packer {
 
     fn is_full(&self) -> bool {
         self.starts.is_empty() || self.len() >= self.limit || self.bytes.len() >= MAX_PACKED_BYTES
+    }
+
+    /// Takes a record of which nothing is needed but whether it has a key and how long its value is.
+    fn put_lengths(&mut self, key: Option<&[u8]>, value_bytes: u32) -> bool {
+        let key_bytes = if key.is_some() { 0 } else { NO_KEY };
+        let mut fixed = [0; RECORD_BYTES];
+        let fields = [RECORD_BYTES as u32, key_bytes, 0, 0, 0, value_bytes];
+        for (place, field) in fixed.chunks_exact_mut(4).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
+        self.bytes.extend_from_slice(&fixed);
+        self.starts.push(self.bytes.len() as u32);
+        true
     }
 
     fn open(&mut self, value_bytes: usize) {
