@@ -69,8 +69,9 @@ impl Api for ApiService {
     }
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let ack = publish::publish(&self.context, &metadata, request).await?;
+        let (_, extensions, request) = request.into_parts();
+        let deadline = extensions.get().copied();
+        let ack = publish::publish(&self.context, deadline, request).await?;
         Ok(Response::new(PublishResponse {
             ack,
             ..PublishResponse::default()
@@ -81,8 +82,9 @@ impl Api for ApiService {
         &self,
         request: Request<PublishToSubjectRequest>,
     ) -> Result<Response<PublishToSubjectResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let ack = publish::publish_to_subject(&self.context, &metadata, request).await?;
+        let (_, extensions, request) = request.into_parts();
+        let deadline = extensions.get().copied();
+        let ack = publish::publish_to_subject(&self.context, deadline, request).await?;
         Ok(Response::new(PublishToSubjectResponse { ack }))
     }
 

@@ -188,6 +188,11 @@ pub(super) fn policy_missing() -> Status {
     Status::invalid_argument(Reject::PolicyMissing.to_string())
 }
 
+/// A call without a better word for it.
+pub(super) fn deadline_exceeded() -> Status {
+    Status::deadline_exceeded("the call was not done before its deadline")
+}
+
 pub(super) fn ack_timeout() -> Status {
     Status::deadline_exceeded("the ack did not come before the deadline")
 }

@@ -1,13 +1,14 @@
 //! The gRPC API.
 //!
 //! PublishAsync and Subscribe are served below tonic's codec, whole DATA frames at a time ([`HotPath`]); everything else
-//! is an ordinary tonic service on the same port, as is the administration of streams (`strandline.v1`). Authentication, limits and metrics are layers over HTTP, so that they
-//! hold for both.
+//! is an ordinary tonic service on the same port, as is the administration of streams (`strandline.v1`). Authentication, limits,
+//! deadlines and metrics are layers over HTTP, so that they hold for both.
 
 mod admin;
 mod api;
 mod create;
 mod cursor;
+mod deadline;
 mod errors;
 mod frame_buffers;
 mod frames;

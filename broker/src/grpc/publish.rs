@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tonic::Status;
-use tonic::metadata::MetadataMap;
 
 use strandline_core::stream::{AckPolicy, ExpectedOffset};
 use strandline_core::subject::check_literal;
@@ -13,6 +12,7 @@ use strandline_proto::api::{Ack, PublishRequest, PublishToSubjectRequest};
 use strandline_proto::convert;
 use strandline_proto::wire::HeadersRef;
 
+use super::deadline::Deadline;
 use super::errors;
 use crate::context::Context;
 use crate::metrics::Door as Arrival;
@@ -26,7 +26,7 @@ const ACK_WAIT: Duration = Duration::from_secs(5);
 /// Publishes to a partition by the stream's name.
 pub(super) async fn publish(
     context: &Context,
-    metadata: &MetadataMap,
+    deadline: Option<Deadline>,
     request: PublishRequest,
 ) -> Result<Option<Ack>, Status> {
     if request.stream.is_empty() {
@@ -41,7 +41,7 @@ pub(super) async fn publish(
     }
     let call = Call {
         context,
-        deadline: deadline(metadata),
+        deadline: deadline.map(Deadline::for_handlers),
         policy,
         expected: convert::expected_offset(request.expected_offset),
         correlation_id: &request.correlation_id,
@@ -73,7 +73,7 @@ pub(super) async fn publish(
 /// Publishes on a NATS subject; the first partition that records it answers.
 pub(super) async fn publish_to_subject(
     context: &Context,
-    metadata: &MetadataMap,
+    deadline: Option<Deadline>,
     request: PublishToSubjectRequest,
 ) -> Result<Option<Ack>, Status> {
     check_literal(&request.subject).map_err(|error| errors::invalid_subject(&error))?;
@@ -81,7 +81,7 @@ pub(super) async fn publish_to_subject(
         .ok_or_else(|| errors::unknown_ack_policy(request.ack_policy))?;
     let call = Call {
         context,
-        deadline: deadline(metadata),
+        deadline: deadline.map(Deadline::for_handlers),
         policy,
         // As with Liftbridge: under concurrency control the message counts as one that expects offset 0.
         expected: ExpectedOffset::Exactly(0),
@@ -186,21 +186,4 @@ fn wire_ack(ack: OwnedAck, correlation_id: &str) -> Ack {
             .err()
             .map_or(0, |reject| reply::ack_error(reject).number()),
     }
-}
-
-/// The call's deadline as the client sent it (`grpc-timeout`).
-fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    let duration = match unit {
-        "H" => Duration::from_secs(amount.saturating_mul(3600)),
-        "M" => Duration::from_secs(amount.saturating_mul(60)),
-        "S" => Duration::from_secs(amount),
-        "m" => Duration::from_millis(amount),
-        "u" => Duration::from_micros(amount),
-        "n" => Duration::from_nanos(amount),
-        _ => return None,
-    };
-    Instant::now().checked_add(duration)
 }

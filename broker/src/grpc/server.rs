@@ -15,6 +15,7 @@ use strandline_proto::api::api_server::{ApiServer, SERVICE_NAME};
 
 use super::admin::{Access, AdminService, Gate};
 use super::api::ApiService;
+use super::deadline::Deadlines;
 use super::hot_path::HotPath;
 use super::incoming::Incoming;
 use crate::context::Context;
@@ -100,6 +101,7 @@ impl GrpcServer {
             .max_decoding_message_size(max_bytes)
             .max_encoding_message_size(usize::MAX);
         let access = Access::new(doors.admin_token.cloned());
+        let hot = HotPath::new(Arc::clone(&context), access.clone(), ordinary);
         let mut server = builder();
         if let Some(tls) = doors.tls {
             server = server
@@ -109,8 +111,8 @@ impl GrpcServer {
                 })?;
         }
         let router = server
-            .add_service(HotPath::new(Arc::clone(&context), access.clone(), ordinary))
-            .add_service(Gate::new(access, Arc::clone(&context), admin))
+            .add_service(Deadlines::new(hot))
+            .add_service(Deadlines::new(Gate::new(access, Arc::clone(&context), admin)))
             .add_service(health_service)
             .add_service(reflection);
         let (stopping, open) = (context.stopping.clone(), context.metrics.grpc.connections.clone());

@@ -37,6 +37,8 @@ impl Answerer {
     /// Answers the messages of these chunks.
     pub(super) fn answer(&mut self, partition: &PartitionInfo, chunks: &[Chunk], now: Timestamp) {
         for chunk in chunks {
+            // Before the answer goes out: who has it finds it counted.
+            self.count(chunk, now);
             let answers = Answers {
                 chunk,
                 partition,
@@ -47,7 +49,6 @@ impl Answerer {
                 Origin::Call(call) => call.answer(&answers),
                 Origin::Bus => self.answer_over_bus(&answers),
             }
-            self.count(chunk, now);
         }
     }
 
