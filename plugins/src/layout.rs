@@ -20,3 +20,13 @@ pub(crate) fn head(records: u32) -> [u8; HEAD_BYTES] {
     head[4..].copy_from_slice(&(RECORD_BYTES as u32).to_le_bytes());
     head
 }
+
+/// The fixed part of a record: the lengths of all of it, of its key, subject, headers and value as packed, and of the value that
+/// the stream has.
+pub(crate) fn record_head(lengths: [u32; RECORD_BYTES / 4]) -> [u8; RECORD_BYTES] {
+    let mut head = [0; RECORD_BYTES];
+    for (place, length) in head.chunks_exact_mut(4).zip(lengths) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+    head
+}

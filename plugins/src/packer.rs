@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use strandline_core::record::{REPLY_HEADER, RecordView, SUBJECT_HEADER};
 
-use crate::layout::{HEAD_BYTES, NO_KEY, RECORD_BYTES, head};
+use crate::layout::{HEAD_BYTES, NO_KEY, RECORD_BYTES, head, record_head};
 use crate::needs::Needs;
 
 /// Most records of a packed batch.
@@ -62,7 +62,7 @@ impl Packer {
             return self.put_lengths(key, value.len() as u32);
         }
         let value_bytes = needs.value.of(value.len());
-        self.open(value.len());
+        self.open();
         let key_bytes = self.put_key(key);
         let subject_bytes = if needs.subject {
             self.put(record.subject())
@@ -71,8 +71,8 @@ impl Packer {
         };
         let headers = needs.headers.then(|| record.headers()).into_iter().flatten();
         let headers_bytes = self.put_headers(headers.filter(|(name, _)| !is_reserved(name)));
-        self.put(&value[..value_bytes]);
-        self.close([key_bytes, subject_bytes, headers_bytes, value_bytes as u32])
+        let put = self.put(&value[..value_bytes]);
+        self.close([key_bytes, subject_bytes, headers_bytes, put, value.len() as u32])
     }
 
     /// Takes a record by its parts, as [`Packer::push`] does.
@@ -82,13 +82,14 @@ impl Packer {
         }
         let needs = self.needs;
         let value_bytes = needs.value.of(parts.value.len());
-        self.open(parts.value.len());
+        self.open();
         let key_bytes = self.put_key(parts.key);
         let subject_bytes = if needs.subject { self.put(parts.subject) } else { 0 };
         let headers: &[_] = if needs.headers { parts.headers } else { &[] };
         let headers_bytes = self.put_headers(headers.iter().copied());
-        self.put(&parts.value[..value_bytes]);
-        self.close([key_bytes, subject_bytes, headers_bytes, value_bytes as u32])
+        let put = self.put(&parts.value[..value_bytes]);
+        let whole = parts.value.len() as u32;
+        self.close([key_bytes, subject_bytes, headers_bytes, put, whole])
     }
 
     /// Number of records.
@@ -120,19 +121,15 @@ impl Packer {
     /// Takes a record of which nothing is needed but whether it has a key and how long its value is.
     fn put_lengths(&mut self, key: Option<&[u8]>, value_bytes: u32) -> bool {
         let key_bytes = if key.is_some() { 0 } else { NO_KEY };
-        let mut fixed = [0; RECORD_BYTES];
-        let fields = [RECORD_BYTES as u32, key_bytes, 0, 0, 0, value_bytes];
-        for (place, field) in fixed.chunks_exact_mut(4).zip(fields) {
-            place.copy_from_slice(&field.to_le_bytes());
-        }
-        self.bytes.extend_from_slice(&fixed);
+        let head = record_head([RECORD_BYTES as u32, key_bytes, 0, 0, 0, value_bytes]);
+        self.bytes.extend_from_slice(&head);
         self.starts.push(self.bytes.len() as u32);
         true
     }
 
-    fn open(&mut self, value_bytes: usize) {
-        self.bytes.extend_from_slice(&[0; RECORD_BYTES - 4]);
-        self.bytes.extend_from_slice(&(value_bytes as u32).to_le_bytes());
+    /// Makes room for the fixed part of a record, which [`Packer::close`] writes.
+    fn open(&mut self) {
+        self.bytes.extend_from_slice(&[0; RECORD_BYTES]);
     }
 
     fn put(&mut self, bytes: &[u8]) -> u32 {
@@ -159,8 +156,8 @@ impl Packer {
         (self.bytes.len() - start) as u32
     }
 
-    /// Writes the lengths of the record that was put last, or takes it out again where it makes the batch too large.
-    fn close(&mut self, lengths: [u32; 4]) -> bool {
+    /// Writes the fixed part of the record that was put last, or takes it out again where it makes the batch too large.
+    fn close(&mut self, [key, subject, headers, value, whole_value]: [u32; 5]) -> bool {
         let start = self.starts.last().map_or(HEAD_BYTES, |start| *start as usize);
         let is_over = self.bytes.len() > MAX_PACKED_BYTES && !self.is_empty();
         if is_over {
@@ -168,11 +165,8 @@ impl Packer {
             return false;
         }
         let whole = (self.bytes.len() - start) as u32;
-        let [key, subject, headers, value] = lengths;
-        let fields = [whole, key, subject, headers, value];
-        for (place, field) in self.bytes[start..].chunks_exact_mut(4).zip(fields) {
-            place.copy_from_slice(&field.to_le_bytes());
-        }
+        let head = record_head([whole, key, subject, headers, value, whole_value]);
+        self.bytes[start..start + RECORD_BYTES].copy_from_slice(&head);
         self.starts.push(self.bytes.len() as u32);
         true
     }

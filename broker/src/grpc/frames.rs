@@ -34,6 +34,12 @@ struct State {
     abandoned: bool,
 }
 
+impl State {
+    fn has_room(&self, bytes: usize) -> bool {
+        !self.abandoned && self.bytes <= bytes
+    }
+}
+
 impl FrameQueue {
     pub(super) fn new(numbers: QueueNumbers) -> Self {
         Self {
@@ -68,8 +74,7 @@ impl FrameQueue {
 
     /// Whether no more than so many bytes wait, and somebody for them.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        let state = self.state.lock();
-        !state.abandoned && state.bytes <= bytes
+        self.state.lock().has_room(bytes)
     }
 
     /// Ends the body with this status once everything queued is sent. The first end stays.
@@ -95,7 +100,7 @@ impl FrameQueue {
             drained.as_mut().enable();
             {
                 let state = self.state.lock();
-                if state.abandoned || state.bytes <= bytes {
+                if state.abandoned || state.has_room(bytes) {
                     return !state.abandoned;
                 }
             }
