@@ -193,7 +193,8 @@ fn clean(handle: &PartitionHandle, limits: &RetentionLimits, now: Times) -> Resu
     };
     let log = handle.log();
     log.roll_if_due(now.wall)?;
-    if limits.is_unlimited() {
+    // Who archives them alone knows which of them the archive has.
+    if limits.is_unlimited() || handle.archive_hold().removes_segments() {
         return Ok(());
     }
     let segments = log.segments();

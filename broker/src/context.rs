@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use strandline_core::Clock;
 use strandline_core::stream::CompactionDefaults;
 
+use crate::archiving::Archives;
 use crate::bus::{AckInboxes, Bus};
 use crate::cursors::Cursors;
 use crate::metadata::MetadataHandle;
@@ -39,6 +40,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) cursors: Cursors,
     pub(crate) plugins: Arc<Plugins>,
+    pub(crate) archives: Arc<Archives>,
     /// Where plugins look at records on their way in.
     pub(crate) stage: Stage,
     /// Retention of streams that do not override it.

@@ -4,6 +4,7 @@
 //! what was taken. What happens between a publisher and its ack is told in `docs/architecture.md`.
 
 mod ages;
+mod archiving;
 mod broker;
 mod bus;
 mod cleaner;

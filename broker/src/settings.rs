@@ -5,6 +5,7 @@
 //! are constants beside the code that keeps them.
 
 mod address;
+mod archive;
 mod external_nats;
 mod grpc_tls;
 mod plugins;
@@ -22,6 +23,7 @@ use strandline_core::stream::CompactionDefaults;
 use strandline_storage_backends::SegmentFactory;
 
 pub use address::{Address, InvalidAddress};
+pub use archive::{ArchiveSettings, ArchiveTarget};
 pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
 pub use grpc_tls::GrpcTls;
 pub use plugins::PluginSettings;
@@ -90,6 +92,8 @@ pub struct Settings {
     pub cursors_partitions: u32,
     /// Compression and encryption of streams that do not override them.
     pub packing: PackingDefaults,
+    /// The archive of sealed segments.
+    pub archive: ArchiveSettings,
     /// The keys that wrap the data keys of encrypted streams, the current one first; later ones only open what they wrapped
     /// before. None = no stream can be encrypted.
     pub master_keys: MasterKeys,
@@ -215,6 +219,7 @@ impl Settings {
             admin_token: None,
             cursors_partitions: 0,
             packing: PackingDefaults::default(),
+            archive: ArchiveSettings::default(),
             master_keys: MasterKeys::default(),
         }
     }

@@ -4,8 +4,10 @@
 //! ([`Builder::admin_token`](crate::Builder::admin_token)); others get
 //! [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied). Liftbridge itself does not know these calls.
 
+mod archive;
 mod description;
 mod plugins;
+mod restore;
 mod update;
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -16,6 +18,7 @@ use strandline_proto::admin;
 use crate::client::Client;
 use crate::error::Error;
 
+pub use archive::{ArchiveState, ArchiveStatus, ArchivedPartition};
 pub use description::{
     PartitionDescription, PartitionState, SegmentDescription, Setting, SettingSource, SettingValue,
     StreamDescription,
@@ -25,6 +28,7 @@ pub use plugins::{
     FetchedPlugin, NewAttachment, Plugin, PluginDescription, PluginEvent, PluginLog, PluginLogLine,
     PluginNumbers, PluginVersion, Pushed, Side, Variant,
 };
+pub use restore::{RestoreOptions, Restored, RestoredPartition, RestoredStream};
 pub use update::StreamUpdate;
 
 /// The administration of a cluster, from [`Client::admin`]. Cheap to clone.

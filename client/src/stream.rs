@@ -13,6 +13,7 @@ pub struct StreamConfig {
     durability: Option<Durability>,
     backend: Option<Backend>,
     compression: Option<Compression>,
+    archive: Option<bool>,
     /// Request metadata with numbers.
     numbers: Vec<(&'static str, u64)>,
 }
@@ -79,6 +80,7 @@ impl Compression {
 const DURABILITY_METADATA: &str = "strandline-durability";
 pub(crate) const BACKEND_METADATA: &str = "strandline-backend";
 const COMPRESSION_METADATA: &str = "strandline-compression";
+const ARCHIVE_METADATA: &str = "strandline-archive";
 const COMPACT_TOMBSTONE_GRACE_METADATA: &str = "strandline-compact-tombstone-grace-ms";
 const COMPACT_MIN_LAG_METADATA: &str = "strandline-compact-min-lag-ms";
 const COMPACT_MIN_DIRTY_METADATA: &str = "strandline-compact-min-dirty-percent";
@@ -96,6 +98,7 @@ impl StreamConfig {
             durability: None,
             backend: None,
             compression: None,
+            archive: None,
             numbers: Vec::new(),
         }
     }
@@ -141,6 +144,13 @@ impl StreamConfig {
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
+        self
+    }
+
+    /// Whether its sealed segments move to the server's archive. Liftbridge does not know it and ignores it.
+    #[must_use]
+    pub fn archive(mut self, enabled: bool) -> Self {
+        self.archive = Some(enabled);
         self
     }
 
@@ -254,6 +264,10 @@ impl StreamConfig {
         if let Some(compression) = self.compression {
             let value = MetadataValue::from_static(compression.word());
             request.metadata_mut().insert(COMPRESSION_METADATA, value);
+        }
+        if let Some(archive) = self.archive {
+            let value = MetadataValue::from_static(if archive { "true" } else { "false" });
+            request.metadata_mut().insert(ARCHIVE_METADATA, value);
         }
         for &(key, number) in &self.numbers {
             request.metadata_mut().insert(key, MetadataValue::from(number));

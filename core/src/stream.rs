@@ -79,6 +79,8 @@ pub struct StreamSettings {
     pub backend: Option<Backend>,
     /// How batches are compressed.
     pub compression: Option<Codec>,
+    /// Whether sealed segments move to the archive.
+    pub archive: Option<bool>,
 }
 
 impl StreamSettings {

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::archive::ArchiveArgs;
 use crate::commands::bench::BenchArgs;
 use crate::commands::config::ConfigCommand;
 use crate::commands::demo::DemoArgs;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Stream(StreamArgs),
     /// Push plugins, attach them to streams, try versions of them, and take them back
     Plugin(Box<PluginArgs>),
+    /// Tell how far streams are archived
+    Archive(ArchiveArgs),
     /// Publish messages
     Publish(PublishArgs),
     /// Read a stream

@@ -23,6 +23,8 @@ mod redb;
 mod segment;
 mod tail_cache;
 mod tail_memory;
+#[cfg(feature = "tiered")]
+pub mod tiered;
 
 pub use self::redb::{
     Compacted, RedbFactory, check_redb_store, compact_redb, dump_redb_log, redb_store_bytes,

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from grpc import RpcError, StatusCode, insecure_channel
 
@@ -39,6 +39,7 @@ class Broker:
         self.binary = binary or settings.broker_binary()
         self.nats_lines = nats_lines
         self.lines = lines
+        self.env: Dict[str, str] = {}
         self.process: Optional[Process] = None
 
     @property
@@ -55,7 +56,7 @@ class Broker:
     def spawn(self, *, wrapper: Sequence[object] = ()) -> Process:
         """Starts the process and waits for nothing."""
         command = [*wrapper, self.binary, *self.arguments()]
-        self.process = Process(command, self.directory / "log")
+        self.process = Process(command, self.directory / "log", env=self.env)
         return self.process
 
     def arguments(self) -> List[object]:

@@ -1,6 +1,7 @@
 """What tests/run hands to the suites. A missing tool is an error and never a reason to skip."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -26,6 +27,18 @@ def nats_server_binary() -> Path:
 
 def natscli_binary() -> Path:
     return Path(required("STRANDLINE_TEST_NATSCLI"))
+
+
+def minio_binary() -> Path:
+    return Path(required("STRANDLINE_TEST_MINIO"))
+
+
+def tool(name: str) -> Path:
+    """A command that came with one of the Python packages of the suites."""
+    found = Path(sys.executable).parent / name
+    if not found.exists():
+        raise RuntimeError(f"{found} is not there: run the suites through tests/run")
+    return found
 
 
 def against_liftbridge() -> bool:

@@ -12,6 +12,7 @@ use strandline_nats::Server;
 use strandline_storage_backends::TailMemory;
 
 use super::StartError;
+use crate::archiving::Archives;
 use crate::bus::{AckInboxes, Bus, EmbeddedBus, ExternalBus};
 use crate::clock::SystemClock;
 use crate::context::Context;
@@ -54,12 +55,14 @@ async fn start_around(
     let stage = Stage::start(Arc::clone(&streams) as Arc<dyn LetterBox>).map_err(StartError::Thread)?;
     let path = Path::new(Arc::clone(&streams), stage.handle().clone(), Handle::current());
     let plugins = Plugins::open(metadata.clone(), plugin_files, settings, Arc::clone(&clock), path).await;
+    let archives = open_archives(settings, disk, &metadata, metrics).await?;
     let opener = Opener {
         streams: Arc::clone(&streams),
         stores: Arc::new(stores),
         tail_memory: Arc::new(TailMemory::new(TAIL_CACHES_BYTES)),
         bus: Arc::clone(&bus),
         plugins: Arc::clone(&plugins),
+        archives: Arc::clone(&archives),
         defaults: settings.stream_defaults,
         keys: open_keys(settings, &metadata).await?,
         concurrency_control: settings.concurrency_control,
@@ -81,6 +84,7 @@ async fn start_around(
         metrics: Arc::clone(metrics),
         cursors: Cursors::default(),
         plugins,
+        archives,
         stage,
         retention: settings.retention,
         compaction: settings.compaction,
@@ -104,6 +108,45 @@ async fn open_metadata(
     let metadata = MetadataHandle::open(disk, &directory, identity, Arc::clone(clock)).await?;
     metadata.elect_local_leader().await?;
     Ok(metadata)
+}
+
+/// The archive. Streams that have something in one are not served without it: readers would not see that they miss it.
+async fn open_archives(
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    metadata: &MetadataHandle,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<Archives>, StartError> {
+    let archive = settings.archive.clone();
+    let (disk, data_dir) = (counted(disk, &metrics.stream_files), settings.data_dir.clone());
+    let open = move || Archives::open(archive, &disk, &data_dir);
+    // The cache on the disk is looked through.
+    let runtime = Handle::current();
+    let opened = tokio::task::spawn_blocking(move || {
+        let _inside = runtime.enter();
+        open()
+    });
+    let opened = opened.await.map_err(|error| StartError::Archive {
+        reason: error.to_string(),
+    })?;
+    let archives = opened.map_err(|error| StartError::Archive {
+        reason: crate::streams::describe(&error),
+    })?;
+    let state = metadata.state();
+    let archived = state.streams().find(|entry| {
+        let mut partitions = entry.partitions.iter();
+        partitions.any(|partition| partition.is_archived)
+    });
+    match archived {
+        Some(entry) if !archives.is_configured() => Err(StartError::ArchiveMissing {
+            stream: entry.definition.name.to_string(),
+            place: entry
+                .archive
+                .as_ref()
+                .map_or_else(String::new, |place| place.root.to_string()),
+        }),
+        _ => Ok(Arc::new(archives)),
+    }
 }
 
 /// The keys of encrypted streams. Data keys that an earlier master key has wrapped are wrapped anew.

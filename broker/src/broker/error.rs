@@ -55,6 +55,23 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// The archive is configured wrongly.
+    #[error("cannot use the archive: {reason}; look at archive.url and the settings beside it")]
+    Archive {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Streams are archived, and the configuration names no archive.
+    #[error(
+        "stream {stream} is archived at {place}, and archive.url is not set: \
+         name the archive that holds it, or its older records would be missing without a word"
+    )]
+    ArchiveMissing {
+        /// One of the streams.
+        stream: String,
+        /// Its place in the archive.
+        place: String,
+    },
     /// The embedded NATS server did not start.
     #[error("cannot start the embedded nats server: {reason}")]
     EmbeddedNats {

@@ -16,6 +16,7 @@ use strandline_nats::Server;
 use strandline_storage_backends::SystemDisk;
 
 use crate::ages::Ages;
+use crate::archiving;
 use crate::cleaner;
 use crate::compaction::{Compactor, ProgressFile};
 use crate::context::Context;
@@ -64,7 +65,10 @@ impl Broker {
         context.tasks.spawn(follow);
         open_streams(&context).await;
         prepare_stream(&context, &settings.namespace, settings.cursors_partitions).await;
-        let cleaner = start_cleaner(&context, &settings, &disk);
+        let ages = start_ages(&context);
+        let cleaner = start_cleaner(&context, &settings, &disk, &ages);
+        context.tasks.spawn(archiving::run_export(Arc::clone(&context)));
+        context.tasks.spawn(archiving::run(Arc::clone(&context), ages));
         let scrubber = tokio::spawn(Scrubber::new(Arc::clone(&context), &settings.scrubbing).run());
         let doors = GrpcDoors {
             tls: settings.grpc_tls.as_ref(),
@@ -142,6 +146,7 @@ impl Broker {
         cleaner.abort();
         scrubber.abort();
         context.stopping.cancel();
+        context.archives.stop();
         context.bus.shutdown().await;
         drop(nats);
         context.tasks.close();
@@ -190,29 +195,35 @@ async fn start_http(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Optio
     Ok(Some(server))
 }
 
-/// Applies retention and compaction to the streams that are open.
-fn start_cleaner(
-    context: &Arc<Context>,
-    settings: &Settings,
-    disk: &Arc<dyn Disk>,
-) -> tokio::task::JoinHandle<()> {
+/// The clock by which ages are judged, which has to know the streams that are open.
+fn start_ages(context: &Arc<Context>) -> Arc<Ages> {
     let streams = context.streams.all();
     let newest = streams
         .iter()
         .flat_map(|stream| stream.open())
         .filter_map(|handle| handle.log().last_time())
         .max();
-    let ages = Arc::new(Ages::start(
+    Arc::new(Ages::start(
         Arc::clone(&context.clock),
         newest,
         Arc::clone(&context.metrics),
-    ));
+    ))
+}
+
+/// Applies retention and compaction to the streams that are open.
+fn start_cleaner(
+    context: &Arc<Context>,
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    ages: &Arc<Ages>,
+) -> tokio::task::JoinHandle<()> {
     let progress = ProgressFile::open(counted(disk, &context.metrics.stream_files), &settings.data_dir);
     let limits = &settings.compaction_limits;
-    let compactor = Compactor::new(Arc::clone(context), Arc::clone(&ages), progress, limits);
+    let compactor = Compactor::new(Arc::clone(context), Arc::clone(ages), progress, limits);
     let defaults = cleaner::Defaults {
         retention: settings.retention,
         compaction: settings.compaction,
     };
+    let ages = Arc::clone(ages);
     tokio::spawn(cleaner::run(Arc::clone(context), defaults, ages, compactor))
 }

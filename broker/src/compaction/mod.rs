@@ -26,7 +26,7 @@ use strandline_core::{LogId, StreamName, Timestamp};
 use crate::ages::Ages;
 use crate::context::Context;
 use crate::pace::Pace;
-use crate::partition::{PartitionHandle, ReadState};
+use crate::partition::{ArchiveHold, PartitionHandle, ReadState};
 use crate::settings::CompactionLimits;
 
 pub(crate) use progress_file::{NAME as PROGRESS_FILE, ProgressFile, problem_of};
@@ -125,7 +125,8 @@ impl Compactor {
         let before = self.dirty.lock().insert(partition.info().log, dirt.dirty_bytes);
         let change = signed(dirt.dirty_bytes) - signed(before.unwrap_or(0));
         self.context.metrics.compaction.dirty_bytes.add(change);
-        (progress, Work::due(&dirt, &progress, settings, now), now)
+        let work = Work::due(&dirt, &progress, settings, now);
+        (progress, of_archived(work, partition.archive_hold(), &dirt), now)
     }
 
     fn start_runs(self: &Arc<Self>) {
@@ -149,6 +150,8 @@ impl Compactor {
 
     fn compact(&self, job: &Job) {
         let (partition, begun) = (&job.partition, Instant::now());
+        // The floor stays where it is meanwhile.
+        let _turn = partition.archive_hold().turn().lock();
         let (progress, Some(work), _) = self.look(partition, &job.compaction) else {
             return;
         };
@@ -186,6 +189,19 @@ impl Compactor {
             Err(_) => numbers.failures.add(1),
         }
     }
+}
+
+/// What is left to do of a log that has an archive: tombstones stay, since what they remove stays in the archive, and what is
+/// archived is left as it is.
+fn of_archived(work: Option<Work>, hold: &ArchiveHold, dirt: &Dirt) -> Option<Work> {
+    if !hold.is_archived() {
+        return work;
+    }
+    let work = Work {
+        tombstones_before: None,
+        ..work?
+    };
+    (dirt.dirty_records > 0 && work.dirty.end > hold.floor()).then_some(work)
 }
 
 fn report(partition: &PartitionHandle, result: &Result<Report, RewriteError>, begun: Instant) {

@@ -24,6 +24,8 @@ pub(crate) type Judge<'a> = dyn Fn(&RecordView<'_>, Offset, Timestamp) -> Verdic
 pub(crate) struct PackedLog<'a> {
     pub(crate) log: &'a dyn Log,
     pub(crate) packing: &'a Packing,
+    /// Segments that begin below are left as they are.
+    pub(crate) floor: Offset,
 }
 
 impl<'a> PackedLog<'a> {
@@ -31,6 +33,7 @@ impl<'a> PackedLog<'a> {
         Self {
             log: partition.log().as_ref(),
             packing: &partition.info().packing,
+            floor: partition.archive_hold().floor(),
         }
     }
 }
@@ -118,7 +121,9 @@ fn rewrite_once(
 ) -> Result<(), RewriteError> {
     let max_bytes = log.log.settings().segment_max_bytes;
     let mut group = Group::default();
-    let sealed = |segment: &SegmentSummary| segment.sealed && segment.range.start < end;
+    let sealed = |segment: &SegmentSummary| {
+        segment.sealed && segment.range.start >= log.floor && segment.range.start < end
+    };
     for segment in log.log.segments().into_iter().filter(sealed) {
         let changes = loses_records(log, segment.range, judge, pace)?;
         if !changes || !group.fits(&segment, max_bytes) {
@@ -141,7 +146,14 @@ pub(super) fn join(
     replace(log, range, &|_, _, _| Verdict::Keep, pace, done)
 }
 
-/// Reads a range, batch by batch in their plain form, until `take` is done. A gap that retention makes meanwhile is passed.
+/// Where the segments of a log begin. What it has in an archive lies before that and is left alone here.
+pub(super) fn segments_start(log: &dyn Log) -> Offset {
+    let segments = log.segments();
+    segments.first().map_or(Offset::ZERO, |oldest| oldest.range.start)
+}
+
+/// Reads a range, batch by batch in their plain form, until `take` is done. A gap that retention makes meanwhile is passed, and
+/// what went to an archive meanwhile.
 pub(super) fn read_batches(
     log: PackedLog<'_>,
     range: OffsetRange,
@@ -157,6 +169,10 @@ pub(super) fn read_batches(
         let run = match log.log.read(next, limit) {
             Err(ReadError::Trimmed { start }) if start > next => {
                 next = start;
+                continue;
+            }
+            Err(ReadError::Fetching(_)) if segments_start(log.log) > next => {
+                next = segments_start(log.log);
                 continue;
             }
             other => other?,
@@ -366,7 +382,10 @@ impl Iterator for Kept<'_> {
 fn storage_error(error: ReadError, range: OffsetRange) -> StorageError {
     match error {
         ReadError::Damaged(damage) => StorageError::Damaged(damage),
-        ReadError::Trimmed { .. } | ReadError::BeyondEnd { .. } => StorageError::Changed { range },
+        ReadError::Trimmed { .. }
+        | ReadError::BeyondEnd { .. }
+        | ReadError::Fetching(_)
+        | ReadError::Unreachable { .. } => StorageError::Changed { range },
         ReadError::Closed | ReadError::Deleted => StorageError::Closed,
         ReadError::NotUnpacked { reason } => StorageError::Invalid { what: reason },
         ReadError::Io(source) => StorageError::Io {

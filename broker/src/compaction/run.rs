@@ -7,7 +7,9 @@ use strandline_core::record::RecordView;
 use strandline_core::storage::{SegmentSummary, StorageError};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 
-use super::rewrite::{PackedLog, RewriteError, Rewritten, Step, join, read_batches, rewrite_sealed};
+use super::rewrite::{
+    PackedLog, RewriteError, Rewritten, Step, join, read_batches, rewrite_sealed, segments_start,
+};
 use crate::pace::Pace;
 
 /// What a run may use.
@@ -54,7 +56,8 @@ pub(crate) fn run(
     let mut report = Report::default();
     let mut tombstones_before = work.tombstones_before;
     loop {
-        let dirty = OffsetRange::new(progress.clean_end, work.dirty.end.max(progress.clean_end));
+        let start = progress.clean_end.max(segments_start(log.log)).max(log.floor);
+        let dirty = OffsetRange::new(start, work.dirty.end.max(start));
         let table = KeyTable::new(means.memory_bytes, work.dirty_records, means.secret);
         let mut newest = NewestPerKey::new(table, tombstones_before.unwrap_or(Offset::ZERO));
         let end = note_keys(log, dirty, &mut newest, means.pace)?;
@@ -102,7 +105,9 @@ fn merge(
     merged: &mut Rewritten,
 ) -> Result<(), RewriteError> {
     let mut segments = log.log.segments();
-    segments.retain(|segment: &SegmentSummary| segment.sealed && segment.range.end <= clean_end);
+    segments.retain(|segment: &SegmentSummary| {
+        segment.sealed && segment.range.start >= log.floor && segment.range.end <= clean_end
+    });
     for range in merge_groups(&segments, log.log.settings().segment_max_bytes) {
         match join(log, range, pace, merged) {
             // Its turn comes again.

@@ -132,6 +132,7 @@ fn speed_of_a_gibibyte_of_kibibytes_with_a_million_keys() {
             let plain = PackedLog {
                 log: log.as_ref(),
                 packing: &Packing::default(),
+                floor: Offset::ZERO,
             };
             let report = run::run(plain, &work.unwrap(), progress, &means, &mut Forget).unwrap();
             let (elapsed, spent) = (begun.elapsed(), on_processor() - spent);

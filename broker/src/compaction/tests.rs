@@ -32,6 +32,7 @@ struct Fixture {
     packing: Packing,
     progress: Progress,
     now: Timestamp,
+    floor: Offset,
 }
 
 /// Key and value of a record; its time is its offset in milliseconds.
@@ -89,6 +90,7 @@ impl Fixture {
             packing: Packing::default(),
             progress: Progress::default(),
             now: Timestamp::ZERO,
+            floor: Offset::ZERO,
         }
     }
 
@@ -114,7 +116,11 @@ impl Fixture {
             pace: &pace,
         };
         let packing = self.packing.clone();
-        Some(run::run(packed(&log, &packing), &work, progress, &means, self).unwrap())
+        let log = PackedLog {
+            floor: self.floor,
+            ..packed(&log, &packing)
+        };
+        Some(run::run(log, &work, progress, &means, self).unwrap())
     }
 }
 
@@ -122,6 +128,7 @@ fn packed<'a>(log: &'a Arc<dyn Log>, packing: &'a Packing) -> PackedLog<'a> {
     PackedLog {
         log: log.as_ref(),
         packing,
+        floor: Offset::ZERO,
     }
 }
 
@@ -275,6 +282,47 @@ fn a_tombstone_outlives_the_records_that_it_removes_by_the_grace_time() {
         [1]
     );
     assert_eq!(fixture.log.start(), Offset::ZERO);
+}
+
+#[test]
+fn what_is_archived_is_left_as_it_is_and_what_is_not_is_compacted() {
+    let mut fixture = Fixture::new();
+    for number in 0..6 {
+        fixture.append(&[keyed("k", &number.to_string()), keyed("k", "again")]);
+        fixture.log.roll().unwrap();
+    }
+    let before = fixture.log.segments();
+    fixture.floor = Offset::new(6);
+    fixture.compact(&eager(), 100).unwrap();
+    let after = fixture.log.segments();
+    assert_eq!(after[..3], before[..3], "the archive has them with these ends");
+    let left: Vec<_> = forwards(fixture.log.as_ref()).into_keys().collect();
+    assert_eq!(left, [0, 1, 2, 3, 4, 5, 11]);
+}
+
+#[test]
+fn of_a_log_with_an_archive_tombstones_stay_and_nothing_is_due_before_its_end_is_known() {
+    let dirt = Dirt {
+        end: Offset::new(20),
+        dirty_records: 10,
+        ..Dirt::default()
+    };
+    let work = Work {
+        dirty: OffsetRange::new(Offset::new(10), Offset::new(20)),
+        dirty_records: 10,
+        tombstones_before: Some(Offset::new(5)),
+    };
+    let due = |floor: Option<u64>| {
+        let hold = ArchiveHold::default();
+        if let Some(floor) = floor {
+            hold.set_floor(Offset::new(floor));
+        }
+        of_archived(Some(work), &hold, &dirt).map(|work| work.tombstones_before)
+    };
+    assert_eq!(due(None), Some(Some(Offset::new(5))));
+    assert_eq!(due(Some(15)), Some(None));
+    assert_eq!(due(Some(20)), None);
+    assert_eq!(due(Some(u64::MAX)), None);
 }
 
 #[test]

@@ -72,6 +72,21 @@ impl CursorKey {
         })
     }
 
+    /// The stream whose position it is.
+    pub(crate) fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The partition of that stream.
+    pub(crate) fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// What its consumer calls it.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The partition of `__cursors` that holds it, of so many. Clients compute the same.
     pub(super) fn partition_of(&self, partitions: usize) -> i32 {
         let partitions = u32::try_from(partitions).unwrap_or(u32::MAX).max(1);
@@ -109,6 +124,13 @@ impl CursorKey {
 pub(super) fn position_of(value: &[u8]) -> Option<i64> {
     let value = Value::decode(value).ok()?;
     (!value.cursor_id.is_empty()).then_some(value.offset)
+}
+
+/// The cursor and its position that a record's value holds; none for a value that is none of ours.
+pub(crate) fn stored_cursor(value: &[u8]) -> Option<(CursorKey, i64)> {
+    let value = Value::decode(value).ok()?;
+    let key = CursorKey::new(value.stream, value.partition, value.cursor_id).ok()?;
+    Some((key, value.offset))
 }
 
 #[cfg(test)]

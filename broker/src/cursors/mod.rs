@@ -26,7 +26,7 @@ use crate::partition::{Answer, CallAck, ChunkRoom, Delivery, Origin, PartitionHa
 use crate::streams::NoTarget;
 
 use cache::{CursorCache, Found, Stored};
-pub(crate) use key::{CursorKey, InvalidKey};
+pub(crate) use key::{CursorKey, InvalidKey, stored_cursor};
 pub(crate) use stream::{STREAM, prepare_stream};
 
 /// Cursors that are kept in memory, of all partitions together; somewhat more than twice as many at times.

@@ -3,7 +3,7 @@
 use std::io;
 
 use strandline_core::OffsetRange;
-use strandline_core::storage::{Log, ReadError, ReadLimit};
+use strandline_core::storage::{Log, ReadError, ReadLimit, read_waiting};
 
 use super::PartitionCursors;
 use super::cache::{Found, Stored};
@@ -14,7 +14,7 @@ use crate::partition::PartitionHandle;
 const READ_MAX_BYTES: usize = 1 << 20;
 
 /// The position that a key's newest committed record stores. Reads the segments from the newest on until one has the key,
-/// and takes note of all cursors in them. Blocks on the disk.
+/// and takes note of all cursors in them. Blocks on the disk, and on an archive if it comes to that.
 pub(super) fn look_up(
     partition: &PartitionHandle,
     known: &PartitionCursors,
@@ -30,8 +30,18 @@ pub(super) fn look_up(
         cache.losses()
     };
     let end = partition.readable().end;
-    for segment in partition.log().segments().iter().rev() {
-        let range = OffsetRange::new(segment.range.start, segment.range.end.min(end));
+    let mut ranges: Vec<_> = partition
+        .log()
+        .segments()
+        .iter()
+        .map(|segment| segment.range)
+        .collect();
+    if let Some(oldest) = ranges.first().map(|range| range.start) {
+        // What went to an archive, all of it at once.
+        ranges.insert(0, OffsetRange::new(partition.log().start(), oldest));
+    }
+    for range in ranges.iter().rev() {
+        let range = OffsetRange::new(range.start, range.end.min(end));
         if let Some(stored) = scan(partition, known, range, key)? {
             return Ok(Some(stored.position));
         }
@@ -59,7 +69,13 @@ fn scan(
             end: range.end,
             max_bytes: READ_MAX_BYTES,
         };
-        let run = partition.log().read(next, limit)?;
+        let run = match read_waiting(|| partition.log().read(next, limit)) {
+            Err(ReadError::Trimmed { start }) if start > next => {
+                next = start;
+                continue;
+            }
+            other => other?,
+        };
         if run.next <= next {
             break;
         }

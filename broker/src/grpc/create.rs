@@ -24,6 +24,8 @@ const DURABILITY_METADATA: &str = "strandline-durability";
 pub(super) const BACKEND_METADATA: &str = "strandline-backend";
 /// As that, of how its batches are compressed.
 const COMPRESSION_METADATA: &str = "strandline-compression";
+/// As that, of whether its sealed segments move to the archive.
+const ARCHIVE_METADATA: &str = "strandline-archive";
 /// Request metadata by which an API client chooses how a compacted stream is compacted.
 const COMPACT_TOMBSTONE_GRACE_METADATA: &str = "strandline-compact-tombstone-grace-ms";
 const COMPACT_MIN_LAG_METADATA: &str = "strandline-compact-min-lag-ms";
@@ -41,8 +43,13 @@ pub(super) async fn create_stream(
     let backend = backend(metadata)?.unwrap_or(stores.default_backend());
     let mut definition = definition(&request, durability(metadata)?, backend)?;
     definition.settings.compression = compression(metadata)?;
+    definition.settings.archive = archive(metadata)?;
     compaction(metadata, &mut definition.settings)?;
     check_served(&definition, stores.capabilities(backend)).map_err(|what| errors::not_built(&what))?;
+    let archives = &context.archives;
+    archives
+        .check(&definition.settings)
+        .map_err(|error| errors::no_archive(&error))?;
     let keys = &context.opener.keys;
     keys.check(&definition.settings)
         .map_err(|error| errors::no_master_key(&error))?;
@@ -144,6 +151,17 @@ fn compression(metadata: &MetadataMap) -> Result<Option<Codec>, Status> {
     let codec = value.to_str().ok().and_then(|name| name.parse().ok());
     let codec = codec.ok_or_else(|| errors::invalid_compression(COMPRESSION_METADATA))?;
     Ok(Some(codec))
+}
+
+fn archive(metadata: &MetadataMap) -> Result<Option<bool>, Status> {
+    let Some(value) = metadata.get(ARCHIVE_METADATA) else {
+        return Ok(None);
+    };
+    match value.as_bytes() {
+        b"true" => Ok(Some(true)),
+        b"false" => Ok(Some(false)),
+        _ => Err(errors::invalid_flag(ARCHIVE_METADATA)),
+    }
 }
 
 fn compaction(metadata: &MetadataMap, settings: &mut StreamSettings) -> Result<(), Status> {

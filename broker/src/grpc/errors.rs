@@ -12,6 +12,7 @@ use strandline_core::subject::InvalidSubject;
 use strandline_proto::convert::{NegativeSetting, UnknownPosition};
 use strandline_proto::wire::{AsyncError, AsyncErrorCode, FrameError};
 
+use crate::archiving::{NoArchive, RestoreError};
 use crate::bus::BusError;
 use crate::compaction::RewriteError;
 use crate::cursors::{CursorError, InvalidKey};
@@ -113,6 +114,27 @@ pub(super) fn invalid_compression(key: &str) -> Status {
 
 pub(super) fn invalid_number(key: &str, max: u64) -> Status {
     Status::invalid_argument(format!("{key} must be a whole number from 0 to {max}"))
+}
+
+pub(super) fn invalid_flag(key: &str) -> Status {
+    Status::invalid_argument(format!("{key} must be true or false"))
+}
+
+/// Nothing of an archive was restored.
+pub(super) fn restore(error: &RestoreError) -> Status {
+    let reason = describe(error);
+    match error {
+        RestoreError::NoArchive(_) | RestoreError::Itself { .. } | RestoreError::SeveralClusters { .. } => {
+            Status::failed_precondition(reason)
+        }
+        RestoreError::NoCluster { .. } | RestoreError::NoSuchStream { .. } => Status::not_found(reason),
+        RestoreError::Manifest(error) if error.is_missing() => Status::not_found(reason),
+        RestoreError::Manifest(_) => Status::unavailable(reason),
+    }
+}
+
+pub(super) fn no_archive(error: &NoArchive) -> Status {
+    Status::failed_precondition(error.to_string())
 }
 
 /// Liftbridge's text comes first; what is missing follows it.
@@ -284,6 +306,13 @@ pub(super) fn no_key() -> Status {
     Status::invalid_argument("key is missing; records without a key cannot be erased by one")
 }
 
+pub(super) fn is_archived(action: &str) -> Status {
+    Status::failed_precondition(format!(
+        "this version cannot {action} of a stream that is or was archived: records in the archive would stay; \
+         let retention remove them, or delete the stream"
+    ))
+}
+
 pub(super) fn no_such_partition(number: u32) -> Status {
     Status::not_found(format!("no such partition: {number}"))
 }
@@ -298,6 +327,7 @@ pub(super) fn removal(partition: u32, error: &RemovalError) -> Status {
         RemovalError::Read(ReadError::Damaged(_))
         | RemovalError::Storage(StorageError::Damaged(_))
         | RemovalError::Rewrite(RewriteError::Storage(StorageError::Damaged(_))) => Status::data_loss(text),
+        RemovalError::Read(ReadError::Unreachable { .. }) => Status::unavailable(text),
         RemovalError::Read(_) | RemovalError::Storage(_) | RemovalError::Rewrite(_) => Status::internal(text),
     }
 }
@@ -315,6 +345,7 @@ pub(super) fn cursor(error: &CursorError) -> Status {
         CursorError::Refused(reject) => Status::new(publish(*reject).code(), error.to_string()),
         CursorError::Timeout => Status::deadline_exceeded(error.to_string()),
         CursorError::Stopping => stopping(),
+        CursorError::Read(unreachable @ ReadError::Unreachable { .. }) => archive_unreachable(unreachable),
         CursorError::NoTarget(_) | CursorError::Read(_) => Status::internal(describe(error)),
     }
 }
@@ -379,10 +410,19 @@ pub(super) fn plan(error: &PlanError) -> Status {
         PlanError::NothingBefore { .. } => {
             Status::internal(format!("Failed to lookup offset for timestamp: {error}"))
         }
+        PlanError::Read(ReadError::Deleted) => read_end(&ReadEnd::Deleted),
+        PlanError::Read(unreachable @ ReadError::Unreachable { .. }) => archive_unreachable(unreachable),
         PlanError::Read(error) => {
             Status::internal(format!("Failed to create stream reader: {}", describe(error)))
         }
     }
+}
+
+/// The code says that trying again can work, the text which archive it is and what it answered.
+fn archive_unreachable(error: &ReadError) -> Status {
+    let text = describe(error);
+    tracing::warn!(error = %text, "a reader is told that the archive does not answer");
+    Status::unavailable(text)
 }
 
 /// How a subscription ends.
@@ -396,6 +436,7 @@ pub(super) fn read_end(end: &ReadEnd) -> Status {
         ReadEnd::FilterFailed { .. } => Status::aborted(end.to_string()),
         ReadEnd::FilterMissing(_) => Status::failed_precondition(end.to_string()),
         ReadEnd::Stopping => stopping(),
+        ReadEnd::Failed(unreachable @ ReadError::Unreachable { .. }) => archive_unreachable(unreachable),
         ReadEnd::Failed(error) => {
             let text = describe(error);
             tracing::error!(error = %text, "a subscription cannot be read on");

@@ -17,7 +17,7 @@ use tonic::body::Body;
 
 use strandline_core::OffsetRange;
 use strandline_core::record::Batch;
-use strandline_core::storage::Log;
+use strandline_core::storage::ReadError;
 use strandline_proto::api::SubscribeRequest;
 use strandline_proto::convert::{StartAt, StopAt, start_at, stop_at};
 use strandline_proto::wire::{FrameReader, MessageFramer};
@@ -29,7 +29,9 @@ use super::frames::{FrameBody, FrameQueue, response};
 use crate::context::Context;
 use crate::partition::PartitionHandle;
 use crate::plugins::Outbound;
-use crate::reader::{BackwardReader, Bounds, ForwardReader, OnTrimmed, Plan, ReadEnd, Records};
+use crate::reader::{
+    BackwardReader, Bounds, ForwardReader, OnTrimmed, Plan, PlanError, ReadEnd, Records, fetched,
+};
 use filtered::Question;
 use turn::{Turn, TurnEnd};
 use wishes::Wishes;
@@ -96,7 +98,13 @@ async fn start(context: &Context, body: Body, wishes: Wishes) -> Result<Subscrip
         .outbound(&partition.info().stream, wishes.filter, wishes.unfiltered)
         .await;
     let outbound = outbound.map_err(|error| errors::subscription_filter(&error))?;
-    let plan = resolve(&partition, start, stop, request.reverse, wishes.on_trimmed).await?;
+    let wanted = Wanted {
+        start,
+        stop,
+        reverse: request.reverse,
+        on_trimmed: wishes.on_trimmed,
+    };
+    let plan = wanted.resolve(&partition).await?;
     let mut subscription = Subscription::new(partition, plan, request.reverse, outbound);
     subscription.tells_progress = wishes.progress;
     Ok(subscription)
@@ -120,38 +128,48 @@ async fn read_request(mut body: Body) -> Result<SubscribeRequest, Status> {
     }
 }
 
-async fn resolve(
-    partition: &Arc<PartitionHandle>,
+/// The positions that a subscription names.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
     start: StartAt,
     stop: StopAt,
     reverse: bool,
     on_trimmed: OnTrimmed,
-) -> Result<Plan, Status> {
-    let partition = Arc::clone(partition);
-    let look_up = move || {
-        let log = partition.log();
-        let bounds = Bounds {
-            start: log.start(),
-            committed_end: partition.readable().end,
-            end: log.end(),
-        };
-        let plan = if reverse {
-            Plan::resolve_reverse(start, stop, bounds, &partition)
+}
+
+impl Wanted {
+    /// Waits for what has to be fetched from an archive, for no longer than its deadline.
+    async fn resolve(self, partition: &Arc<PartitionHandle>) -> Result<Plan, Status> {
+        // Looking up a time may read the disk.
+        let looks_up = matches!(self.start, StartAt::Time(_)) || matches!(self.stop, StopAt::Time(_));
+        loop {
+            let plan = if looks_up {
+                let partition = Arc::clone(partition);
+                tokio::task::spawn_blocking(move || self.look_up(&partition))
+                    .await
+                    .map_err(|_| errors::stopping())?
+            } else {
+                self.look_up(partition)
+            };
+            match plan {
+                Err(PlanError::Read(ReadError::Fetching(fetch))) => {
+                    let waited = fetched(partition, fetch).await;
+                    waited.map_err(|error| errors::plan(&PlanError::Read(error)))?;
+                }
+                plan => return plan.map_err(|error| errors::plan(&error)),
+            }
+        }
+    }
+
+    fn look_up(self, partition: &PartitionHandle) -> Result<Plan, PlanError> {
+        let bounds = Bounds::of(partition, self.start)?;
+        let plan = if self.reverse {
+            Plan::resolve_reverse(self.start, self.stop, bounds, partition)
         } else {
-            Plan::resolve(start, stop, bounds, &partition)
+            Plan::resolve(self.start, self.stop, bounds, partition)
         };
-        plan.and_then(|plan| plan.on_trimmed(on_trimmed, start, bounds))
-    };
-    // Looking up a time may read the disk.
-    let looks_up = matches!(start, StartAt::Time(_)) || matches!(stop, StopAt::Time(_));
-    let plan = if looks_up {
-        tokio::task::spawn_blocking(look_up)
-            .await
-            .map_err(|_| errors::stopping())?
-    } else {
-        look_up()
-    };
-    plan.map_err(|error| errors::plan(&error))
+        plan?.on_trimmed(self.on_trimmed, self.start, bounds)
+    }
 }
 
 struct Subscription {

@@ -33,6 +33,7 @@ pub(super) fn is_essential(command: &Command) -> bool {
     match command {
         Command::CreateStream { .. }
         | Command::CreateInternalStream { .. }
+        | Command::RestoreStream { .. }
         | Command::LogsCreated { .. }
         | Command::AddDataKey { .. }
         | Command::RewrapDataKeys { .. } => false,
@@ -42,6 +43,9 @@ pub(super) fn is_essential(command: &Command) -> bool {
         | Command::UpdateStream { .. }
         | Command::DeleteStream { .. }
         | Command::ElectLeader { .. }
+        // What is archived leaves the disk.
+        | Command::BeginArchive { .. }
+        | Command::ArchivesMade { .. }
         | Command::LogsRemoved { .. }
         | Command::ModulesRemoved { .. } => true,
     }

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use strandline_core::disk::{Disk, DiskLock};
 use strandline_core::metadata::{
-    ClusterId, Command, Outcome, PluginChange, PluginOutcome, Rejection, Rewrap, State, StreamEntry,
-    WrappedKey,
+    ArchivePlace, ClusterId, Command, Outcome, PlaceRoot, PluginChange, PluginOutcome, Rejection,
+    RestoredStream, Rewrap, State, StreamEntry, WrappedKey,
 };
 use strandline_core::plugin::Sha256;
 use strandline_core::stream::{SettingChange, StreamDefinition};
@@ -209,6 +209,27 @@ impl MetadataHandle {
         }
     }
 
+    /// Creates a stream that another cluster has archived. On success it is durable and visible in [`state`](Self::state).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`create_stream`](Self::create_stream).
+    pub(crate) async fn restore_stream(
+        &self,
+        definition: StreamDefinition,
+        restored: RestoredStream,
+    ) -> Result<Arc<StreamEntry>, ChangeError> {
+        let change = Change::Restore {
+            definition: Box::new(definition),
+            restored: Box::new(restored),
+            now: self.inner.clock.now(),
+        };
+        match self.change(change).await? {
+            Outcome::Created(entry) => Ok(entry),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Changes settings of a stream and returns it as it is then. Whoever has its partitions open has to follow.
     ///
     /// # Cancel safety
@@ -300,6 +321,47 @@ impl MetadataHandle {
             }
         }
         Ok(changed)
+    }
+
+    /// Gives a stream its place in the archive, unless it has one, and returns what the stream is then. To be called before
+    /// anything is written there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether the stream has its place.
+    pub(crate) async fn begin_archive(&self, entry: &StreamEntry) -> Result<Arc<StreamEntry>, ChangeError> {
+        let name = entry.definition.name.clone();
+        let state = self.state();
+        let Some((first, cluster)) = entry.first_log().zip(state.cluster()) else {
+            return Err(Rejection::NoSuchStream { name }.into());
+        };
+        let place = ArchivePlace {
+            root: PlaceRoot::of(cluster, &name, first),
+            since: self.inner.clock.now(),
+        };
+        match self
+            .change(Change::plain(Command::BeginArchive { name, first, place }))
+            .await?
+        {
+            Outcome::ArchiveBegun(entry) => Ok(entry),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Records that the HEAD of a partition is in the archive. To be called before a segment of it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it is recorded.
+    pub(crate) async fn archive_made(&self, entry: &StreamEntry, log: LogId) -> Result<(), ChangeError> {
+        let name = entry.definition.name.clone();
+        let Some(first) = entry.first_log() else {
+            return Err(Rejection::NoSuchStream { name }.into());
+        };
+        let logs = vec![log];
+        self.change(Change::plain(Command::ArchivesMade { name, first, logs }))
+            .await
+            .map(|_| ())
     }
 
     /// Reports that these logs of deleted streams are gone from this broker's disk, durably.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use strandline_core::Timestamp;
-use strandline_core::metadata::{Command, Outcome, Planner, State};
+use strandline_core::metadata::{Command, Outcome, Planner, RestoredStream, State};
 use strandline_core::stream::StreamDefinition;
 
 use super::consensus::{Answer, Consensus, is_essential};
@@ -33,6 +33,12 @@ pub(super) enum Change {
         now: Timestamp,
         /// Whether it is one of the server's own.
         internal: bool,
+    },
+    /// Create a stream that another cluster has archived, in the same way.
+    Restore {
+        definition: Box<StreamDefinition>,
+        restored: Box<RestoredStream>,
+        now: Timestamp,
     },
     /// As it is.
     Plain(Box<Command>),
@@ -143,11 +149,11 @@ impl Proposer {
 impl Request {
     fn items(&self) -> u64 {
         match &self.change {
-            Change::Create { definition, .. } => {
+            Change::Create { definition, .. } | Change::Restore { definition, .. } => {
                 u64::from(definition.partitions).saturating_mul(u64::from(definition.replication_factor))
             }
             Change::Plain(command) => match &**command {
-                Command::LogsRemoved { logs, .. } => logs.len() as u64,
+                Command::LogsRemoved { logs, .. } | Command::ArchivesMade { logs, .. } => logs.len() as u64,
                 Command::RewrapDataKeys { wraps } => wraps.len() as u64,
                 Command::ModulesRemoved { modules, .. } => modules.len() as u64,
                 // Settings are the largest part by far, and grow when they are quoted.
@@ -180,6 +186,20 @@ fn plan(change: Change, state: &State, planner: &mut Option<Planner>) -> Result<
                     placement,
                     now,
                 }
+            })
+        }
+        Change::Restore {
+            definition,
+            restored,
+            now,
+        } => {
+            let planner = planner.get_or_insert_with(|| Planner::new(state));
+            let (placement, definition) = (planner.plan(&definition)?, *definition);
+            Ok(Command::RestoreStream {
+                definition,
+                placement,
+                restored,
+                now,
             })
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use strandline_core::storage::Log;
 
+use super::archive::archive;
 use super::disk::FileNumbers;
 use super::names::*;
 use super::numbers::Metrics;
@@ -71,6 +72,7 @@ impl Scrape<'_> {
             self.partitions(&mut out, context);
             bus(&mut out, &context.bus.numbers());
             metadata(&mut out, context);
+            archive(&mut out, context);
             plugins(&mut out, context);
         }
         out.number(&HTTP_CONNECTIONS, self.metrics.http.connections.get());

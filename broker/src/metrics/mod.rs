@@ -4,6 +4,7 @@
 //! plain atomics that nobody waits for. Everything that somebody owns already (queues, partitions, the NATS server,
 //! `/proc`) is looked at when a scrape asks. [`names`] says what each number is called and means.
 
+mod archive;
 mod collect;
 mod disk;
 mod grpc;

@@ -148,6 +148,33 @@ metrics! {
     SCRUB_DAMAGED: Gauge "strandline_scrub_damaged_segments"
         "sealed segments that were damaged when the scrubber read them last";
 
+    ARCHIVE_SEGMENTS: Counter "strandline_archive_segments"
+        "segments that were uploaded and are in the manifest";
+    ARCHIVE_BYTES: Counter "strandline_archive_bytes"
+        "bytes of batches in them";
+    ARCHIVE_FAILURES: Counter "strandline_archive_failures"
+        "attempts to archive that failed; each is made again, unless the partition is fenced";
+    ARCHIVE_PARTITIONS: Gauge "strandline_archive_partitions"
+        "partitions that are archived or were, by state";
+    ARCHIVE_LAG_RECORDS: Gauge "strandline_archive_lag_records"
+        "records that are committed and not archived, of all partitions, as of each partition's last turn";
+    ARCHIVE_LAG_BYTES: Gauge "strandline_archive_lag_bytes"
+        "bytes of these records as stored";
+    ARCHIVE_LAG_TIME: Gauge "strandline_archive_lag_seconds"
+        "age of the oldest of them";
+    ARCHIVE_REQUESTS: Counter "strandline_archive_requests"
+        "requests of any kind that the object store got, failed ones included";
+    ARCHIVE_READ_REQUESTS: Counter "strandline_archive_read_requests"
+        "requests for parts of archived segments";
+    ARCHIVE_READ_BYTES: Counter "strandline_archive_read_bytes"
+        "bytes that these requests gave";
+    ARCHIVE_READS: Counter "strandline_archive_reads"
+        "reads of parts of archived segments, by where they were found";
+    ARCHIVE_READ_FAILURES: Counter "strandline_archive_read_failures"
+        "fetches that readers waited for in vain, by cause";
+    ARCHIVE_CACHE_BYTES: Gauge "strandline_archive_cache_bytes"
+        "bytes of archived segments that are kept, by where";
+
     READ_RECORDS: Counter "strandline_read_records"
         "records read for subscribers";
     READ_BYTES: Counter "strandline_read_bytes"

@@ -14,6 +14,7 @@ use strandline_core::{LogId, Offset, PartitionId, StreamName, Timestamp};
 
 use super::ack::Origin;
 use super::appender::AppenderHandle;
+use super::archive_hold::ArchiveHold;
 use super::chunk::{Chunk, ChunkRoom, Reject};
 use super::inbox::{Inbox, Refused, Taker};
 use super::packing::Packing;
@@ -61,6 +62,7 @@ pub(crate) struct PartitionHandle {
     pub(super) received: ReceivedTimes,
     failed: AtomicBool,
     maintenance: Mutex<()>,
+    archive_hold: ArchiveHold,
     appender: AppenderHandle,
 }
 
@@ -92,6 +94,7 @@ impl PartitionHandle {
             received: ReceivedTimes::default(),
             failed: AtomicBool::new(false),
             maintenance: Mutex::default(),
+            archive_hold: ArchiveHold::default(),
             appender,
         })
     }
@@ -108,6 +111,11 @@ impl PartitionHandle {
     /// block only.
     pub(crate) fn maintenance(&self) -> &Mutex<()> {
         &self.maintenance
+    }
+
+    /// What an archive keeps others from doing to segments.
+    pub(crate) fn archive_hold(&self) -> &ArchiveHold {
+        &self.archive_hold
     }
 
     /// How far the partition can be read now.
@@ -136,7 +144,7 @@ impl PartitionHandle {
     ///
     /// # Errors
     ///
-    /// The log cannot be read.
+    /// The log cannot be read; [`ReadError::Fetching`] where that has to be waited for.
     pub(crate) fn offset_at(&self, time: Timestamp) -> Result<Offset, ReadError> {
         let found = self.log.offset_at(time)?;
         if found >= self.log.end() {

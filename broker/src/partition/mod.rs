@@ -10,6 +10,7 @@
 mod ack;
 mod answer;
 mod appender;
+mod archive_hold;
 mod chunk;
 mod handle;
 mod inbox;
@@ -30,6 +31,7 @@ mod tests;
 pub(crate) use ack::{Ack, AckSink, Answers, CallAck, Origin, OwnedAck};
 pub(crate) use answer::Answerer;
 pub(crate) use appender::{Appender, AppenderHandle, AppenderLimits, REJECTED_MAX_BYTES};
+pub(crate) use archive_hold::ArchiveHold;
 pub(crate) use chunk::{Answer, Chunk, ChunkRoom, Delivery, Reject};
 pub(crate) use handle::{PartitionHandle, PartitionInfo};
 pub(crate) use inbox::INBOX_MAX_BYTES;

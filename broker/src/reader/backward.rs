@@ -6,8 +6,8 @@ use strandline_core::Offset;
 use strandline_core::record::Batch;
 use strandline_core::storage::{Log, ReadError};
 
-use super::ReadEnd;
 use super::plan::Plan;
+use super::{ReadEnd, fetched};
 use crate::partition::{PartitionHandle, ReadState};
 
 /// A position that moves towards the start of the log.
@@ -39,28 +39,37 @@ impl BackwardReader {
     ///
     /// The subscription is over.
     pub(crate) async fn next(&mut self) -> Result<(Batch, Offset, Offset), ReadEnd> {
+        loop {
+            self.check()?;
+            let (partition, before) = (Arc::clone(&self.partition), self.before);
+            let read = tokio::task::spawn_blocking(move || read_before(&partition, before));
+            match read.await.unwrap_or(Err(ReadError::Closed)) {
+                Ok(Some(batch)) => {
+                    self.before = batch.header().base;
+                    return Ok((batch, before, self.stop));
+                }
+                Ok(None) | Err(ReadError::Trimmed { .. }) => return Err(ReadEnd::StartReached),
+                Err(ReadError::Fetching(fetch)) => fetched(&self.partition, fetch).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether there is more to read.
+    fn check(&self) -> Result<(), ReadEnd> {
         match self.partition.readable().state {
             ReadState::Open => {}
             ReadState::Deleted => return Err(ReadEnd::Deleted),
             ReadState::Stopping => return Err(ReadEnd::Stopping),
         }
-        if self.before <= self.stop {
-            return Err(if self.stop == Offset::ZERO {
-                ReadEnd::StartReached
-            } else {
-                ReadEnd::StopReached
-            });
+        if self.before > self.stop {
+            return Ok(());
         }
-        let (partition, before) = (Arc::clone(&self.partition), self.before);
-        let read = tokio::task::spawn_blocking(move || read_before(&partition, before));
-        match read.await.unwrap_or(Err(ReadError::Closed)) {
-            Ok(Some(batch)) => {
-                self.before = batch.header().base;
-                Ok((batch, before, self.stop))
-            }
-            Ok(None) | Err(ReadError::Trimmed { .. }) => Err(ReadEnd::StartReached),
-            Err(error) => Err(error.into()),
-        }
+        Err(if self.stop == Offset::ZERO {
+            ReadEnd::StartReached
+        } else {
+            ReadEnd::StopReached
+        })
     }
 }
 

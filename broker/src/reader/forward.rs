@@ -9,7 +9,7 @@ use strandline_core::Offset;
 use strandline_core::storage::{Log, ReadError, ReadLimit, Run};
 
 use super::plan::Plan;
-use super::{OnTrimmed, ReadEnd};
+use super::{OnTrimmed, ReadEnd, fetched};
 use crate::partition::{PartitionHandle, ReadState, Readable};
 
 /// Bytes that one step reads at the most, unless a single batch is larger.
@@ -62,23 +62,32 @@ impl ForwardReader {
                 self.changed().await?;
                 continue;
             };
-            let run = self.read(limit).await;
-            if let Some(records) = self.took(run, limit.end)? {
-                return Ok(records);
+            match self.read(limit).await {
+                // No thread is held meanwhile.
+                Err(ReadError::Fetching(fetch)) => fetched(&self.partition, fetch).await?,
+                run => {
+                    if let Some(records) = self.took(run, limit.end)? {
+                        return Ok(records);
+                    }
+                }
             }
         }
     }
 
-    /// The next records if there are any now. May wait for the disk.
+    /// The next records if there are any now. May wait for the disk; what has to be fetched is none of "now".
     ///
     /// # Errors
     ///
     /// The subscription is over.
     pub(crate) fn next_at_once(&mut self) -> Result<Option<Records>, ReadEnd> {
         while let Some(limit) = self.limit()? {
-            let run = self.read_here(limit);
-            if let Some(records) = self.took(run, limit.end)? {
-                return Ok(Some(records));
+            match self.read_here(limit) {
+                Err(ReadError::Fetching(_)) => return Ok(None),
+                run => {
+                    if let Some(records) = self.took(run, limit.end)? {
+                        return Ok(Some(records));
+                    }
+                }
             }
         }
         Ok(None)

@@ -4,13 +4,17 @@ mod backward;
 mod forward;
 mod plan;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub(crate) use backward::BackwardReader;
 pub(crate) use forward::{ForwardReader, Records};
 pub(crate) use plan::{Bounds, Plan, PlanError};
 
 use strandline_core::Offset;
-use strandline_core::storage::ReadError;
+use strandline_core::storage::{Fetch, ReadError};
 
+use crate::partition::{PartitionHandle, ReadState};
 use crate::plugins::NotReady;
 
 /// What happens to a subscription whose next record was removed, by retention or by hand.
@@ -69,5 +73,28 @@ impl From<ReadError> for ReadEnd {
             ReadError::Closed => Self::Stopping,
             other => Self::Failed(other),
         }
+    }
+}
+
+/// Waits until records that are being fetched are there; then the read is to be repeated.
+///
+/// Cancel safety: safe; the fetch goes on.
+///
+/// # Errors
+///
+/// They cannot be had now, or the partition has no readers any more.
+pub(crate) async fn fetched(partition: &PartitionHandle, fetch: Fetch) -> Result<(), ReadError> {
+    let mut watch = partition.watch();
+    let closed = async move {
+        // It errs when the partition is no more, as good as stopping.
+        let _ = watch.wait_for(|readable| readable.state != ReadState::Open).await;
+    };
+    tokio::select! {
+        biased;
+        () = closed => Err(match partition.readable().state {
+            ReadState::Deleted => ReadError::Deleted,
+            ReadState::Open | ReadState::Stopping => ReadError::Closed,
+        }),
+        outcome = fetch => Ok(outcome?),
     }
 }

@@ -1,6 +1,6 @@
 //! From a subscription's start and stop positions to offsets.
 
-use strandline_core::storage::ReadError;
+use strandline_core::storage::{Log, ReadError, ReadLimit};
 use strandline_core::{Offset, Timestamp};
 use strandline_proto::convert::{StartAt, StopAt, inclusive};
 
@@ -55,6 +55,44 @@ pub(crate) enum PlanError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+impl Bounds {
+    /// Those of a partition now. The oldest offset is found out when somebody starts there; else it may be 0 as long as it is
+    /// not known, so that nobody who follows the end waits for an archive.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read; [`ReadError::Fetching`] where that has to be waited for.
+    pub(crate) fn of(partition: &PartitionHandle, start: StartAt) -> Result<Self, ReadError> {
+        let log = partition.log();
+        let oldest = if matches!(start, StartAt::Earliest) {
+            oldest_offset(log.as_ref())?
+        } else {
+            log.start()
+        };
+        Ok(Self {
+            start: oldest,
+            committed_end: partition.readable().end,
+            end: log.end(),
+        })
+    }
+}
+
+/// Where a log begins. One with an archive that it has not looked into yet says 0, and to a read there what is right.
+fn oldest_offset(log: &dyn Log) -> Result<Offset, ReadError> {
+    let start = log.start();
+    if start > Offset::ZERO {
+        return Ok(start);
+    }
+    let nothing = ReadLimit {
+        end: start,
+        max_bytes: 0,
+    };
+    match log.read(start, nothing) {
+        Err(ReadError::Trimmed { start }) => Ok(start),
+        other => other.map(|_| start),
+    }
 }
 
 impl Plan {

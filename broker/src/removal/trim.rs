@@ -1,7 +1,7 @@
 //! Removing the records before a point.
 
 use strandline_core::compaction::Verdict;
-use strandline_core::storage::{Log, SegmentSummary};
+use strandline_core::storage::{Log, SegmentSummary, read_waiting};
 use strandline_core::{Offset, Timestamp};
 
 use super::RemovalError;
@@ -44,7 +44,7 @@ pub(crate) fn trim(
     let committed = partition.readable().end;
     let before = match before {
         TrimBefore::Offset(offset) => offset,
-        TrimBefore::Time(time) => partition.offset_at(time)?,
+        TrimBefore::Time(time) => read_waiting(|| partition.offset_at(time))?,
     };
     let before = before.min(committed);
     if active(log.as_ref()).is_some_and(|active| active.range.start < before) {

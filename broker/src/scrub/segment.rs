@@ -33,7 +33,13 @@ pub(super) fn check(
     let problem = match read_all(log, segment, pace, read)? {
         Ok(records) if records == segment.records => return Ok(Finding::Sound),
         Ok(records) => format!("{records} of its {} records are there", segment.records),
-        Err(ReadError::Trimmed { .. } | ReadError::Closed) => return Ok(Finding::Gone),
+        // To be fetched is what went to an archive.
+        Err(
+            ReadError::Trimmed { .. }
+            | ReadError::Fetching(_)
+            | ReadError::Unreachable { .. }
+            | ReadError::Closed,
+        ) => return Ok(Finding::Gone),
         Err(error) => crate::streams::describe(&error),
     };
     // It may have been another segment already that was read.

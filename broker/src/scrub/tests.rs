@@ -15,6 +15,7 @@ use strandline_storage_backends::{SegmentFactory, SystemDisk};
 
 use super::*;
 use crate::metrics::Counter;
+use crate::reader::tests::faraway::Faraway;
 
 const SEGMENTS: u64 = 3;
 const VALUE: [u8; 1000] = [7; 1000];
@@ -185,4 +186,16 @@ fn a_stop_ends_the_reading() {
     let segment = fixture.sealed()[0];
     let ended = segment::check(fixture.log.as_ref(), &segment, &pace, &fixture.read);
     assert_eq!(ended, Err(Stopped));
+}
+
+#[test]
+fn nothing_is_said_about_a_segment_that_went_to_an_archive() {
+    let fixture = Fixture::new();
+    let far = Faraway::new(Arc::clone(&fixture.log), 10);
+    let found = fixture
+        .sealed()
+        .iter()
+        .map(|segment| segment::check(far.as_ref(), segment, &fixture.pace, &fixture.read).unwrap())
+        .collect::<Vec<_>>();
+    assert_eq!(found, [Finding::Gone, Finding::Sound, Finding::Sound]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strandline_codec::{DataCipher, KeyError, MasterKeys, Nonces};
 use strandline_core::PartitionId;
-use strandline_core::metadata::StreamEntry;
+use strandline_core::metadata::{StreamEntry, WrappedKey};
 use strandline_core::record::Codec;
 use strandline_core::stream::StreamSettings;
 
@@ -117,6 +117,21 @@ impl Keys {
             encryption: newest.map(|key| (Arc::clone(key), Arc::clone(&self.nonces))),
             keys,
         })
+    }
+
+    /// The data key that a stream from another cluster's archive needs for new batches; none if it is not encrypted. Its own
+    /// keys can be opened then.
+    ///
+    /// # Errors
+    ///
+    /// One of its keys cannot be opened.
+    pub(crate) fn for_restored(&self, entry: &StreamEntry) -> Result<Option<WrappedKey>, KeyFailure> {
+        if entry.keys.is_empty() {
+            return Ok(None);
+        }
+        let name = &entry.definition.name;
+        self.masters.open(name, &entry.keys)?;
+        Ok(Some(self.masters.create(name, random()?)?))
     }
 
     /// Wraps every data key with the current master key that has another wrap and can be opened. The rest is left as it is:

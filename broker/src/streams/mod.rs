@@ -17,7 +17,7 @@ use strandline_core::{PartitionId, StreamName};
 
 use crate::partition::{LetterBox, PartitionHandle};
 
-pub(crate) use keys::Keys;
+pub(crate) use keys::{KeyFailure, Keys};
 pub(crate) use open::{Expect, OpenError, Opener, TAIL_CACHE_BYTES, TAIL_CACHES_BYTES, describe};
 pub(crate) use served::{NotServed, check_served};
 pub(crate) use stores::{Engine, REDB_DIRECTORY, SEGMENT_DIRECTORY, StoreParts, Stores};

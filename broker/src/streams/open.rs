@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use strandline_core::metadata::{PartitionEntry, StreamEntry};
-use strandline_core::storage::{Durability, LogSettings, StorageError};
+use strandline_core::storage::{Durability, Log, LogSettings, StorageError};
 use strandline_core::{BrokerId, PartitionId};
 use strandline_storage_backends::{TailCache, TailMemory};
 
 use super::keys::{KeyFailure, Keys};
 use super::stream::{OpenPartition, PartitionState, Stream};
 use super::{Engine, Stores, Streams};
+use crate::archiving::Archives;
 use crate::bus::{Bus, BusError};
 use crate::partition::{Packing, PartitionHandle, PartitionInfo, ReadState};
 use crate::plugins::Plugins;
@@ -27,6 +28,7 @@ pub(crate) struct Opener {
     pub(crate) tail_memory: Arc<TailMemory>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) plugins: Arc<Plugins>,
+    pub(crate) archives: Arc<Archives>,
     pub(crate) defaults: LogSettings,
     pub(crate) keys: Keys,
     /// Whether streams that do not say otherwise check expected offsets.
@@ -109,6 +111,7 @@ impl Opener {
         let engine = self.stores.engine(entry.definition.settings.backend()).await?;
         for handle in stream.iter().flat_map(|stream| stream.open()) {
             let log = handle.info().log;
+            self.archives.remove(log);
             engine.appender().remove(log, ReadState::Deleted).await;
         }
         drop(stream);
@@ -140,7 +143,17 @@ impl Opener {
         let engine = self.stores.engine(entry.definition.settings.backend()).await?;
         let log = self.open_log(engine, partition, settings, expect).await?;
         let appender = engine.appender();
-        let handle = PartitionHandle::new(info, log, appender.clone());
+        let tiers = self.archives.tiers(&info.stream, &log);
+        let whole = match &tiers {
+            Some(tiers) => Arc::clone(tiers) as Arc<dyn Log>,
+            None => log,
+        };
+        let number = info.partition;
+        let handle = PartitionHandle::new(info, self.cached(whole), appender.clone());
+        if let Some(tiers) = tiers {
+            let known = (entry, partition, number);
+            self.archives.add(known, Arc::clone(&handle), tiers);
+        }
         appender.add(Arc::clone(&handle), partition.leader_epoch).await;
         self.plugins.equip(&handle);
         // The server's own streams are written to by it alone, whatever arrives on their subject.
@@ -167,21 +180,32 @@ impl Opener {
         partition: &PartitionEntry,
         settings: LogSettings,
         expect: Expect,
-    ) -> Result<Arc<TailCache>, OpenError> {
+    ) -> Result<Arc<dyn Log>, OpenError> {
         let (store, id) = (engine.store()?, partition.log);
-        let created = partition.is_stored_on(&self.broker);
-        let open = move || match store.open(id, &settings) {
+        let (created, start) = (partition.is_stored_on(&self.broker), partition.start);
+        let open = move || {
             // Nothing was ever acknowledged for a log whose creation was not finished.
-            Err(StorageError::NotFound { .. }) if expect == Expect::New || !created => {
-                store.create(id, &settings)
+            let log = match store.open(id, &settings) {
+                Err(StorageError::NotFound { .. }) if expect == Expect::New || !created => {
+                    store.create(id, &settings)?
+                }
+                other => other?,
+            };
+            // What the archive has of it is not here. An end before it means that a crash came between.
+            if log.end() < start && !created {
+                log.reset(start)?;
             }
-            other => other,
+            Ok::<_, StorageError>(log)
         };
         let log = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| OpenError::Stopping)??;
+        Ok(log)
+    }
+
+    fn cached(&self, log: Arc<dyn Log>) -> Arc<TailCache> {
         let memory = Arc::clone(&self.tail_memory);
-        Ok(Arc::new(TailCache::sharing(log, TAIL_CACHE_BYTES, memory)))
+        Arc::new(TailCache::sharing(log, TAIL_CACHE_BYTES, memory))
     }
 
     fn info(

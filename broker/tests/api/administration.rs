@@ -541,3 +541,38 @@ async fn records_are_erased_under_readers_and_publishers() {
         .into_inner();
     assert_eq!(metadata.metadata.unwrap().newest_offset, 399);
 }
+
+#[tokio::test]
+async fn without_an_archive_no_stream_is_archived_and_what_is_missing_is_named() {
+    let mut harness = Harness::start().await;
+    harness.create("foo", "foo").await;
+    let asked = |value: &'static str| {
+        let mut request = Request::new(CreateStreamRequest {
+            name: "bar".into(),
+            subject: "bar".into(),
+            ..Default::default()
+        });
+        request
+            .metadata_mut()
+            .insert("strandline-archive", value.parse().unwrap());
+        request
+    };
+    let refused = harness.client.create_stream(asked("true")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("archive.url"), "{refused:?}");
+    let refused = harness.client.create_stream(asked("maybe")).await.unwrap_err();
+    assert_eq!(refused.message(), "strandline-archive must be true or false");
+    harness.client.create_stream(asked("false")).await.unwrap();
+    let changed = update(&harness, vec![change("archive", Kind::Flag(true))]).await;
+    assert_eq!(changed.unwrap_err().code(), Code::FailedPrecondition);
+    let settings = update(&harness, vec![change("archive", Kind::Flag(false))])
+        .await
+        .unwrap();
+    assert_eq!(
+        setting(&settings, "archive"),
+        (&Kind::Flag(false), SettingSource::Stream)
+    );
+    let mut admin = connect(&harness).await;
+    let status = admin.archive_status(ArchiveStatusRequest::default()).await;
+    assert_eq!(status.unwrap().into_inner(), ArchiveStatusResponse::default());
+}

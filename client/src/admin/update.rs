@@ -109,6 +109,12 @@ impl StreamUpdate {
         self.set("compression", SettingValue::Word(compression.word().to_owned()))
     }
 
+    /// Whether sealed segments move to the archive. What is there stays readable when it is turned off.
+    #[must_use]
+    pub fn archive(self, enabled: bool) -> Self {
+        self.set("archive", SettingValue::Flag(enabled))
+    }
+
     pub(super) fn into_changes(self) -> Vec<SettingChange> {
         self.changes
     }

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::restore::restore_stream;
 use super::{
-    Broker, ClusterId, Command, DataKey, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry, Placement,
-    Rejection, plugins,
+    ArchivePlace, Broker, ClusterId, Command, DataKey, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry,
+    Placement, Rejection, plugins,
 };
 use super::{Rewrap, State, StreamEntry, WrappedKey};
 use crate::plugin::Sha256;
 use crate::record::KeyId;
 use crate::stream::{MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
-use crate::{BrokerId, LeaderEpoch, LogId, StreamName, Timestamp};
+use crate::{BrokerId, LeaderEpoch, LogId, Offset, StreamName, Timestamp};
 
 /// Applies the command at `index` of the metadata log. The same state and command give the same result on every broker;
 /// any command at all gives one.
@@ -51,6 +52,17 @@ pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome
         Command::LogsRemoved { broker, logs } => logs_removed(state, broker, logs),
         Command::AddDataKey { name, first, wrapped } => add_data_key(state, (name, *first), wrapped),
         Command::RewrapDataKeys { wraps } => rewrap_data_keys(state, wraps),
+        Command::BeginArchive { name, first, place } => begin_archive(state, (name, *first), place),
+        Command::ArchivesMade { name, first, logs } => archives_made(state, (name, *first), logs),
+        Command::RestoreStream {
+            definition,
+            placement,
+            restored,
+            now,
+        } => {
+            refuse_reserved(&definition.name)?;
+            restore_stream(state, (definition, placement), restored, *now)
+        }
         Command::Plugins { change, by, now } => plugins::change(state, change, (by, *now, index)),
         Command::ModulesRemoved { broker, modules } => Ok(modules_removed(state, broker, modules)),
     }?;
@@ -101,7 +113,7 @@ fn register_broker(
     })
 }
 
-fn create_stream(
+pub(super) fn create_stream(
     state: &mut State,
     definition: &StreamDefinition,
     placement: &Placement,
@@ -122,6 +134,7 @@ fn create_stream(
         created: now,
         partitions,
         keys: Vec::new(),
+        archive: None,
     });
     state.next_log = next_log;
     state.count(&entry);
@@ -139,6 +152,8 @@ fn new_partition(log: LogId, replicas: &[BrokerId]) -> PartitionEntry {
         replicas: replicas.to_vec(),
         isr: replicas.to_vec(),
         stored: Vec::new(),
+        is_archived: false,
+        start: Offset::ZERO,
     }
 }
 
@@ -381,12 +396,49 @@ fn rewrap_data_keys(state: &mut State, wraps: &[Rewrap]) -> Result<Outcome, Reje
     Ok(Outcome::DataKeysRewrapped { keys: rewrapped })
 }
 
+fn begin_archive(
+    state: &mut State,
+    (name, first): (&StreamName, LogId),
+    place: &ArchivePlace,
+) -> Result<Outcome, Rejection> {
+    let stream = meant_stream(state, name, first)?;
+    if stream.archive.is_none() {
+        Arc::make_mut(stream).archive = Some(place.clone());
+    }
+    Ok(Outcome::ArchiveBegun(Arc::clone(stream)))
+}
+
+fn archives_made(
+    state: &mut State,
+    (name, first): (&StreamName, LogId),
+    logs: &[LogId],
+) -> Result<Outcome, Rejection> {
+    let stream = meant_stream(state, name, first)?;
+    if stream.archive.is_none() {
+        return Err(Rejection::NotArchived { name: name.clone() });
+    }
+    let logs: BTreeSet<_> = logs.iter().collect();
+    let is_new = |partition: &PartitionEntry| !partition.is_archived && logs.contains(&partition.log);
+    let mut made = 0;
+    if stream.partitions.iter().any(is_new) {
+        for partition in Arc::make_mut(stream)
+            .partitions
+            .iter_mut()
+            .filter(|partition| is_new(partition))
+        {
+            partition.is_archived = true;
+            made += 1;
+        }
+    }
+    Ok(Outcome::ArchivesMade { partitions: made })
+}
+
 fn modules_removed(state: &mut State, broker: &BrokerId, modules: &[Sha256]) -> Outcome {
     let modules = Arc::make_mut(&mut state.plugins).removed(broker, modules);
     Outcome::ModulesRemoved { modules }
 }
 
-fn check_wrapped(wrapped: &WrappedKey) -> Result<(), Rejection> {
+pub(super) fn check_wrapped(wrapped: &WrappedKey) -> Result<(), Rejection> {
     let bytes = wrapped.text.len();
     if (1..=WrappedKey::MAX_BYTES).contains(&bytes) {
         Ok(())

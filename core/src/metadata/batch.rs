@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Command, tagged};
 
-/// The format of commands that this version writes. 2 added those about data keys, 3 those about plugins.
-const FORMAT: u16 = 3;
+/// The format of commands that this version writes. 2 added those about data keys, 3 those about plugins, 4 those about
+/// archives.
+const FORMAT: u16 = 4;
 
 /// Commands that make one entry of the metadata log: written and synced as one, applied in order, each with its own
 /// answer. Cheap to clone.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Broker, ClusterId, MAX_CLUSTER_PARTITIONS, Placement, PluginChange, PluginOutcome, PluginRejection,
-    Rewrap, StreamEntry, WrappedKey,
+    ArchivePlace, Broker, ClusterId, MAX_CLUSTER_PARTITIONS, PlaceRoot, Placement, PluginChange,
+    PluginOutcome, PluginRejection, RestoredStream, Rewrap, StreamEntry, WrappedKey,
 };
 use crate::plugin::Sha256;
+use crate::record::KeyId;
 use crate::stream::{InvalidChange, MAX_CHANGES, MAX_PARTITIONS, SettingChange, StreamDefinition};
 use crate::{BrokerId, LogId, StreamName, Timestamp};
 
@@ -105,6 +106,36 @@ pub enum Command {
         /// The new wraps.
         wraps: Vec<Rewrap>,
     },
+    /// Gives a stream its place in the archive, unless it has one: of two proposers the first wins. To be recorded before
+    /// anything is written there.
+    BeginArchive {
+        /// The stream.
+        name: StreamName,
+        /// The log of the stream's first partition, as with [`Command::LogsCreated`].
+        first: LogId,
+        /// The place.
+        place: ArchivePlace,
+    },
+    /// The HEADs of these partitions are in the archive. To be recorded before a segment is. Repeating it is harmless.
+    ArchivesMade {
+        /// The stream.
+        name: StreamName,
+        /// The log of the stream's first partition, as with [`Command::LogsCreated`].
+        first: LogId,
+        /// Logs of the partitions; such as the stream has not are passed over.
+        logs: Vec<LogId>,
+    },
+    /// Creates a stream that another cluster has archived. From then on it is this cluster's.
+    RestoreStream {
+        /// As it was there, or under another name.
+        definition: StreamDefinition,
+        /// The proposer's choice of brokers, from a [`Planner`](super::Planner).
+        placement: Placement,
+        /// What the archive says of it.
+        restored: Box<RestoredStream>,
+        /// The proposer's time.
+        now: Timestamp,
+    },
     /// Changes plugin modules or their attachments to streams.
     Plugins {
         /// What changes.
@@ -163,6 +194,13 @@ pub enum Outcome {
     DataKeysRewrapped {
         /// How many changed.
         keys: u64,
+    },
+    /// The stream has a place in the archive, this or an earlier one.
+    ArchiveBegun(#[serde(with = "shared")] Arc<StreamEntry>),
+    /// So many partitions are now known to have a HEAD in the archive.
+    ArchivesMade {
+        /// How many changed.
+        partitions: u64,
     },
     /// Plugins have changed.
     Plugin(PluginOutcome),
@@ -267,6 +305,36 @@ pub enum Rejection {
     InvalidDataKey {
         /// Length of the refused text.
         bytes: usize,
+    },
+    /// The partitions of a stream cannot be in an archive that it has no place in.
+    #[error("stream has no place in the archive: {name}")]
+    NotArchived {
+        /// The name.
+        name: StreamName,
+    },
+    /// What is said of a restored stream contradicts itself.
+    #[error("the stream cannot be restored: {problem}")]
+    InvalidRestore {
+        /// The contradiction.
+        problem: String,
+    },
+    /// A stream is archived in this place already.
+    #[error("stream {name} is archived in {place}: delete it first, its objects stay")]
+    PlaceInUse {
+        /// The place.
+        place: PlaceRoot,
+        /// The stream.
+        name: StreamName,
+    },
+    /// A data key of another stream has the number of one of a restored stream.
+    #[error(
+        "data key {key} of stream {name} has the number of another one: restore it into a cluster without encrypted streams"
+    )]
+    KeyInUse {
+        /// The number.
+        key: KeyId,
+        /// The restored stream.
+        name: StreamName,
     },
     /// A change of plugins cannot be made.
     #[error(transparent)]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::DataKey;
+use super::{ArchivePlace, DataKey};
 use crate::stream::StreamDefinition;
-use crate::{BrokerId, LeaderEpoch, LogId, PartitionId, Timestamp};
+use crate::{BrokerId, LeaderEpoch, LogId, Offset, PartitionId, Timestamp};
 
 /// A stream that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct StreamEntry {
     /// Its data keys, oldest first; new batches take the last one. They go with the stream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<DataKey>,
+    /// Where it is archived; stays when archiving is turned off, since what is there is still read. None = it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchivePlace>,
 }
 
 impl StreamEntry {
@@ -54,6 +57,28 @@ pub struct PartitionEntry {
     /// creation may never have been finished, and nothing was acknowledged from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stored: Vec<BrokerId>,
+    /// Whether its HEAD was created in the archive. One that is missing from then on is a loss, never a beginning.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_archived: bool,
+    /// Where its log begins that is not [stored](Self::stored) yet: behind the records of the archive that it came back from.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub start: Offset,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what serde calls gets a reference"
+)]
+fn is_zero(offset: &Offset) -> bool {
+    *offset == Offset::ZERO
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what serde calls gets a reference"
+)]
+fn is_false(on: &bool) -> bool {
+    !on
 }
 
 impl PartitionEntry {

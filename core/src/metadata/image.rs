@@ -8,9 +8,9 @@ use super::{Broker, ClusterId, InvalidState, PluginRegistry, State, StreamEntry,
 use crate::plugin::{Attachment, PluginModule, Sha256};
 use crate::{BrokerId, LogId};
 
-/// The format of the state that this version writes. 2 added processes and data keys, 3 plugins, which a
-/// reader of the one before would lose.
-const FORMAT: u16 = 3;
+/// The format of the state that this version writes. 2 added processes and data keys, 3 plugins, 4 archives,
+/// which a reader of the one before would lose.
+const FORMAT: u16 = 4;
 
 #[derive(Serialize)]
 struct ImageRef<'a> {

@@ -6,6 +6,7 @@
 //! version can add to it and an older one refuses by name what it does not know.
 
 mod apply;
+mod archive;
 mod batch;
 mod broker;
 mod cluster;
@@ -15,6 +16,7 @@ mod entry;
 mod image;
 mod placement;
 mod plugins;
+mod restore;
 mod state;
 mod tagged;
 mod verify;
@@ -23,6 +25,7 @@ mod verify;
 mod tests;
 
 pub use apply::apply;
+pub use archive::{ArchivePlace, InvalidPlace, PlaceRoot};
 pub use batch::CommandBatch;
 pub use broker::Broker;
 pub use cluster::{ClusterId, InvalidClusterId};
@@ -33,5 +36,6 @@ pub use placement::{Placement, Planner};
 pub use plugins::{
     AttachmentChange, NewAttachment, PluginChange, PluginOutcome, PluginRegistry, PluginRejection,
 };
+pub use restore::{RestoredPartition, RestoredStream};
 pub use state::{MAX_CLUSTER_PARTITIONS, State};
 pub use verify::InvalidState;

@@ -52,6 +52,11 @@ impl State {
         &self.plugins
     }
 
+    /// How many numbers of data keys were given.
+    pub fn keys_given(&self) -> u32 {
+        self.keys
+    }
+
     /// Number of partitions of all streams.
     pub fn partition_count(&self) -> u64 {
         self.partitions

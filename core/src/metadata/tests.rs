@@ -1,5 +1,8 @@
 //! Tests of the state machine as a whole.
 
+mod archive;
+mod restore;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -58,7 +61,7 @@ fn create(state: &State, definition: StreamDefinition) -> Command {
     }
 }
 
-fn created(state: &mut State, name: &str, partitions: u32) -> Arc<StreamEntry> {
+pub(super) fn created(state: &mut State, name: &str, partitions: u32) -> Arc<StreamEntry> {
     let command = create(state, definition(name, partitions, 1));
     match apply(state, 100, &command).unwrap() {
         Outcome::Created(entry) => entry,
@@ -73,7 +76,7 @@ fn update(name: &str, changes: Vec<SettingChange>) -> Command {
     }
 }
 
-fn delete(name: &str) -> Command {
+pub(super) fn delete(name: &str) -> Command {
     Command::DeleteStream {
         name: StreamName::new(name).unwrap(),
     }
@@ -258,9 +261,9 @@ fn the_stored_form_of_a_change_stays_readable() {
         ],
     );
     assert_eq!(batch.commands(), [expected]);
-    // Format 1 is read, format 3 is written; the commands look the same in both.
+    // Format 1 is read, format 4 is written; the commands look the same in both.
     let written = serde_json::to_string(&batch).unwrap();
-    assert_eq!(written, stored.replacen("[1,", "[3,", 1));
+    assert_eq!(written, stored.replacen("[1,", "[4,", 1));
 }
 
 #[test]
@@ -452,13 +455,13 @@ fn definitions_and_placements_that_do_not_fit_are_refused() {
 #[test]
 fn a_format_of_the_future_is_refused_by_name() {
     let batch = serde_json::to_string(&CommandBatch::from(delete("x"))).unwrap();
-    assert!(batch.starts_with("[3,"), "{batch}");
-    let newer = r#"[4,[{"ride_a_unicorn":{}}]]"#;
+    assert!(batch.starts_with("[4,"), "{batch}");
+    let newer = r#"[5,[{"ride_a_unicorn":{}}]]"#;
     let error = serde_json::from_str::<CommandBatch>(newer)
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("metadata command has format 4, this version reads 1 to 3"),
+        error.contains("metadata command has format 5, this version reads 1 to 4"),
         "{error}"
     );
     let error = serde_json::from_str::<State>("[9,{}]").unwrap_err().to_string();
@@ -526,6 +529,7 @@ fn any_change() -> impl Strategy<Value = SettingChange> {
         number.prop_map(SettingChange::CleanerIntervalMs),
         Just(SettingChange::Durability(Some(Durability::Os))),
         Just(SettingChange::Compression(Some(Codec::Lz4))),
+        any::<Option<bool>>().prop_map(SettingChange::Archive),
     ]
 }
 
@@ -634,10 +638,15 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
             name: StreamName::new(name).unwrap(),
             first: LogId::new(first),
         }),
-        2 => (id, logs).prop_map(|(broker, logs)| Command::LogsRemoved { broker, logs }),
+        2 => (id, logs.clone()).prop_map(|(broker, logs)| Command::LogsRemoved { broker, logs }),
         2 => ("[a-c]", 0_u64..8, "[x-z]{0,2}")
             .prop_map(|(name, first, text)| add_key(&name, first, wrapped(1, &text))),
         1 => (1_u32..4, 0_u64..3, "[x-z]{0,2}").prop_map(|(key, from, text)| rewrap(key, from, wrapped(2, &text))),
+        2 => ("[a-c]", 0_u64..8).prop_map(|(name, first)| archive::begin(&name, first)),
+        2 => ("[a-c]", 0_u64..8, logs).prop_map(|(name, first, logs)| archive::made(&name, first, logs)),
+        1 => ("[a-c]", "[a-c]", 0_u64..4, 1_u32..4).prop_map(|(name, place, epoch, key)| {
+            restore::restore(&cluster_of(1), &name, restore::any_restored(&format!("old/{place}.1"), epoch, key))
+        }),
         8 => plugins::any_change(),
         1 => "[a-b]".prop_map(|id| Command::FoundCluster { cluster: ClusterId::new(id).unwrap() }),
     ];

@@ -30,6 +30,7 @@ impl State {
         for (name, stream) in &self.streams {
             self.verify_stream(name, stream, &mut logs)
                 .and_then(|()| self.verify_keys(stream, &mut keys))
+                .and_then(|()| verify_archive(stream))
                 .map_err(|problem| InvalidState::new(format!("stream {name}: {problem}")))?;
         }
         for (&log, holders) in &self.removals {
@@ -137,5 +138,16 @@ impl State {
             return Err(InvalidState::new("partitions are counted wrongly".to_owned()));
         }
         Ok(())
+    }
+}
+
+fn verify_archive(stream: &StreamEntry) -> Result<(), String> {
+    let mut partitions = stream.partitions.iter();
+    match partitions.find(|partition| partition.is_archived && stream.archive.is_none()) {
+        None => Ok(()),
+        Some(partition) => Err(format!(
+            "log {} is archived, but the stream has no place in the archive",
+            partition.log
+        )),
     }
 }

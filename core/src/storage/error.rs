@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::Fetch;
 use crate::{LogId, Offset, OffsetRange};
 
 /// Damage in stored data that was acknowledged: never repaired by guessing, always named.
@@ -92,6 +93,16 @@ pub enum ReadError {
     #[error("{reason}")]
     NotUnpacked {
         /// Which batch, and why not.
+        reason: String,
+    },
+    /// The records are elsewhere and on their way: the read is to be repeated once this is over. Engines never answer so; a log
+    /// whose older records are in an archive does.
+    #[error("the records are being fetched")]
+    Fetching(Fetch),
+    /// The records are elsewhere and could not be fetched in time; reading again later can work. Engines never answer so.
+    #[error("what is archived cannot be read now: {reason}; reading again later can work")]
+    Unreachable {
+        /// Who did not answer, and what was heard last.
         reason: String,
     },
     /// The disk failed.

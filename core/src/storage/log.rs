@@ -127,7 +127,8 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`ReadError::Trimmed`] below the start, [`ReadError::BeyondEnd`] above the end, [`ReadError::Damaged`] when a
-    /// checksum is wrong: the damaged bytes are not handed out.
+    /// checksum is wrong: the damaged bytes are not handed out. A log whose older records are in an archive answers
+    /// [`ReadError::Fetching`] where they have to be fetched first, and [`ReadError::Unreachable`] when they cannot be.
     fn read(&self, from: Offset, limit: ReadLimit) -> Result<Run, ReadError>;
 
     /// Reads the one batch that holds the last record before `before`; none at the start of the log.

@@ -19,6 +19,7 @@ mod capabilities;
 mod commit;
 mod error;
 mod factory;
+mod fetch;
 mod log;
 mod settings;
 
@@ -26,5 +27,6 @@ pub use capabilities::Capabilities;
 pub use commit::{Commit, CommitSetter};
 pub use error::{AppendError, Damage, ReadError, StorageError, SyncFailure};
 pub use factory::{Factory, Store, SyncBy};
+pub use fetch::{Fetch, FetchFailure, FetchSetter, read_waiting};
 pub use log::{EpochEnd, Log, ReadLimit, Role, Run, SegmentSummary};
 pub use settings::{Backend, Durability, LogSettings};

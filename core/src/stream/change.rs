@@ -39,6 +39,8 @@ pub enum SettingChange {
     Durability(Option<Durability>),
     /// See [`StreamSettings::compression`]; holds for batches that are written from then on.
     Compression(Option<Codec>),
+    /// See [`StreamSettings::archive`].
+    Archive(Option<bool>),
 }
 
 /// A value that a setting cannot have.
@@ -67,6 +69,7 @@ impl SettingChange {
             Self::CompactMinDirtyPercent(_) => "compact.min.dirty.percent",
             Self::Durability(_) => "durability",
             Self::Compression(_) => "compression",
+            Self::Archive(_) => "archive",
         }
     }
 
@@ -104,6 +107,7 @@ impl StreamSettings {
             SettingChange::CompactMinDirtyPercent(percent) => self.compact_min_dirty_percent = percent,
             SettingChange::Durability(durability) => self.durability = durability,
             SettingChange::Compression(codec) => self.compression = codec,
+            SettingChange::Archive(on) => self.archive = on,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The commands that work with a broker.
 
+pub(crate) mod archive;
 pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod demo;

@@ -106,7 +106,7 @@ fn client_authorities(values: &Values, problems: &mut Problems) -> Option<PathBu
 }
 
 /// Reads a PEM file and checks that it holds what it is named for: a swapped pair is a common mistake.
-fn read_pem(
+pub(super) fn read_pem(
     values: &Values,
     name: &'static str,
     path: &Path,

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod admin;
+mod archive;
 mod data_dir;
 mod duration;
 mod effects;

@@ -16,6 +16,7 @@ use strandline_core::stream::{CompactionDefaults, StreamCompaction};
 
 use super::addresses::addresses;
 use super::admin;
+use super::archive;
 use super::data_dir::Account;
 use super::embedded_nats;
 use super::nats_mode::{self, Invocation};
@@ -107,6 +108,7 @@ pub(crate) fn resolve(
         admin_token,
         cursors_partitions: whole(&values, "cursors.stream.partitions").unwrap_or_default(),
         packing: packing(&values),
+        archive: archive::archive(&values, &mut problems),
         master_keys,
     };
     listeners::check(&settings, &values, &mut problems);
@@ -286,7 +288,7 @@ fn logging(values: &Values) -> Logging {
 }
 
 /// A number whose range the table has checked.
-fn whole<T: TryFrom<i64>>(values: &Values, name: &str) -> Option<T> {
+pub(super) fn whole<T: TryFrom<i64>>(values: &Values, name: &str) -> Option<T> {
     values.integer(name).and_then(|number| T::try_from(number).ok())
 }
 

@@ -110,6 +110,8 @@ mod tests {
             replicas: vec![id("a"), id("b")],
             isr: vec![id("a")],
             stored: vec![id("a")],
+            is_archived: false,
+            start: Offset::ZERO,
         }
     }
 

@@ -41,6 +41,7 @@ pub fn stream_settings(request: &CreateStreamRequest) -> Result<StreamSettings, 
         durability: None,
         backend: None,
         compression: None,
+        archive: None,
     })
 }
 
@@ -97,6 +98,7 @@ mod tests {
             durability: None,
             backend: None,
             compression: None,
+            archive: None,
         };
         assert_eq!(stream_settings(&request), Ok(expected));
         assert_eq!(

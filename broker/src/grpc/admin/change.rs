@@ -104,6 +104,7 @@ fn change(requested: &admin::SettingChange) -> Result<SettingChange, RefusedChan
         "compact.min.dirty.percent" => SettingChange::CompactMinDirtyPercent(percent(name, value)?),
         "durability" => SettingChange::Durability(durability(name, value)?),
         "compression" => SettingChange::Compression(compression(name, value)?),
+        "archive" => SettingChange::Archive(flag(name, value)?),
         _ if is_fixed(name) => {
             let name = name.to_owned();
             return Err(RefusedChange::Fixed { name });

@@ -1,6 +1,7 @@
 //! The administration of streams: `strandline.v1.Admin`.
 
 mod access;
+mod archive;
 mod by;
 mod change;
 mod describe;

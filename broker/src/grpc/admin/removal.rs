@@ -32,7 +32,7 @@ pub(super) async fn trim_stream(
         Some(Before::Time(time)) => TrimBefore::Time(Timestamp::from_nanos(time)),
         None => return Err(errors::no_trim_point()),
     };
-    let partitions = partitions(context, request.name, &request.partitions)?;
+    let partitions = partitions(context, ("trim", request.name), &request.partitions)?;
     let mut trimmed = Vec::with_capacity(partitions.len());
     for (id, partition) in partitions {
         let pace = Pace::new(context.stopping.clone(), 0);
@@ -57,7 +57,7 @@ pub(super) async fn erase_key(
         return Err(errors::no_key());
     }
     let mut erased = Vec::new();
-    for (id, partition) in partitions(context, request.name, &[])? {
+    for (id, partition) in partitions(context, ("erase keys", request.name), &[])? {
         let (key, pace) = (request.key.clone(), Pace::new(context.stopping.clone(), 0));
         let (handle, records) = on_disk(partition, move |partition| erase(partition, &key, &pace)).await?;
         if records > 0 {
@@ -71,10 +71,21 @@ pub(super) async fn erase_key(
 
 /// The partitions that are asked for, all if none is named. One that is out of service cannot be kept to what is promised
 /// of all: then nothing is removed.
-fn partitions(context: &Context, name: String, wanted: &[u32]) -> Result<Partitions, Status> {
+fn partitions(
+    context: &Context,
+    (action, name): (&str, String),
+    wanted: &[u32],
+) -> Result<Partitions, Status> {
     let name = StreamName::new(name).map_err(|_| errors::stream_does_not_exist())?;
     if name.is_reserved() {
         return Err(errors::stream_is_reserved());
+    }
+    let state = context.metadata.state();
+    if state
+        .stream(name.as_str())
+        .is_some_and(|entry| entry.archive.is_some())
+    {
+        return Err(errors::is_archived(action));
     }
     let stream = context.streams.get(name.as_str());
     let stream = stream.ok_or_else(errors::stream_does_not_exist)?;

@@ -12,7 +12,7 @@ use strandline_proto::admin::{
 };
 
 use super::by::Asker;
-use super::{describe, plugins, removal, update};
+use super::{archive, describe, plugins, removal, update};
 use crate::context::Context;
 
 /// The service. Who may call it is decided in front of it.
@@ -194,5 +194,21 @@ impl Admin for AdminService {
     ) -> Result<Response<admin::AttachmentStatsResponse>, Status> {
         let request = request.into_inner();
         Ok(Response::new(plugins::stats(&self.context, &request)?))
+    }
+
+    async fn archive_status(
+        &self,
+        request: Request<admin::ArchiveStatusRequest>,
+    ) -> Result<Response<admin::ArchiveStatusResponse>, Status> {
+        let status = archive::status(&self.context, &request.into_inner()).await?;
+        Ok(Response::new(status))
+    }
+
+    async fn restore_archive(
+        &self,
+        request: Request<admin::RestoreArchiveRequest>,
+    ) -> Result<Response<admin::RestoreArchiveResponse>, Status> {
+        let (by, request) = asked(request);
+        Ok(Response::new(archive::restore(&self.context, by, request).await?))
     }
 }

@@ -20,6 +20,7 @@ pub(super) struct ServerSettings {
     log: LogSettings,
     concurrency_control: bool,
     packing: PackingDefaults,
+    archive: bool,
 }
 
 impl ServerSettings {
@@ -30,6 +31,7 @@ impl ServerSettings {
             log: context.opener.defaults,
             concurrency_control: context.opener.concurrency_control,
             packing: context.opener.keys.defaults(),
+            archive: context.archives.by_default(),
         }
     }
 
@@ -107,7 +109,7 @@ impl ServerSettings {
     }
 
     /// How records are taken and written.
-    fn written(&self, own: &StreamSettings) -> [Setting; 4] {
+    fn written(&self, own: &StreamSettings) -> [Setting; 5] {
         let durability = |durability| match durability {
             Durability::Fsync => Kind::Word("fsync".to_owned()),
             Durability::Os => Kind::Word("os".to_owned()),
@@ -127,6 +129,7 @@ impl ServerSettings {
                 |codec| Kind::Word(codec.to_string()),
             ),
             setting("encryption", own.encryption, self.packing.encryption, Kind::Flag),
+            setting("archive", own.archive, self.archive, Kind::Flag),
         ]
     }
 }
@@ -169,6 +172,7 @@ mod tests {
             log: LogSettings::default(),
             concurrency_control: true,
             packing: PackingDefaults::default(),
+            archive: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use tonic::Status;
 
 use strandline_core::StreamName;
+use strandline_core::stream::SettingChange;
 use strandline_proto::admin::{UpdateStreamRequest, UpdateStreamResponse};
 
 use super::super::errors;
@@ -34,6 +35,14 @@ pub(super) async fn update(
         context.opener.stores.capabilities(wanted.settings.backend()),
     )
     .map_err(|what| errors::not_built(&what))?;
+    // Other settings change, too, of a stream that can no longer be archived.
+    if changes
+        .iter()
+        .any(|change| matches!(change, SettingChange::Archive(_)))
+    {
+        let checked = context.archives.check(&wanted.settings);
+        checked.map_err(|error| errors::no_archive(&error))?;
+    }
     tracing::info!(stream = %name, ?changes, "settings of a stream change");
     let entry = context
         .metadata

@@ -77,6 +77,17 @@ fn codes_and_texts_are_those_that_clients_know() {
             Unavailable,
             "the broker is stopping",
         ),
+        (
+            read_end(&ReadEnd::Failed(unreachable())),
+            Unavailable,
+            UNREACHABLE,
+        ),
+        (plan(&PlanError::Read(unreachable())), Unavailable, UNREACHABLE),
+        (
+            cursor(&CursorError::Read(unreachable())),
+            Unavailable,
+            UNREACHABLE,
+        ),
     ];
     for (status, code, text) in table {
         assert_eq!((status.code(), status.message()), (code, text));
@@ -106,6 +117,15 @@ fn refused_messages_of_a_stream_of_publishes_are_answered_as_clients_know_them()
     ];
     for (error, code, text) in table {
         assert_eq!((error.code as i32, error.message.as_str()), (code, text));
+    }
+}
+
+const UNREACHABLE: &str = "what is archived cannot be read now: s3://cold/orders did not answer within 30s; \
+    reading again later can work";
+
+fn unreachable() -> ReadError {
+    ReadError::Unreachable {
+        reason: "s3://cold/orders did not answer within 30s".to_owned(),
     }
 }
 

@@ -523,7 +523,7 @@ fn the_stored_form_of_plugins_stays_readable() {
     let sum = "07".repeat(32);
     let batch = format!(
         concat!(
-            r#"[3,[{{"plugins":{{"change":{{"push":{{"name":"f","facts":{{"sha256":"{sum}","bytes":100,"world":"filter","#,
+            r#"[4,[{{"plugins":{{"change":{{"push":{{"name":"f","facts":{{"sha256":"{sum}","bytes":100,"world":"filter","#,
             r#""contract":{{"major":1,"minor":0}},"imports":["wasi:cli/exit@0.2.0"]}}}}}},"by":"ann","now":3}}}},"#,
             r#"{{"plugins":{{"change":{{"attach":{{"stream":"a","side":"write","order":-1,"module":"f","#,
             r#""variant":{{"version":1,"settings":"{{}}"}},"on_error":{{"policy":"dead-letter","dead_letters":"b"}},"#,

@@ -71,6 +71,9 @@ pub(super) struct CreateArgs {
     /// Encrypt records on disk; the broker needs a master key [default: as the broker is configured]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     encryption: Option<bool>,
+    /// Move sealed segments to the broker's archive [default: as the broker is configured]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    archive: Option<bool>,
     /// Succeed if there is a stream of this name already
     #[arg(long)]
     if_missing: bool,
@@ -151,6 +154,7 @@ fn config(args: &CreateArgs, subject: &str) -> StreamConfig {
         StreamConfig::compression,
     );
     let config = with(config, args.encryption, StreamConfig::encryption);
+    let config = with(config, args.archive, StreamConfig::archive);
     let config = compaction(args, config);
     with(config, args.durability.map(Into::into), StreamConfig::durability)
 }

@@ -61,6 +61,9 @@ struct Changes {
     /// How new records are compressed on disk: none, lz4 or zstd
     #[arg(long, value_name = "WORD", value_parser = compression)]
     compression: Option<Wanted>,
+    /// Move sealed segments to the broker's archive: true or false; what is there stays readable
+    #[arg(long, value_name = "BOOL", value_parser = flag)]
+    archive: Option<Wanted>,
 }
 
 /// The value that a setting is to have; none = the broker's.
@@ -97,6 +100,7 @@ impl Changes {
             ("compact.min.dirty.percent", self.compact_min_dirty_percent),
             ("durability", self.durability),
             ("compression", self.compression),
+            ("archive", self.archive),
         ];
         let wanted = named
             .into_iter()

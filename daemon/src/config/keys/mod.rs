@@ -1,5 +1,6 @@
 //! Every setting there is. Parsing, flags, `config show`, help and the reference page are made from this table.
 
+mod archive;
 mod broker;
 mod cluster;
 mod nats;
@@ -73,6 +74,11 @@ pub(crate) const GROUPS: &[Group] = &[
         title: "Plugins",
         about: streams::PLUGINS_ABOUT,
         keys: streams::PLUGINS,
+    },
+    Group {
+        title: "Archive",
+        about: archive::ABOUT,
+        keys: archive::KEYS,
     },
     Group {
         title: "Encryption",

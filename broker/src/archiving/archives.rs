@@ -1,0 +1,236 @@
+//! The archive of this broker, and its partitions that have to do with it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::runtime::Handle;
+
+use strandline_core::disk::Disk;
+use strandline_core::metadata::{ArchivePlace, PartitionEntry, StreamEntry};
+use strandline_core::storage::Log;
+use strandline_core::stream::StreamSettings;
+use strandline_core::{LogId, PartitionId, StreamName};
+use strandline_storage_backends::tiered::{
+    ArchiveReads, Bucket, BucketError, BucketOptions, DiskSettings, PartitionArchive, Place, ReadSettings,
+    Requests, Throttle, TieredLog,
+};
+
+use super::numbers::ArchiveNumbers;
+use super::partition::ArchivedPartition;
+use super::proof::{Proof, Unfit};
+use crate::partition::PartitionHandle;
+use crate::settings::{ArchiveSettings, ArchiveTarget};
+
+/// Where what was read from the archive is kept, below the data directory.
+const CACHE_DIRECTORY: &str = "archive-cache";
+
+/// Streams are to be archived, and there is nowhere to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this broker has no archive: set archive.url in its configuration to the bucket, or leave archive off"
+)]
+pub(crate) struct NoArchive;
+
+/// The archive, if there is one, and the partitions that have to do with it.
+#[derive(Debug)]
+pub(crate) struct Archives {
+    settings: ArchiveSettings,
+    tools: Option<Tools>,
+    partitions: RwLock<BTreeMap<LogId, Arc<ArchivedPartition>>>,
+    pub(crate) numbers: ArchiveNumbers,
+}
+
+/// What all partitions share.
+#[derive(Debug)]
+struct Tools {
+    bucket: Arc<Bucket>,
+    reads: Arc<ArchiveReads>,
+    throttle: Arc<Throttle>,
+    proof: Proof,
+}
+
+impl Archives {
+    /// The archive as it is configured. Does not ask it for anything: a broker serves whether it answers or not.
+    ///
+    /// # Errors
+    ///
+    /// It is configured wrongly.
+    pub(crate) fn open(
+        settings: ArchiveSettings,
+        disk: &Arc<dyn Disk>,
+        data_dir: &Path,
+    ) -> Result<Self, BucketError> {
+        let tools = settings.target.as_ref().map(|target| {
+            let bucket = Bucket::open(&target.url, &options(target))?;
+            let reads = ReadSettings {
+                memory_bytes: usize::try_from(settings.cache_memory).unwrap_or(usize::MAX),
+                disk: (settings.cache_disk > 0).then(|| DiskSettings {
+                    disk: Arc::clone(disk),
+                    directory: data_dir.join(CACHE_DIRECTORY),
+                    max_bytes: settings.cache_disk,
+                }),
+                deadline: settings.fetch_timeout,
+                ..ReadSettings::default()
+            };
+            Ok(Tools {
+                bucket: Arc::new(bucket),
+                reads: ArchiveReads::new(reads, Handle::current()),
+                throttle: Arc::new(Throttle::new(Some(settings.upload_rate).filter(|&rate| rate > 0))),
+                proof: Proof::default(),
+            })
+        });
+        Ok(Self {
+            tools: tools.transpose()?,
+            settings,
+            partitions: RwLock::default(),
+            numbers: ArchiveNumbers::default(),
+        })
+    }
+
+    /// Whether there is an archive.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.tools.is_some()
+    }
+
+    pub(crate) fn settings(&self) -> &ArchiveSettings {
+        &self.settings
+    }
+
+    /// Whether streams that do not say otherwise are archived.
+    pub(crate) fn by_default(&self) -> bool {
+        self.settings.by_default
+    }
+
+    /// Whether a stream with these settings is archived.
+    pub(crate) fn wants(&self, settings: &StreamSettings) -> bool {
+        self.is_configured() && settings.archive.unwrap_or(self.by_default())
+    }
+
+    /// Whether a stream may have these settings.
+    ///
+    /// # Errors
+    ///
+    /// It is to be archived, and there is nowhere to.
+    pub(crate) fn check(&self, settings: &StreamSettings) -> Result<(), NoArchive> {
+        if settings.archive == Some(true) && !self.is_configured() {
+            return Err(NoArchive);
+        }
+        Ok(())
+    }
+
+    /// The log with an older tier, which is empty until the partition is [added](Self::add); none without an archive.
+    pub(crate) fn tiers(&self, name: &StreamName, log: &Arc<dyn Log>) -> Option<Arc<TieredLog>> {
+        let tools = self.tools.as_ref().filter(|_| !name.is_reserved())?;
+        Some(Arc::new(TieredLog::new(
+            Arc::clone(log),
+            Arc::clone(&tools.reads),
+        )))
+    }
+
+    /// Adds a partition before anybody reads it; what is in the archive is read from there from now on.
+    pub(crate) fn add(
+        &self,
+        (entry, partition, number): (&StreamEntry, &PartitionEntry, PartitionId),
+        handle: Arc<PartitionHandle>,
+        tiers: Arc<TieredLog>,
+    ) {
+        let place = entry.archive.as_ref().filter(|_| partition.is_archived);
+        let made = place.and_then(|place| self.archive(place, number));
+        let hold = self.wants(&entry.definition.settings);
+        handle.archive_hold().set_removes_segments(hold);
+        let added = ArchivedPartition::new(handle, tiers, partition.leader_epoch, made);
+        let before = self.partitions.write().insert(partition.log, Arc::new(added));
+        if let Some(before) = before {
+            before.closing.cancel();
+        }
+    }
+
+    /// Forgets a partition that is closed. A turn that it is in ends soon. Its objects stay.
+    pub(crate) fn remove(&self, log: LogId) {
+        if let Some(partition) = self.partitions.write().remove(&log) {
+            partition.closing.cancel();
+        }
+    }
+
+    /// The partition with this log.
+    pub(crate) fn get(&self, log: LogId) -> Option<Arc<ArchivedPartition>> {
+        self.partitions.read().get(&log).cloned()
+    }
+
+    /// All partitions that could be archived, by log.
+    pub(crate) fn all(&self) -> Vec<Arc<ArchivedPartition>> {
+        self.partitions.read().values().cloned().collect()
+    }
+
+    /// Those that are or were archived, by log.
+    pub(crate) fn of_interest(&self) -> Vec<Arc<ArchivedPartition>> {
+        let partitions = self.partitions.read();
+        let interesting = partitions.values().filter(|partition| partition.is_of_interest());
+        interesting.cloned().collect()
+    }
+
+    /// What reading from the archive has cost, if there is one.
+    pub(crate) fn reads(&self) -> Option<&Arc<ArchiveReads>> {
+        self.tools.as_ref().map(|tools| &tools.reads)
+    }
+
+    /// What the bucket was asked so far, if there is one.
+    pub(crate) fn requests(&self) -> Option<Requests> {
+        self.tools.as_ref().map(|tools| tools.bucket.requests())
+    }
+
+    /// Ends what is under way: readers that wait are told so.
+    pub(crate) fn stop(&self) {
+        self.all().iter().for_each(|partition| partition.closing.cancel());
+        if let Some(reads) = self.reads() {
+            reads.stop();
+        }
+    }
+
+    /// The bucket, if there is one.
+    pub(super) fn bucket(&self) -> Option<Arc<Bucket>> {
+        self.tools.as_ref().map(|tools| Arc::clone(&tools.bucket))
+    }
+
+    /// Tries the bucket, once, before anything is written to it for good.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be used.
+    pub(super) async fn prove(&self) -> Result<(), Unfit> {
+        match &self.tools {
+            Some(tools) => tools.proof.of(&tools.bucket).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn throttle(&self) -> Option<Arc<Throttle>> {
+        self.tools.as_ref().map(|tools| Arc::clone(&tools.throttle))
+    }
+
+    /// A partition of a stream at its place.
+    pub(super) fn archive(
+        &self,
+        place: &ArchivePlace,
+        partition: PartitionId,
+    ) -> Option<Arc<PartitionArchive>> {
+        let place = Place {
+            root: place.root.as_str().to_owned(),
+            partition,
+        };
+        let bucket = Arc::clone(&self.tools.as_ref()?.bucket);
+        Some(PartitionArchive::new(bucket, place))
+    }
+}
+
+fn options(target: &ArchiveTarget) -> BucketOptions {
+    BucketOptions {
+        endpoint: target.endpoint.clone(),
+        region: target.region.clone(),
+        path_style: target.path_style,
+        ca: target.ca.clone(),
+        ..BucketOptions::default()
+    }
+}

@@ -1,0 +1,19 @@
+//! Archiving: which partitions move their sealed segments to the archive, and when.
+//!
+//! What is in the archive, and how it gets there and back, is `strandline_storage_backends::tiered`. Here each partition that
+//! this broker leads has its turns: [`service`] gives them, [`turns`] says when, [`turn`] is one of them.
+
+mod archives;
+mod cluster;
+mod lag;
+mod numbers;
+mod partition;
+mod proof;
+mod service;
+mod turn;
+mod turns;
+
+pub(crate) use archives::{Archives, NoArchive};
+pub(crate) use cluster::{ArchivedRange, Restore, RestoreError, RestoredStream, restore, run_export};
+pub(crate) use partition::{ArchivedPartition, Phase};
+pub(crate) use service::run;

@@ -1,0 +1,66 @@
+//! Whether the bucket keeps its word: tried once a process, before anything is archived.
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use strandline_storage_backends::tiered::Bucket;
+use strandline_storage_backends::tiered::check::probe;
+
+/// How long a bucket that failed is not tried again, however many partitions ask.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bucket does not do what archives need.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bucket cannot be used for archives: {failures}")]
+pub(super) struct Unfit {
+    /// What was tried, and what came of it.
+    failures: String,
+}
+
+/// What is known of a bucket.
+#[derive(Debug, Default)]
+pub(super) struct Proof {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+enum Known {
+    #[default]
+    Nothing,
+    Fit,
+    Unfit(Instant, Unfit),
+}
+
+impl Proof {
+    /// Tries the bucket unless that is done. Others wait meanwhile.
+    ///
+    /// Cancel safety: the bucket is tried again by the next, and may hold an object or two of this attempt.
+    ///
+    /// # Errors
+    ///
+    /// It lacks a permission, does not answer, or does not keep its word about conditional writes.
+    pub(super) async fn of(&self, bucket: &Bucket) -> Result<(), Unfit> {
+        let mut known = self.known.lock().await;
+        match &*known {
+            Known::Fit => return Ok(()),
+            Known::Unfit(when, unfit) if when.elapsed() < PATIENCE => return Err(unfit.clone()),
+            Known::Nothing | Known::Unfit(..) => {}
+        }
+        let report = probe(bucket).await;
+        if report.is_usable() {
+            *known = Known::Fit;
+            return Ok(());
+        }
+        let failures = report.failures().map(|finding| match &finding.result {
+            Ok(()) => finding.what.to_owned(),
+            Err(reason) => format!("{}: {reason}", finding.what),
+        });
+        let unfit = Unfit {
+            failures: failures.collect::<Vec<_>>().join("; "),
+        };
+        *known = Known::Unfit(Instant::now(), unfit.clone());
+        Err(unfit)
+    }
+}

@@ -1,0 +1,177 @@
+//! An archived segment, and what its footer says of its blocks.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use strandline_core::storage::Damage;
+use strandline_core::{Offset, Timestamp};
+
+use super::attempts::Trouble;
+use super::block::{Block, Promise};
+use super::memory::BlockId;
+use super::source::{key_of, trouble_of};
+use crate::tiered::{Entry, Footer, PartitionArchive};
+
+/// A segment whose footer is at hand. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(in crate::tiered) struct Segment {
+    archive: Arc<PartitionArchive>,
+    entry: Arc<Entry>,
+    footer: Arc<Footer>,
+    key: Arc<str>,
+}
+
+/// Blocks that came, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) blocks: Vec<(usize, Arc<Block>)>,
+    pub(super) flaws: Vec<(usize, Damage)>,
+}
+
+impl Checked {
+    /// What is wrong with a block.
+    pub(super) fn flaw_of(&mut self, number: usize) -> Option<Damage> {
+        let at = self.flaws.iter().position(|(found, _)| *found == number)?;
+        Some(self.flaws.swap_remove(at).1)
+    }
+}
+
+impl Segment {
+    pub(super) fn new(archive: &Arc<PartitionArchive>, entry: &Arc<Entry>, footer: Arc<Footer>) -> Self {
+        Self {
+            key: key_of(archive, &entry.name).into(),
+            archive: Arc::clone(archive),
+            entry: Arc::clone(entry),
+            footer,
+        }
+    }
+
+    /// What the manifest says of it.
+    pub(in crate::tiered) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    pub(super) fn archive(&self) -> &Arc<PartitionArchive> {
+        &self.archive
+    }
+
+    /// Bucket and key: no other object of the world has them.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn block_id(&self, number: usize) -> BlockId {
+        BlockId {
+            object: Arc::clone(&self.key),
+            number,
+        }
+    }
+
+    /// How many blocks there are.
+    pub(in crate::tiered) fn blocks(&self) -> usize {
+        self.footer.blocks().len()
+    }
+
+    /// Offset of a block's first record, if there is such a block.
+    pub(in crate::tiered) fn base_of(&self, number: usize) -> Option<Offset> {
+        self.footer.blocks().get(number).map(|block| block.base)
+    }
+
+    /// The block that a read from here begins with; it may end before.
+    pub(in crate::tiered) fn first_block_at(&self, offset: Offset) -> usize {
+        self.footer.block_at(offset)
+    }
+
+    /// The last block with a batch that begins before an offset.
+    pub(in crate::tiered) fn last_block_before(&self, offset: Offset) -> Option<usize> {
+        let after = self.footer.blocks().partition_point(|block| block.base < offset);
+        after.checked_sub(1)
+    }
+
+    /// The last block that begins before a point in time; none when all records are at it or after it.
+    pub(in crate::tiered) fn last_block_older_than(&self, time: Timestamp) -> Option<usize> {
+        let blocks = self.footer.blocks();
+        blocks
+            .partition_point(|block| block.first_time < time)
+            .checked_sub(1)
+    }
+
+    pub(super) fn length(&self, number: usize) -> u64 {
+        let block = self.footer.blocks().get(number);
+        block.map_or(0, |block| u64::from(block.length))
+    }
+
+    pub(super) fn position(&self, number: usize) -> u64 {
+        self.footer.blocks().get(number).map_or(0, |block| block.position)
+    }
+
+    pub(super) fn promise(&self, number: usize) -> Option<Promise> {
+        let block = self.footer.blocks().get(number)?;
+        Some(Promise {
+            crc32c: block.crc32c,
+            base: block.base,
+            records: u64::from(block.records),
+            end: self.base_of(number + 1).unwrap_or(self.entry.range.end),
+        })
+    }
+
+    /// The bytes of consecutive blocks in the object.
+    pub(super) fn extent(&self, numbers: &Range<usize>) -> Range<u64> {
+        let start = self.position(numbers.start);
+        let last = numbers.end.saturating_sub(1);
+        start..(self.position(last) + self.length(last)).max(start)
+    }
+
+    /// Bytes of consecutive blocks.
+    pub(super) fn bytes(&self, numbers: &Range<usize>) -> u64 {
+        let extent = self.extent(numbers);
+        extent.end - extent.start
+    }
+
+    /// Reads bytes of the object.
+    ///
+    /// # Errors
+    ///
+    /// There is no object, it is shorter, or the bucket cannot be asked.
+    pub(super) async fn read(&self, extent: Range<u64>) -> Result<Bytes, Trouble> {
+        let key = self.archive.place().key(&self.entry.name);
+        let read = self.archive.bucket().get_range(&key, extent.clone()).await;
+        read.map_err(|error| trouble_of(&self.archive, &error.into(), extent.start))
+    }
+
+    /// Cuts bytes into the blocks that they are to be.
+    pub(super) fn check(&self, bytes: &Bytes, numbers: Range<usize>) -> Checked {
+        let mut checked = Checked::default();
+        let is_shared = numbers.len() > 1;
+        let begin = self.position(numbers.start);
+        for number in numbers {
+            match self.check_one(bytes, begin, number, is_shared) {
+                Ok(block) => checked.blocks.push((number, Arc::new(block))),
+                Err(damage) => checked.flaws.push((number, damage)),
+            }
+        }
+        checked
+    }
+
+    fn check_one(&self, bytes: &Bytes, begin: u64, number: usize, is_shared: bool) -> Result<Block, Damage> {
+        let position = self.position(number);
+        let damage = |at: u64, reason: String| Damage {
+            file: self.key().into(),
+            position: position + at,
+            reason,
+        };
+        let start = usize::try_from(position - begin).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::try_from(self.length(number)).unwrap_or(usize::MAX));
+        let whole = bytes.get(start..end).zip(self.promise(number));
+        let (block, promise) = whole.ok_or_else(|| damage(0, "the block is not whole".to_owned()))?;
+        // A block of its own: one that is kept must not keep those that came with it.
+        let block = if is_shared {
+            Bytes::copy_from_slice(block)
+        } else {
+            bytes.slice(start..end)
+        };
+        Block::check(block, &promise).map_err(|flaw| damage(flaw.position, flaw.reason))
+    }
+}

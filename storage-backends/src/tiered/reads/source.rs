@@ -1,0 +1,94 @@
+//! What is asked of archives, and what their answers mean to readers.
+
+use std::sync::Arc;
+
+use strandline_core::OffsetRange;
+use strandline_core::storage::{Damage, FetchFailure};
+
+use super::attempts::{Deadline, Trouble};
+use crate::tiered::{
+    ArchiveError, BucketError, Entry, Footer, Found, Page, PageRef, PartitionArchive, Place,
+};
+
+/// An object with the bucket that it is in, as messages and caches name it.
+pub(super) fn key_of(archive: &PartitionArchive, name: &str) -> String {
+    whole_name(archive, &archive.place().key(name))
+}
+
+fn whole_name(archive: &PartitionArchive, key: &str) -> String {
+    let url = archive.bucket().url();
+    format!("{}/{key}", url.strip_suffix('/').unwrap_or(url))
+}
+
+/// Loads the manifest.
+pub(super) async fn load(archive: Arc<PartitionArchive>) -> Result<(), Trouble> {
+    let loaded = archive.load().await;
+    loaded.map(drop).map_err(|error| trouble_of(&archive, &error, 0))
+}
+
+/// Fetches a page of the manifest.
+pub(super) async fn page(archive: Arc<PartitionArchive>, page: PageRef) -> Result<Arc<Page>, Trouble> {
+    let fetched = archive.page(&page).await;
+    fetched.map_err(|error| trouble_of(&archive, &error, 0))
+}
+
+/// Fetches the footer of a segment.
+pub(super) async fn footer(
+    archive: Arc<PartitionArchive>,
+    entry: Arc<Entry>,
+) -> Result<Arc<Footer>, Trouble> {
+    let fetched = archive.footer(&entry).await;
+    let at = Footer::range_of(&entry).start;
+    fetched.map_err(|error| trouble_of(&archive, &error, at))
+}
+
+/// Why an object that the manifest named is not there: no reason to worry when a newer manifest does not name it.
+///
+/// # Errors
+///
+/// It does; or that cannot be found out.
+pub(super) async fn explain_missing(
+    archive: &Arc<PartitionArchive>,
+    name: &str,
+    range: OffsetRange,
+    deadline: &Deadline,
+) -> Result<(), FetchFailure> {
+    let head = key_of(archive, Place::HEAD);
+    deadline.repeat(&head, || load(Arc::clone(archive))).await?;
+    let Some(view) = archive.view() else { return Ok(()) };
+    let is_named = match view.find(range.start) {
+        Some(Found::Entry(entry)) => entry.name == name,
+        Some(Found::Page(found)) if found.name == name => true,
+        Some(Found::Page(found)) => {
+            let what = key_of(archive, &found.name);
+            let fetch = || page(Arc::clone(archive), found.clone());
+            let found = deadline.repeat(&what, fetch).await?.find(range.start);
+            matches!(found, Some(Found::Entry(entry)) if entry.name == name)
+        }
+        Some(Found::Gap(_)) | None => false,
+    };
+    if !is_named {
+        return Ok(());
+    }
+    Err(FetchFailure::Damaged(Damage {
+        file: key_of(archive, name).into(),
+        position: 0,
+        reason: "it is not in the bucket, although the manifest names it".to_owned(),
+    }))
+}
+
+/// What an error means to a reader of a place in an object.
+pub(super) fn trouble_of(archive: &PartitionArchive, error: &ArchiveError, position: u64) -> Trouble {
+    let in_bucket = format!("{}: {error}", archive.bucket().url());
+    match error {
+        ArchiveError::Bucket(BucketError::NotFound { .. }) => Trouble::Missing(in_bucket),
+        ArchiveError::Bucket(BucketError::Damaged { key, reason })
+        | ArchiveError::Damaged { key, reason } => Trouble::Damage(Damage {
+            file: whole_name(archive, key).into(),
+            position,
+            reason: reason.clone(),
+        }),
+        error if error.is_transient() => Trouble::Silence(error.to_string()),
+        _ => Trouble::Refusal(in_bucket),
+    }
+}

@@ -1,0 +1,12 @@
+//! The archive as a whole, on stores that fail in every way and at every moment.
+
+mod crash_points;
+mod damage;
+mod faults;
+mod gaps;
+mod objects;
+mod pages;
+mod retention;
+mod store;
+mod support;
+mod zombies;
