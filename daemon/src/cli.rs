@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Stream(StreamArgs),
     /// Push plugins, attach them to streams, try versions of them, and take them back
     Plugin(Box<PluginArgs>),
-    /// Tell how far streams are archived
+    /// Tell how far streams are archived, look at archives, and bring clusters back from them
     Archive(ArchiveArgs),
     /// Publish messages
     Publish(PublishArgs),

@@ -63,7 +63,7 @@ impl Archives {
         data_dir: &Path,
     ) -> Result<Self, BucketError> {
         let tools = settings.target.as_ref().map(|target| {
-            let bucket = Bucket::open(&target.url, &options(target))?;
+            let bucket = Bucket::open(&target.url, &bucket_options(target))?;
             let reads = ReadSettings {
                 memory_bytes: usize::try_from(settings.cache_memory).unwrap_or(usize::MAX),
                 disk: (settings.cache_disk > 0).then(|| DiskSettings {
@@ -225,7 +225,8 @@ impl Archives {
     }
 }
 
-fn options(target: &ArchiveTarget) -> BucketOptions {
+/// How the bucket of a target is reached.
+pub(crate) fn bucket_options(target: &ArchiveTarget) -> BucketOptions {
     BucketOptions {
         endpoint: target.endpoint.clone(),
         region: target.region.clone(),

@@ -13,7 +13,7 @@ mod service;
 mod turn;
 mod turns;
 
-pub(crate) use archives::{Archives, NoArchive};
+pub(crate) use archives::{Archives, NoArchive, bucket_options};
 pub(crate) use cluster::{ArchivedRange, Restore, RestoreError, RestoredStream, restore, run_export};
 pub(crate) use partition::{ArchivedPartition, Phase};
 pub(crate) use service::run;

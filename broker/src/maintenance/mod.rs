@@ -1,5 +1,6 @@
-//! Work on a data directory that no broker uses.
+//! Work on a data directory that no broker uses, and looking at the bucket of an archive.
 
+pub mod archive;
 mod check;
 mod compact;
 mod dump;

@@ -27,6 +27,7 @@ mod place;
 mod reads;
 #[cfg(test)]
 mod records;
+pub mod survey;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

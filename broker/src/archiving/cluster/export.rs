@@ -10,7 +10,7 @@ use strandline_core::Offset;
 use strandline_core::metadata::{ClusterId, State};
 use strandline_core::plugin::Sha256;
 use strandline_core::storage::ReadError;
-use strandline_storage_backends::tiered::{Bucket, BucketError, Version};
+use strandline_storage_backends::tiered::{Bucket, BucketError, Place, Version};
 
 use super::cursors;
 use super::manifest::{ClusterManifest, ManifestError, StoredCursor, encode_cursors, encode_state};
@@ -43,6 +43,9 @@ pub(crate) enum ExportError {
         "a later process of cluster {cluster}, number {process}, writes its manifest: this one leaves it alone"
     )]
     Overtaken { cluster: ClusterId, process: u32 },
+    /// What was archived is not there.
+    #[error("{head} is not in the bucket: it was emptied, or the URL names another one")]
+    Emptied { head: String },
     /// The broker is stopping.
     #[error("the broker is stopping")]
     Stopping,
@@ -116,12 +119,14 @@ impl Exporter {
     /// Writes what is new.
     async fn tell(&mut self) -> Result<(), ExportError> {
         let state = self.context.metadata.state();
-        let is_archived = state.streams().any(|stream| stream.archive.is_some());
+        // Not before: the bucket is tried before the first HEAD is made.
+        let mut partitions = state.streams().flat_map(|stream| &stream.partitions);
+        let is_archived = partitions.any(|partition| partition.is_archived);
         let Some(cluster) = state.cluster().filter(|_| is_archived) else {
             return Ok(());
         };
         if self.known.is_none() {
-            self.known = self.load(cluster).await?;
+            self.known = self.load(cluster, &state).await?;
         }
         let told = self.write(cluster, &state).await;
         if told.is_err() {
@@ -132,9 +137,16 @@ impl Exporter {
         told
     }
 
-    async fn load(&self, cluster: &ClusterId) -> Result<Option<(ClusterManifest, Version)>, ExportError> {
+    async fn load(
+        &self,
+        cluster: &ClusterId,
+        state: &State,
+    ) -> Result<Option<(ClusterManifest, Version)>, ExportError> {
         let loaded = match ClusterManifest::load(&self.bucket, cluster).await {
-            Err(ManifestError::Bucket(BucketError::NotFound { .. })) => return Ok(None),
+            Err(error) if error.is_missing() => {
+                self.check_not_emptied(state).await?;
+                return Ok(None);
+            }
             loaded => loaded?,
         };
         if loaded.0.process > self.context.metadata.process() {
@@ -142,6 +154,27 @@ impl Exporter {
             return Err(ExportError::Overtaken { cluster, process });
         }
         Ok(Some(loaded))
+    }
+
+    /// That a manifest which is missing is a new one: a bucket that has lost an archive gets nothing until it is put right.
+    async fn check_not_emptied(&self, state: &State) -> Result<(), ExportError> {
+        let archived = state.streams().find_map(|stream| {
+            let (number, _) = stream
+                .numbered_partitions()
+                .find(|(_, partition)| partition.is_archived)?;
+            Some(format!(
+                "{}/{number}/{}",
+                stream.archive.as_ref()?.root,
+                Place::HEAD
+            ))
+        });
+        let Some(head) = archived else {
+            return Ok(());
+        };
+        match self.bucket.head(&head).await {
+            Err(BucketError::NotFound { .. }) => Err(ExportError::Emptied { head }),
+            looked => Ok(looked.map(|_| ())?),
+        }
     }
 
     async fn write(&mut self, cluster: &ClusterId, state: &State) -> Result<(), ExportError> {

@@ -1,12 +1,17 @@
 //! `strandline archive`: streams in the archive.
 
+mod bucket;
+mod check;
+mod list;
 mod restore;
 mod status;
+mod verify;
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use strandline_broker::maintenance::archive::Depth;
 
 use super::connection::ConnectionArgs;
 use super::output_failure;
@@ -30,21 +35,36 @@ enum ArchiveCommand {
     Status(status::StatusArgs),
     /// Bring back what another cluster has archived in the broker's bucket
     Restore(restore::RestoreArgs),
+    /// Try whether archives can be kept in a bucket: permissions, and whether it keeps writers apart. Needs no broker
+    Check(check::CheckArgs),
+    /// List the partitions that a bucket holds archives of. Needs no broker
+    List(list::ListArgs),
+    /// Look whether every object of a bucket's archives is there and as long as it should be. Needs no broker
+    Verify(verify::VerifyArgs),
+    /// As verify, and read every byte. Needs no broker
+    Scrub(verify::VerifyArgs),
 }
 
 /// Runs the command.
 pub(crate) async fn run(args: ArchiveArgs) -> Result<Exit, Failure> {
-    let client = args
-        .connection
-        .connect_as_admin(args.admin_token_file.as_deref())
-        .await?;
-    let (text, exit) = match args.command {
-        ArchiveCommand::Status(status) => (status::run(&status, &client).await?, Exit::Success),
-        ArchiveCommand::Restore(restore) => restore::run(&restore, &client).await?,
+    let mut output = std::io::stdout();
+    let (text, exit) = match &args.command {
+        ArchiveCommand::Status(status) => (status::run(status, &args.connect().await?).await?, Exit::Success),
+        ArchiveCommand::Restore(restore) => restore::run(restore, &args.connect().await?).await?,
+        ArchiveCommand::Check(check) => check::run(check).await?,
+        ArchiveCommand::List(list) => list::run(list).await?,
+        ArchiveCommand::Verify(verify) => return verify::run(verify, Depth::Objects, &mut output).await,
+        ArchiveCommand::Scrub(verify) => return verify::run(verify, Depth::Bytes, &mut output).await,
     };
-    std::io::stdout()
-        .lock()
+    output
         .write_all(text.as_bytes())
         .map_err(|error| output_failure(&error))?;
     Ok(exit)
+}
+
+impl ArchiveArgs {
+    async fn connect(&self) -> Result<strandline_client::Client, Failure> {
+        let token = self.admin_token_file.as_deref();
+        self.connection.connect_as_admin(token).await
+    }
 }

@@ -11,6 +11,8 @@ use std::io::Write;
 
 use clap::Subcommand;
 
+pub(super) use progress::Progress;
+
 use crate::exit::{Exit, Failure};
 
 /// What to do with a data directory.

@@ -53,6 +53,24 @@ impl Directory {
         }
     }
 
+    /// Writes a file. Not as `object_store` does it: that makes all directories that are missing, also those above our own.
+    async fn write(&self, location: &Path, payload: PutPayload, how: Write) -> Result<PutResult> {
+        let path = self.files.path_to_filesystem(location)?;
+        let (root, key) = (self.root.clone(), location.to_string());
+        let work = move || {
+            let bytes = Bytes::from(payload);
+            match put_durably(&root, &path, &bytes, how) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::AlreadyExists {
+                    path: key,
+                    source: error.into(),
+                }),
+                Err(error) => Err(failed(&error)),
+                Ok(()) => Ok(put_result(hash(&bytes))),
+            }
+        };
+        tokio::task::spawn_blocking(work).await?
+    }
+
     async fn replace(
         &self,
         location: &Path,
@@ -79,6 +97,66 @@ impl Directory {
             Ok(put_result(hash(&bytes)))
         };
         tokio::task::spawn_blocking(work).await?
+    }
+}
+
+/// What becomes of a file that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    Over,
+    New,
+}
+
+/// Writes a file below `root`, whole or not at all; it survives power loss when this returns.
+fn put_durably(root: &FilePath, path: &FilePath, bytes: &[u8], how: Write) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(root);
+    make_directories(root, parent)?;
+    let (mut file, staged) = stage(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let placed = written.and_then(|()| match how {
+        Write::Over => std::fs::rename(&staged, path),
+        Write::New => std::fs::hard_link(&staged, path),
+    });
+    if how == Write::New || placed.is_err() {
+        // What is left of it is in no listing.
+        let _ = std::fs::remove_file(&staged);
+    }
+    placed.and_then(|()| File::open(parent)?.sync_all())
+}
+
+/// Makes the directories from `root` on, which itself has to be there, down to `directory`.
+fn make_directories(root: &FilePath, directory: &FilePath) -> io::Result<()> {
+    let below = directory.strip_prefix(root).map_err(io::Error::other)?;
+    let mut made = root.to_owned();
+    for part in below {
+        let parent = made.clone();
+        made.push(part);
+        match std::fs::create_dir(&made) {
+            Ok(()) => File::open(parent)?.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A file beside the one that is to be, that nobody else has. Listings leave names out that end so.
+fn stage(path: &FilePath) -> io::Result<(File, PathBuf)> {
+    let mut first = [0; 4];
+    // Without randomness it takes a few more tries.
+    let _ = getrandom::fill(&mut first);
+    let mut number = u32::from_le_bytes(first).max(1);
+    loop {
+        let mut staged = path.as_os_str().to_owned();
+        staged.push(format!("#{number}"));
+        match OpenOptions::new().write(true).create_new(true).open(&staged) {
+            Ok(file) => return Ok((file, staged.into())),
+            // Somebody's, or left over from a crash.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number = number.wrapping_add(1).max(1);
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -147,11 +225,8 @@ impl ObjectStore for Directory {
         self.check_there()?;
         match opts.mode {
             PutMode::Update(version) => self.replace(location, payload, version).await,
-            mode => {
-                let e_tag = hash(&Bytes::from(payload.clone()));
-                self.files.put_opts(location, payload, mode.into()).await?;
-                Ok(put_result(e_tag))
-            }
+            PutMode::Overwrite => self.write(location, payload, Write::Over).await,
+            PutMode::Create => self.write(location, payload, Write::New).await,
         }
     }
 

@@ -25,9 +25,9 @@ pub(in crate::tiered) struct Segment {
 
 /// Blocks that came, and what is wrong with the others.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(in crate::tiered) struct Checked {
     pub(super) blocks: Vec<(usize, Arc<Block>)>,
-    pub(super) flaws: Vec<(usize, Damage)>,
+    pub(in crate::tiered) flaws: Vec<(usize, Damage)>,
 }
 
 impl Checked {
@@ -39,7 +39,11 @@ impl Checked {
 }
 
 impl Segment {
-    pub(super) fn new(archive: &Arc<PartitionArchive>, entry: &Arc<Entry>, footer: Arc<Footer>) -> Self {
+    pub(in crate::tiered) fn new(
+        archive: &Arc<PartitionArchive>,
+        entry: &Arc<Entry>,
+        footer: Arc<Footer>,
+    ) -> Self {
         Self {
             key: key_of(archive, &entry.name).into(),
             archive: Arc::clone(archive),
@@ -118,14 +122,14 @@ impl Segment {
     }
 
     /// The bytes of consecutive blocks in the object.
-    pub(super) fn extent(&self, numbers: &Range<usize>) -> Range<u64> {
+    pub(in crate::tiered) fn extent(&self, numbers: &Range<usize>) -> Range<u64> {
         let start = self.position(numbers.start);
         let last = numbers.end.saturating_sub(1);
         start..(self.position(last) + self.length(last)).max(start)
     }
 
     /// Bytes of consecutive blocks.
-    pub(super) fn bytes(&self, numbers: &Range<usize>) -> u64 {
+    pub(in crate::tiered) fn bytes(&self, numbers: &Range<usize>) -> u64 {
         let extent = self.extent(numbers);
         extent.end - extent.start
     }
@@ -142,7 +146,7 @@ impl Segment {
     }
 
     /// Cuts bytes into the blocks that they are to be.
-    pub(super) fn check(&self, bytes: &Bytes, numbers: Range<usize>) -> Checked {
+    pub(in crate::tiered) fn check(&self, bytes: &Bytes, numbers: Range<usize>) -> Checked {
         let mut checked = Checked::default();
         let is_shared = numbers.len() > 1;
         let begin = self.position(numbers.start);

@@ -9,4 +9,5 @@ mod pages;
 mod retention;
 mod store;
 mod support;
+mod survey;
 mod zombies;

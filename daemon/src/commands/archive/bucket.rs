@@ -1,0 +1,60 @@
+//! Which bucket, reached as a broker would reach it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use strandline_broker::maintenance::archive::{Survey, open_archive};
+
+use crate::config::{self, Invocation, Sources};
+use crate::exit::{Exit, Failure, describe};
+
+/// Where the archive is. Credentials come from the environment or the profile, as a broker takes them.
+#[derive(Debug, Args)]
+pub(super) struct BucketArgs {
+    /// Bucket and prefix: s3://BUCKET/PREFIX, gs://…, az://… or file:///DIRECTORY [default: archive.url of the configuration]
+    url: Option<String>,
+    /// The broker's configuration file
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Server of the bucket, http://HOST:PORT or https://HOST:PORT [default: archive.endpoint]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// Region of the bucket [default: archive.region]
+    #[arg(long, value_name = "NAME")]
+    region: Option<String>,
+    /// Accept certificates of these authorities, a PEM file [default: archive.ca]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<String>,
+}
+
+impl BucketArgs {
+    /// Reads flags, environment and configuration file as `serve` does.
+    pub(super) fn open(&self) -> Result<Survey, Failure> {
+        let variables = std::env::vars_os();
+        let given = [
+            ("archive.url", &self.url, "URL"),
+            ("archive.endpoint", &self.endpoint, "--endpoint"),
+            ("archive.region", &self.region, "--region"),
+            ("archive.ca", &self.ca, "--ca"),
+        ];
+        let flags = given.into_iter().filter_map(|(key, value, flag)| {
+            let value = value.clone()?;
+            Some((key.to_owned(), value, flag.to_owned()))
+        });
+        let sources = Sources {
+            invocation: Invocation::Serve,
+            file: self.config.clone(),
+            environment: variables
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            flags: flags.collect(),
+        };
+        let config = config::read(&sources)
+            .map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
+        let Some(target) = config.settings.archive.target else {
+            let reason = "no archive is named: give its URL, or --config FILE with archive.url";
+            return Err(Failure::with(Exit::Configuration, reason));
+        };
+        open_archive(&target).map_err(|error| Failure::with(Exit::Configuration, describe(&error)))
+    }
+}

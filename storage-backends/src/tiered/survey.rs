@@ -1,0 +1,338 @@
+//! Looking at archives from outside, with no broker: what there is in a bucket, and whether it is whole.
+//!
+//! Nothing is written, and a broker may go on archiving meanwhile: the manifest is read before the objects are listed, and what
+//! has left it stays for a grace time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use strandline_core::{Offset, OffsetRange, PartitionId, Timestamp};
+
+use super::entry::is_name;
+use super::object::HEADER_BYTES;
+use super::reads::Segment;
+use super::{ArchiveError, Bucket, BucketError, Entry, PartitionArchive, Place, View, check_header};
+use crate::check::Finding;
+
+/// Objects below one partition that a listing takes in.
+const MOST_LISTED: usize = 4_000_000;
+/// Bytes that one request reads, unless a single block is larger.
+const READ_BYTES: u64 = 8 << 20;
+
+/// What to do about an object that is damaged or missing.
+const RESTORE: &str = "restore the object from a copy or an earlier version of the bucket; until then readers of it are told of it";
+/// What to do about what no manifest names.
+const LEFT_OVER: &str = "nothing: an upload that a crash or another leader ended, or one that is under way";
+/// What to do about other people's objects.
+const FOREIGN: &str = "nothing: the archive leaves it alone; remove it if it is not yours";
+
+/// What somebody who looks at a bucket wants to hear.
+pub trait Witness {
+    /// So many more bytes were looked at.
+    fn looked_at(&mut self, bytes: u64);
+
+    /// Something is not as it should be.
+    fn found(&mut self, finding: Finding);
+}
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Manifests, and whether every object is there and as long as it should be.
+    Objects,
+    /// All of that, and every byte of every object.
+    Bytes,
+}
+
+/// The archive of a partition in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Where it is.
+    pub place: Place,
+    /// From the first offset that it has to the first that it has not.
+    pub range: OffsetRange,
+    /// What lies in between and was never archived.
+    pub gaps: Vec<OffsetRange>,
+    /// Segments in it. Those of its oldest page count as a whole.
+    pub segments: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes of their batches.
+    pub bytes: u64,
+    /// Time of the newest record.
+    pub last_time: Option<Timestamp>,
+}
+
+/// A bucket that is looked at.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    bucket: Arc<Bucket>,
+}
+
+impl Survey {
+    /// Of this bucket.
+    pub fn new(bucket: Arc<Bucket>) -> Self {
+        Self { bucket }
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// Every partition that has something in the bucket, in order. Asks for one listing a cluster and one a stream.
+    ///
+    /// # Errors
+    ///
+    /// The bucket cannot be asked.
+    pub async fn places(&self) -> Result<Vec<Place>, BucketError> {
+        let mut places = Vec::new();
+        for cluster in self.bucket.directories("").await? {
+            for stream in self.bucket.directories(&cluster).await? {
+                if !is_stream(&stream) {
+                    continue;
+                }
+                let root = format!("{cluster}/{stream}");
+                let numbers = self.bucket.directories(&root).await?;
+                let mut numbers: Vec<u32> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
+                numbers.sort_unstable();
+                places.extend(numbers.into_iter().map(|number| Place {
+                    root: root.clone(),
+                    partition: PartitionId::new(number),
+                }));
+            }
+        }
+        Ok(places)
+    }
+
+    /// What a partition's manifest says of it.
+    ///
+    /// # Errors
+    ///
+    /// It has none, it is damaged, or the bucket cannot be asked.
+    pub async fn summary(&self, place: &Place) -> Result<Summary, ArchiveError> {
+        let view = self.archive(place).load().await?;
+        let pages = view
+            .pages()
+            .iter()
+            .map(|page| (page.segments, page.records, page.bytes));
+        let entries = view.entries().iter().map(|entry| (1, entry.records, entry.bytes));
+        let add = |sum: (u64, u64, u64), one: (u64, u64, u64)| (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2);
+        let (segments, records, bytes) = pages.chain(entries).fold((0, 0, 0), add);
+        let newest = view.entries().last().map(|entry| entry.last_time);
+        Ok(Summary {
+            place: place.clone(),
+            range: OffsetRange::new(view.start(), view.end()),
+            gaps: view.gaps().to_vec(),
+            segments,
+            records,
+            bytes,
+            last_time: newest.or_else(|| view.pages().last().map(|page| page.last_time)),
+        })
+    }
+
+    /// Looks at a partition's archive, and tells what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// The bucket cannot be asked. What is damaged or missing is a finding.
+    pub async fn verify(
+        &self,
+        place: &Place,
+        depth: Depth,
+        witness: &mut dyn Witness,
+    ) -> Result<(), BucketError> {
+        let archive = self.archive(place);
+        let view = match archive.load().await {
+            Ok(view) => view,
+            Err(ArchiveError::Bucket(error)) => return Err(error),
+            Err(error) => {
+                let advice = "restore HEAD from a copy or an earlier version of the bucket";
+                witness.found(Finding::damage(place.key(Place::HEAD), error.to_string(), advice));
+                return Ok(());
+            }
+        };
+        let entries = entries(&archive, &view, witness).await?;
+        let listed = self.bucket.list(&place.to_string(), MOST_LISTED).await?;
+        let lengths: BTreeMap<_, _> = listed
+            .iter()
+            .filter_map(|object| Some((place.name_of(&object.key)?, object.bytes)))
+            .collect();
+        for entry in &entries {
+            if is_there(place, entry, &lengths, witness) {
+                match depth {
+                    Depth::Objects => witness.looked_at(entry.object_bytes),
+                    Depth::Bytes => self.read(&archive, entry, witness).await?,
+                }
+            }
+        }
+        strangers(place, &view, (&entries, &lengths), witness);
+        Ok(())
+    }
+
+    fn archive(&self, place: &Place) -> Arc<PartitionArchive> {
+        PartitionArchive::new(Arc::clone(&self.bucket), place.clone())
+    }
+
+    /// Reads all of an object.
+    async fn read(
+        &self,
+        archive: &Arc<PartitionArchive>,
+        entry: &Arc<Entry>,
+        witness: &mut dyn Witness,
+    ) -> Result<(), BucketError> {
+        let key = archive.place().key(&entry.name);
+        let footer = match archive.footer(entry).await {
+            Ok(footer) => footer,
+            Err(ArchiveError::Bucket(error)) => {
+                return or_finding::<()>(Err(error), &key, witness).map(|_| ());
+            }
+            Err(error) => {
+                witness.found(Finding::damage(&key, error.to_string(), RESTORE));
+                return Ok(());
+            }
+        };
+        let header = self.bucket.get_range(&key, 0..HEADER_BYTES as u64).await;
+        if let Some(header) = or_finding(header, &key, witness)?
+            && let Err(reason) = check_header(&header)
+        {
+            witness.found(Finding::damage(&key, reason, RESTORE).at(0));
+        }
+        let segment = Segment::new(archive, entry, footer);
+        let mut begun = 0;
+        while begun < segment.blocks() {
+            let numbers = next_blocks(&segment, begun);
+            begun = numbers.end;
+            self.read_blocks(&key, &segment, numbers, witness).await?;
+        }
+        witness.looked_at(entry.object_bytes - entry.bytes);
+        Ok(())
+    }
+
+    async fn read_blocks(
+        &self,
+        key: &str,
+        segment: &Segment,
+        numbers: Range<usize>,
+        witness: &mut dyn Witness,
+    ) -> Result<(), BucketError> {
+        let extent = segment.extent(&numbers);
+        let length = extent.end - extent.start;
+        if let Some(bytes) = or_finding(self.bucket.get_range(key, extent).await, key, witness)? {
+            for (_, flaw) in segment.check(&bytes, numbers).flaws {
+                witness.found(Finding::damage(key, flaw.reason, RESTORE).at(flaw.position));
+            }
+        }
+        witness.looked_at(length);
+        Ok(())
+    }
+}
+
+/// Consecutive blocks from this one on that one request reads.
+fn next_blocks(segment: &Segment, first: usize) -> Range<usize> {
+    let mut end = first + 1;
+    while end < segment.blocks() && segment.bytes(&(first..end + 1)) <= READ_BYTES {
+        end += 1;
+    }
+    first..end
+}
+
+/// Whether a directory is a stream's: its name ends in a number.
+fn is_stream(name: &str) -> bool {
+    name.rsplit_once('.')
+        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// All segments of the manifest, oldest first.
+async fn entries(
+    archive: &PartitionArchive,
+    view: &View,
+    witness: &mut dyn Witness,
+) -> Result<Vec<Arc<Entry>>, BucketError> {
+    let mut entries: Vec<Arc<Entry>> = Vec::new();
+    for page in view.pages() {
+        match archive.page(page).await {
+            Ok(page) => {
+                let kept = page
+                    .entries()
+                    .iter()
+                    .filter(|entry| entry.range.end > view.start());
+                entries.extend(kept.cloned());
+            }
+            Err(ArchiveError::Bucket(error)) if !matches!(error, BucketError::NotFound { .. }) => {
+                return Err(error);
+            }
+            Err(error) => {
+                let key = archive.place().key(&page.name);
+                witness.found(Finding::damage(key, error.to_string(), RESTORE));
+            }
+        }
+    }
+    entries.extend(view.entries().iter().cloned());
+    Ok(entries)
+}
+
+fn is_there(place: &Place, entry: &Entry, lengths: &BTreeMap<&str, u64>, witness: &mut dyn Witness) -> bool {
+    let problem = match lengths.get(entry.name.as_str()) {
+        Some(&bytes) if bytes == entry.object_bytes => return true,
+        Some(bytes) => format!("it has {bytes} bytes instead of {}", entry.object_bytes),
+        None => format!(
+            "it is missing, with the offsets from {} to before {}",
+            entry.range.start, entry.range.end
+        ),
+    };
+    witness.found(Finding::damage(place.key(&entry.name), problem, RESTORE));
+    false
+}
+
+/// Tells of the objects that the manifest does not lead to.
+fn strangers(
+    place: &Place,
+    view: &View,
+    (entries, lengths): (&[Arc<Entry>], &BTreeMap<&str, u64>),
+    witness: &mut dyn Witness,
+) {
+    let gone = view.head().gone.iter().map(|gone| gone.name.as_str());
+    let pages = view.pages().iter().map(|page| page.name.as_str());
+    let segments = entries.iter().map(|entry| entry.name.as_str());
+    let known: BTreeSet<_> = gone.chain(pages).chain(segments).chain([Place::HEAD]).collect();
+    for (name, bytes) in lengths.iter().filter(|(name, _)| !known.contains(*name)) {
+        let is_ours = is_name(name, "segments/") || is_name(name, "manifest/");
+        let (problem, advice) = match is_ours {
+            // What lies below the start went by retention with the page that lists it still there.
+            true if below(name, view.start()) => continue,
+            true => (
+                format!("the manifest does not name it; it has {bytes} bytes"),
+                LEFT_OVER,
+            ),
+            false => ("it is none of the archive's".to_owned(), FOREIGN),
+        };
+        witness.found(Finding::harmless(place.key(name), problem, advice));
+    }
+}
+
+/// Whether a segment's name says that all of it lies below an offset.
+fn below(name: &str, start: Offset) -> bool {
+    let end = name
+        .strip_prefix("segments/")
+        .and_then(|rest| rest.split('-').nth(1));
+    end.and_then(|end| end.parse().ok())
+        .is_some_and(|end: u64| end <= start.get())
+}
+
+/// What was read; none and a finding when the object does not have it.
+fn or_finding<T>(
+    read: Result<T, BucketError>,
+    key: &str,
+    witness: &mut dyn Witness,
+) -> Result<Option<T>, BucketError> {
+    match read {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error @ (BucketError::NotFound { .. } | BucketError::Damaged { .. })) => {
+            witness.found(Finding::damage(key, error.to_string(), RESTORE));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
