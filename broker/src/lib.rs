@@ -20,6 +20,7 @@ mod http;
 pub mod maintenance;
 mod metadata;
 mod metrics;
+mod nonce;
 mod pace;
 mod partition;
 mod plugins;

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::cursors::Cursors;
 use crate::metadata::{MetadataHandle, ServerIdentity};
 use crate::metrics::{CountedDisk, FileNumbers, Metrics};
+use crate::nonce::nonce;
 use crate::partition::{BatchLimits, LetterBox, Stage};
 use crate::plugins::{Path, Plugins};
 use crate::settings::{NatsMode, Settings};
@@ -47,7 +48,8 @@ async fn start_around(
     clock: Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<Context>, Option<Server>), StartError> {
-    let inboxes = AckInboxes::new(&settings.namespace, &nonce());
+    // Tells this process from earlier ones in ack inboxes.
+    let inboxes = AckInboxes::new(&settings.namespace, &nonce(&*clock));
     let (bus, nats) = start_bus(settings, &metadata, &clock, &inboxes).await?;
     let stores = open_stores(settings, disk, &bus, &clock, metrics).await?;
     let plugin_files = counted(disk, &metrics.metadata_files);
@@ -223,14 +225,4 @@ fn embedded_nats_failed(error: strandline_nats::StartError) -> StartError {
             reason: crate::streams::describe(&other),
         },
     }
-}
-
-/// Tells this process from earlier ones in ack inboxes.
-fn nonce() -> String {
-    let mut bytes = [0; 8];
-    // Without randomness the time is as good: it only has to differ from earlier processes.
-    if getrandom::fill(&mut bytes).is_err() {
-        bytes = SystemClock.now().nanos().to_le_bytes();
-    }
-    format!("{:016x}", u64::from_le_bytes(bytes))
 }

@@ -8,6 +8,7 @@ mod cache;
 mod key;
 mod scan;
 mod stream;
+mod walk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::streams::NoTarget;
 use cache::{CursorCache, Found, Stored};
 pub(crate) use key::{CursorKey, InvalidKey, stored_cursor};
 pub(crate) use stream::{STREAM, prepare_stream};
+pub(crate) use walk::walk;
 
 /// Cursors that are kept in memory, of all partitions together; somewhat more than twice as many at times.
 const CACHE_MAX_CURSORS: usize = 65_536;

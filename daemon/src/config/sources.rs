@@ -26,6 +26,23 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    /// The environment of this process with a file and flags. What is not text cannot be a setting.
+    pub(crate) fn of_process(
+        invocation: Invocation,
+        file: Option<PathBuf>,
+        flags: Vec<(String, String, String)>,
+    ) -> Self {
+        let variables = std::env::vars_os();
+        Self {
+            invocation,
+            file,
+            environment: variables
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            flags,
+        }
+    }
+
     /// Nothing but defaults.
     #[cfg(test)]
     pub(crate) fn new(invocation: Invocation) -> Self {

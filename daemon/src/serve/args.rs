@@ -27,15 +27,7 @@ impl ServeArgs {
 
     /// Everything that makes up the configuration, the environment of this process included.
     pub(crate) fn sources(&self, invocation: Invocation) -> Sources {
-        Sources {
-            invocation,
-            file: self.config.clone(),
-            // What is not text cannot be a setting.
-            environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-            flags: self.settings.clone(),
-        }
+        Sources::of_process(invocation, self.config.clone(), self.settings.clone())
     }
 }
 

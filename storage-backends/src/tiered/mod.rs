@@ -47,4 +47,4 @@ pub use object::{Block, Footer, HEADER_BYTES, TRAILER_BYTES, check_header};
 pub use page::{Page, PageRef};
 pub use place::Place;
 pub use reads::{ArchiveReads, DiskSettings, ReadCounts, ReadNumbers, ReadSettings};
-pub use view::{Found, View};
+pub use view::{Found, Totals, View};

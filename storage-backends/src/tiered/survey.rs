@@ -12,7 +12,7 @@ use strandline_core::{Offset, OffsetRange, PartitionId, Timestamp};
 use super::entry::is_name;
 use super::object::HEADER_BYTES;
 use super::reads::Segment;
-use super::{ArchiveError, Bucket, BucketError, Entry, PartitionArchive, Place, View, check_header};
+use super::{ArchiveError, Bucket, BucketError, Entry, PartitionArchive, Place, Totals, View, check_header};
 use crate::check::Finding;
 
 /// Objects below one partition that a listing takes in.
@@ -54,12 +54,8 @@ pub struct Summary {
     pub range: OffsetRange,
     /// What lies in between and was never archived.
     pub gaps: Vec<OffsetRange>,
-    /// Segments in it. Those of its oldest page count as a whole.
-    pub segments: u64,
-    /// Records in them.
-    pub records: u64,
-    /// Bytes of their batches.
-    pub bytes: u64,
+    /// What it holds.
+    pub totals: Totals,
     /// Time of the newest record.
     pub last_time: Option<Timestamp>,
 }
@@ -113,22 +109,12 @@ impl Survey {
     /// It has none, it is damaged, or the bucket cannot be asked.
     pub async fn summary(&self, place: &Place) -> Result<Summary, ArchiveError> {
         let view = self.archive(place).load().await?;
-        let pages = view
-            .pages()
-            .iter()
-            .map(|page| (page.segments, page.records, page.bytes));
-        let entries = view.entries().iter().map(|entry| (1, entry.records, entry.bytes));
-        let add = |sum: (u64, u64, u64), one: (u64, u64, u64)| (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2);
-        let (segments, records, bytes) = pages.chain(entries).fold((0, 0, 0), add);
-        let newest = view.entries().last().map(|entry| entry.last_time);
         Ok(Summary {
             place: place.clone(),
             range: OffsetRange::new(view.start(), view.end()),
             gaps: view.gaps().to_vec(),
-            segments,
-            records,
-            bytes,
-            last_time: newest.or_else(|| view.pages().last().map(|page| page.last_time)),
+            totals: view.totals(),
+            last_time: view.last_time(),
         })
     }
 

@@ -18,6 +18,27 @@ pub enum Found {
     Page(PageRef),
 }
 
+/// What an archive holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Segments.
+    pub segments: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes of their batches.
+    pub bytes: u64,
+}
+
+impl Totals {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            segments: self.segments.saturating_add(other.segments),
+            records: self.records.saturating_add(other.records),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+}
+
 /// A state of a partition's manifest. Its pages are loaded when they are needed.
 #[derive(Debug)]
 pub struct View {
@@ -70,6 +91,27 @@ impl View {
     /// Offsets that were not archived, in order.
     pub fn gaps(&self) -> &[OffsetRange] {
         &self.head.gaps
+    }
+
+    /// What it holds, in numbers. What its oldest page still lists and retention has removed counts.
+    pub fn totals(&self) -> Totals {
+        let pages = self.pages().iter().map(|page| Totals {
+            segments: page.segments,
+            records: page.records,
+            bytes: page.bytes,
+        });
+        let entries = self.entries.iter().map(|entry| Totals {
+            segments: 1,
+            records: entry.records,
+            bytes: entry.bytes,
+        });
+        pages.chain(entries).fold(Totals::default(), Totals::plus)
+    }
+
+    /// Time of the newest record; none when there is none.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        let newest = self.entries.last().map(|entry| entry.last_time);
+        newest.or_else(|| self.pages().last().map(|page| page.last_time))
     }
 
     /// What answers for an offset; none below the start, and from the end on.

@@ -1,18 +1,16 @@
 //! All cursors that the cluster has stored.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::ops::ControlFlow;
 
-use strandline_core::Offset;
-use strandline_core::storage::{Log, ReadError, ReadLimit};
+use strandline_core::storage::{Log, ReadError};
+use strandline_core::{Offset, OffsetRange};
 
 use super::manifest::StoredCursor;
 use crate::context::Context;
-use crate::cursors::{STREAM, stored_cursor};
+use crate::cursors::{STREAM, stored_cursor, walk};
 use crate::partition::PartitionHandle;
 
-/// Bytes that one read takes at the most, unless a single batch is larger.
-const READ_MAX_BYTES: usize = 1 << 20;
 /// Most cursors that are told of: a document has to hold them.
 const MAX_CURSORS: usize = 200_000;
 
@@ -42,47 +40,27 @@ fn take(
     partition: &PartitionHandle,
     newest: &mut BTreeMap<Vec<u8>, StoredCursor>,
 ) -> Result<bool, ReadError> {
-    let log = partition.log();
-    let (mut next, end) = (log.start(), partition.readable().end);
-    let limit = ReadLimit {
-        end,
-        max_bytes: READ_MAX_BYTES,
-    };
-    while next < end {
-        let run = match log.read(next, limit) {
-            // Compaction or removal was faster.
-            Err(ReadError::Trimmed { start }) => {
-                next = start;
-                continue;
-            }
-            read => read?,
-        };
-        if run.next <= next {
-            break;
-        }
-        next = run.next;
-        for batch in run.batches() {
-            let batch = partition
-                .info()
-                .packing
-                .unpacker()
-                .unpack(&batch.map_err(io::Error::other)?)?;
-            for record in batch.records() {
-                let stored = stored_cursor(record.value());
-                if let Some((record_key, (key, position))) = record.key().zip(stored) {
-                    let cursor = StoredCursor {
-                        stream: key.stream().to_owned(),
-                        partition: key.partition(),
-                        id: key.id().to_owned(),
-                        position,
-                    };
-                    newest.insert(record_key.to_vec(), cursor);
-                }
+    let range = OffsetRange::new(partition.log().start(), partition.readable().end);
+    let mut fits = true;
+    walk(partition, range, |batch| {
+        for record in batch.records() {
+            let stored = stored_cursor(record.value());
+            if let Some((record_key, (key, position))) = record.key().zip(stored) {
+                let cursor = StoredCursor {
+                    stream: key.stream().to_owned(),
+                    partition: key.partition(),
+                    id: key.id().to_owned(),
+                    position,
+                };
+                newest.insert(record_key.to_vec(), cursor);
             }
         }
-        if newest.len() > MAX_CURSORS {
-            return Ok(false);
+        fits = newest.len() <= MAX_CURSORS;
+        if fits {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         }
-    }
-    Ok(true)
+    })?;
+    Ok(fits)
 }

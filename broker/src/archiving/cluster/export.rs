@@ -15,6 +15,7 @@ use strandline_storage_backends::tiered::{Bucket, BucketError, Place, Version};
 use super::cursors;
 use super::manifest::{ClusterManifest, ManifestError, StoredCursor, encode_cursors, encode_state};
 use crate::context::Context;
+use crate::nonce::nonce;
 use crate::plugins::PluginError;
 
 /// Changes that come one after another are told of together.
@@ -184,7 +185,7 @@ impl Exporter {
         if is_same && new_cursors.is_none() {
             return Ok(());
         }
-        let (nonce, now) = (nonce(), self.context.clock.now());
+        let (nonce, now) = (nonce(&*self.context.clock), self.context.clock.now());
         let mut next = next(before, cluster, &self.context);
         if !is_same {
             next.modules = self.keep_modules(cluster, state, before).await?;
@@ -292,15 +293,4 @@ fn next(before: Option<&ClusterManifest>, cluster: &ClusterId, context: &Context
     next.process = context.metadata.process();
     next.written = context.clock.now();
     next
-}
-
-/// Keeps names apart that a broker which was cut off gives. Without randomness the time has to do.
-fn nonce() -> String {
-    let mut bytes = [0; 8];
-    if getrandom::fill(&mut bytes).is_err() {
-        let now = std::time::SystemTime::now();
-        let since = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        bytes = (since.as_nanos() as u64).to_le_bytes();
-    }
-    format!("{:016x}", u64::from_le_bytes(bytes))
 }

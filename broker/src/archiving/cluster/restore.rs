@@ -22,6 +22,8 @@ use crate::streams::{Expect, KeyFailure, OpenError, describe};
 
 /// Requests for HEADs, and stores of cursors, that are under way at the same time.
 const AT_ONCE: usize = 16;
+/// Each start of a broker takes an epoch. One of the old cluster that still starts must not catch up soon.
+const EPOCHS_AHEAD: u64 = 1 << 20;
 
 /// What is to be restored.
 #[derive(Clone, Debug, Default)]
@@ -315,11 +317,10 @@ impl Restoring<'_> {
 }
 
 fn range(view: &View) -> ArchivedRange {
-    let newest = view.entries().last().map(|entry| entry.last_time);
     ArchivedRange {
         start: view.start(),
         end: view.end(),
-        last_time: newest.or_else(|| view.pages().last().map(|page| page.last_time)),
+        last_time: view.last_time(),
     }
 }
 
@@ -332,9 +333,6 @@ fn go_on(known: LeaderEpoch, view: Option<&View>) -> RestoredPartition {
         is_archived: view.is_some(),
     }
 }
-
-/// Each start of a broker takes an epoch. One of the old cluster that still starts must not catch up soon.
-const EPOCHS_AHEAD: u64 = 1 << 20;
 
 async fn restore_cursors(context: &Arc<Context>, stored: Vec<StoredCursor>) -> (u64, Option<(u64, String)>) {
     let stores = stored.into_iter().map(|cursor| async move {

@@ -135,6 +135,7 @@ fn places(context: &Context, partitions: &[Arc<ArchivedPartition>]) -> Vec<Strin
 fn describe(partition: &ArchivedPartition, place: String, now: Timestamp) -> Described {
     let (handle, standing, view) = (partition.handle(), partition.standing(), partition.view());
     let (view, lag) = (view.as_deref(), partition.lag());
+    let totals = view.map(View::totals);
     Described {
         stream: handle.info().stream.to_string(),
         id: handle.info().partition.get(),
@@ -149,19 +150,10 @@ fn describe(partition: &ArchivedPartition, place: String, now: Timestamp) -> Des
         lag_records: lag.records,
         lag_bytes: lag.bytes,
         lag_time: i64::try_from(lag.age(now).as_nanos()).unwrap_or(i64::MAX),
-        archive_segments: view.map(|view| stored(view).0),
-        archive_bytes: view.map(|view| stored(view).1),
+        archive_segments: totals.map(|totals| totals.segments),
+        archive_bytes: totals.map(|totals| totals.bytes),
         failures: standing.failures,
     }
-}
-
-/// Segments in the archive, and bytes of their batches. What its oldest page still lists and retention has removed counts.
-fn stored(view: &View) -> (u64, u64) {
-    let pages = view.pages().iter().map(|page| (page.segments, page.bytes));
-    let entries = view.entries().iter().map(|entry| (1, entry.bytes));
-    pages
-        .chain(entries)
-        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 
 fn state(phase: Phase, archives: bool) -> ArchiveState {

@@ -30,7 +30,6 @@ pub(super) struct BucketArgs {
 impl BucketArgs {
     /// Reads flags, environment and configuration file as `serve` does.
     pub(super) fn open(&self) -> Result<Survey, Failure> {
-        let variables = std::env::vars_os();
         let given = [
             ("archive.url", &self.url, "URL"),
             ("archive.endpoint", &self.endpoint, "--endpoint"),
@@ -41,14 +40,7 @@ impl BucketArgs {
             let value = value.clone()?;
             Some((key.to_owned(), value, flag.to_owned()))
         });
-        let sources = Sources {
-            invocation: Invocation::Serve,
-            file: self.config.clone(),
-            environment: variables
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-            flags: flags.collect(),
-        };
+        let sources = Sources::of_process(Invocation::Serve, self.config.clone(), flags.collect());
         let config = config::read(&sources)
             .map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
         let Some(target) = config.settings.archive.target else {

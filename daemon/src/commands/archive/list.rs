@@ -90,9 +90,9 @@ fn row(place: &Place, summary: &Summary) -> [String; 7] {
         place.to_string(),
         summary.range.start.to_string(),
         summary.range.end.to_string(),
-        summary.segments.to_string(),
-        summary.records.to_string(),
-        summary.bytes.to_string(),
+        summary.totals.segments.to_string(),
+        summary.totals.records.to_string(),
+        summary.totals.bytes.to_string(),
         summary
             .last_time
             .map_or("none".to_owned(), |at| time::show(at.nanos())),
@@ -108,9 +108,9 @@ fn object((place, summary): &Found) -> Value {
             "start": summary.range.start.get(),
             "end": summary.range.end.get(),
             "gaps": summary.gaps.iter().map(|gap| [gap.start.get(), gap.end.get()]).collect::<Vec<_>>(),
-            "segments": summary.segments,
-            "records": summary.records,
-            "bytes": summary.bytes,
+            "segments": summary.totals.segments,
+            "records": summary.totals.records,
+            "bytes": summary.totals.bytes,
             "last_time": summary.last_time.map(|at| at.nanos()),
         }),
     };

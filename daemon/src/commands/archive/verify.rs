@@ -8,7 +8,7 @@ use strandline_broker::maintenance::archive::{ArchiveError, BucketError, Depth, 
 use strandline_broker::maintenance::{Finding, Severity};
 
 use super::super::output_failure;
-use super::super::storage::Progress;
+use super::super::storage::{Progress, word};
 use super::bucket::BucketArgs;
 use super::list::unreachable;
 use crate::exit::{Exit, Failure};
@@ -58,7 +58,7 @@ async fn size(survey: &Survey, places: &[Place]) -> Result<u64, BucketError> {
     let mut bytes = 0;
     for place in places {
         match survey.summary(place).await {
-            Ok(summary) => bytes += summary.bytes,
+            Ok(summary) => bytes += summary.totals.bytes,
             Err(ArchiveError::Bucket(error)) => return Err(error),
             // It will be a finding.
             Err(_) => {}
@@ -116,13 +116,6 @@ impl Witness for Telling<'_> {
             text_line(&finding)
         };
         self.write(&text);
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Damage => "damage",
-        Severity::Harmless => "harmless",
     }
 }
 

@@ -85,7 +85,8 @@ impl Report for Telling<'_> {
     }
 }
 
-fn word(severity: Severity) -> &'static str {
+/// The word for it.
+pub(in crate::commands) fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Damage => "damage",
         Severity::Harmless => "harmless",

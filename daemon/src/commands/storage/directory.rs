@@ -30,7 +30,6 @@ pub(crate) struct Directory {
 impl DirectoryArgs {
     /// Reads flags, environment and configuration file as `serve` does.
     pub(crate) fn resolve(&self) -> Result<Directory, Failure> {
-        let variables = std::env::vars_os();
         let flag = |path: &PathBuf| {
             (
                 "data.dir".to_owned(),
@@ -38,14 +37,8 @@ impl DirectoryArgs {
                 "--data-dir".to_owned(),
             )
         };
-        let sources = Sources {
-            invocation: Invocation::Serve,
-            file: self.config.clone(),
-            environment: variables
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-            flags: self.data_dir.iter().map(flag).collect(),
-        };
+        let flags = self.data_dir.iter().map(flag).collect();
+        let sources = Sources::of_process(Invocation::Serve, self.config.clone(), flags);
         let config = config::read(&sources)
             .map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
         Ok(Directory {

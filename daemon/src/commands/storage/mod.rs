@@ -11,6 +11,7 @@ use std::io::Write;
 
 use clap::Subcommand;
 
+pub(super) use check::word;
 pub(super) use progress::Progress;
 
 use crate::exit::{Exit, Failure};

@@ -87,10 +87,10 @@ async fn a_whole_archive_is_found_and_nothing_is_wrong_with_it() {
     assert_eq!(survey.places().await.unwrap(), [place()]);
     let summary = survey.summary(&place()).await.unwrap();
     assert_eq!(
-        (summary.range.start.get(), summary.segments),
+        (summary.range.start.get(), summary.totals.segments),
         (0, segments.len() as u64)
     );
-    assert_eq!(summary.records, summary.range.end.get());
+    assert_eq!(summary.totals.records, summary.range.end.get());
     for depth in [Depth::Objects, Depth::Bytes] {
         let heard = look(&bucket, depth).await;
         assert_eq!(heard.findings, [], "{depth:?}");
