@@ -1,7 +1,9 @@
 """Turning archiving on and off, and what becomes of streams that are deleted; in a local directory."""
 
+import asyncio
+
 from harness import api
-from harness.archive import archived, check, create, fails, fill, in_state, run, status
+from harness.archive import SEGMENT_BYTES, archived, check, create, fails, fill, in_state, run, status
 from harness.broker import eventually
 
 
@@ -49,7 +51,9 @@ async def test_retention_goes_over_both_tiers(archiving, directory, unique):
     broker = archiving(directory).start()
     async with api.connected(broker) as stub:
         await create(stub, unique, retentionMaxMessages=100)
-        await fill(stub, unique, range(300))
+        # Segments go whole, and one holds at least what came in one batch: few at a time.
+        for first in range(0, 300, 20):
+            await fill(stub, unique, range(first, first + 20))
         await archived(broker, unique, 300, local_start=260)
 
         async def few():
@@ -57,9 +61,20 @@ async def test_retention_goes_over_both_tiers(archiving, directory, unique):
             return found if len(found) <= 100 else None
 
         found = await eventually(few, "retention removes what is archived")
-        # Segments go whole, and one holds what came in one batch.
         assert len(found) > 20 and found[-1].offset == 299
         assert [message.offset for message in found] == list(range(found[0].offset, 300))
+
+
+async def test_the_newest_records_stay_though_their_segment_is_over_the_limit(archiving, directory, unique):
+    # 300 records in one batch, of a stream that keeps 100: once their segment was sealed to be archived, all of them went.
+    broker = archiving(directory).start()
+    async with api.connected(broker) as stub:
+        await create(stub, unique, retentionMaxMessages=100, segmentMaxBytes=100 * SEGMENT_BYTES)
+        await fill(stub, unique, range(300))
+        await archived(broker, unique, 300, local_start=300)
+        await asyncio.sleep(3)
+        found = await api.replay(stub, unique)
+        assert found and found[-1].offset == 299
 
 
 async def test_what_cannot_be_archived_is_refused_with_the_setting_that_is_missing(brokers, unique):

@@ -38,9 +38,28 @@ impl RetentionLimits {
 }
 
 impl Retention for RetentionLimits {
-    /// The strictest limit wins. Bytes and records count what would be left, the active segment included. A segment that
-    /// compaction has emptied goes with the next one that goes.
+    /// The strictest limit wins. Bytes and records count what would be left, the active segment included; what goes because of
+    /// them are whole segments, so the newest one that has records stays, however large: a limit on the number of records never
+    /// takes all of them. A segment that compaction has emptied goes with the next one that goes.
     fn removable_before(&self, segments: &[SegmentSummary], now: Timestamp) -> Option<Offset> {
+        self.before(segments, now, Newest::Stays)
+    }
+}
+
+/// Whether the newest records can go because there are too many of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Newest {
+    Stays,
+    Goes,
+}
+
+impl RetentionLimits {
+    /// As [`Retention::removable_before`] for segments of which there is another copy elsewhere: the newest sealed one goes, too.
+    pub fn evictable_before(&self, segments: &[SegmentSummary], now: Timestamp) -> Option<Offset> {
+        self.before(segments, now, Newest::Goes)
+    }
+
+    fn before(&self, segments: &[SegmentSummary], now: Timestamp, newest: Newest) -> Option<Offset> {
         let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
         let mut records: u64 = segments.iter().map(|segment| segment.records).sum();
         let mut removable = None;
@@ -49,9 +68,10 @@ impl Retention for RetentionLimits {
             if segment.records == 0 {
                 continue;
             }
-            let too_many = self.max_bytes.is_some_and(|max| bytes > max)
+            let is_over = self.max_bytes.is_some_and(|max| bytes > max)
                 || self.max_records.is_some_and(|max| records > max);
-            if !too_many && !self.is_too_old(segment, now) {
+            let is_held = kept_records == 0 && newest == Newest::Stays;
+            if !(is_over && !is_held) && !self.is_too_old(segment, now) {
                 break;
             }
             removable = Some(segment.range.end);
@@ -59,9 +79,7 @@ impl Retention for RetentionLimits {
         }
         removable
     }
-}
 
-impl RetentionLimits {
     fn is_too_old(&self, segment: &SegmentSummary, now: Timestamp) -> bool {
         let Some((max_age, newest)) = self.max_age.zip(segment.last_time) else {
             return false;
@@ -161,6 +179,27 @@ mod tests {
         let removable = limits.removable_before(&segments, seconds(10)).map(Offset::get);
         assert_eq!(removable, Some(4));
         assert_eq!(limits.removable_before(&segments[..1], seconds(10)), None);
+    }
+
+    #[test]
+    fn the_newest_records_stay_when_their_segment_alone_is_over_the_limit() {
+        // A stream that keeps 100 records got 150 in one batch; when their segment was sealed by its age, as segments are that
+        // are to be archived, all 150 were removed.
+        let mut segments = segments();
+        segments.truncate(2);
+        (segments[0].records, segments[1].records) = (150, 0);
+        (segments[1].bytes, segments[1].first_time, segments[1].last_time) = (0, None, None);
+        let mut limits = RetentionLimits {
+            max_bytes: Some(5),
+            max_records: Some(100),
+            max_age: None,
+        };
+        assert_eq!(limits.removable_before(&segments, seconds(10)), None);
+        let evictable = limits.evictable_before(&segments, seconds(10)).map(Offset::get);
+        assert_eq!(evictable, Some(1));
+        limits.max_age = Some(Duration::from_secs(6));
+        let removable = limits.removable_before(&segments, seconds(10)).map(Offset::get);
+        assert_eq!(removable, Some(1));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn local_cut(
         })
         .collect();
     let cut = limits
-        .removable_before(&shown, now)
+        .evictable_before(&shown, now)
         .unwrap_or(Offset::ZERO)
         .max(head.start)
         .min(head.end);
