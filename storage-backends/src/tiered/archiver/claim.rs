@@ -72,6 +72,8 @@ impl Claimant<'_> {
             entries: Vec::new(),
             gaps: Vec::new(),
             gone: Vec::new(),
+            points: Vec::new(),
+            borrowed: Vec::new(),
         }
     }
 }

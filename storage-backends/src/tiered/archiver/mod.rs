@@ -9,6 +9,7 @@
 mod claim;
 mod garbage;
 mod lag;
+mod points;
 mod publish;
 mod retention;
 mod upload;

@@ -89,12 +89,7 @@ impl Archiver {
     }
 
     pub(super) fn encoded(&self, head: &Head) -> Result<Bytes, ArchiveError> {
-        let mistake = |reason: String| {
-            let key = self.archive.place().key(Place::HEAD);
-            ArchiveError::damaged(&key, format!("it was about to be: {reason}"))
-        };
-        head.check().map_err(mistake)?;
-        document::encode(Head::KIND, head).map_err(|error| mistake(error.to_string()))
+        self.archive.encode_head(head)
     }
 
     /// Moves the older entries into a page when HEAD has become large. The page is there before HEAD names it.
@@ -130,6 +125,7 @@ fn spilled(head: &mut Head, name: String) -> Option<Vec<Entry>> {
     let sum = |of: fn(&Entry) -> u64| entries.iter().map(of).fold(0, u64::saturating_add);
     head.pages.push(PageRef {
         name,
+        place: None,
         range: OffsetRange::new(first.range.start, last.range.end),
         segments: entries.len() as u64,
         records: sum(|entry| entry.records),

@@ -122,6 +122,7 @@ impl Archiver {
         let length = upload.finish().await?;
         let entry = Entry {
             name,
+            place: None,
             range,
             records: totals.records,
             bytes: totals.bytes,

@@ -1,11 +1,13 @@
 //! The archive as a whole, on stores that fail in every way and at every moment.
 
+mod borrow;
 mod crash_points;
 mod damage;
 mod faults;
 mod gaps;
 mod objects;
 mod pages;
+mod points;
 mod retention;
 mod store;
 mod support;

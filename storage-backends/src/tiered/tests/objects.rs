@@ -26,6 +26,7 @@ fn object(batches: &[u64]) -> (Vec<u8>, Entry) {
     rest.iter().for_each(|piece| bytes.extend_from_slice(piece));
     let entry = Entry {
         name: "segments/x".to_owned(),
+        place: None,
         range: strandline_core::OffsetRange::new(Offset::new(5), Offset::new(base)),
         records: totals.records,
         bytes: totals.bytes,
