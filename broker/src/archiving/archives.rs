@@ -17,6 +17,7 @@ use strandline_storage_backends::tiered::{
     Requests, Throttle, TieredLog,
 };
 
+use super::hurry::Hurry;
 use super::numbers::ArchiveNumbers;
 use super::partition::ArchivedPartition;
 use super::proof::{Proof, Unfit};
@@ -40,6 +41,10 @@ pub(crate) struct Archives {
     tools: Option<Tools>,
     partitions: RwLock<BTreeMap<LogId, Arc<ArchivedPartition>>>,
     pub(crate) numbers: ArchiveNumbers,
+    /// Whose turn is not to be waited for.
+    pub(super) hurry: Hurry,
+    /// Held by who makes or removes a point of the cluster: one after the other.
+    pub(super) points: tokio::sync::Mutex<()>,
 }
 
 /// What all partitions share.
@@ -86,6 +91,8 @@ impl Archives {
             settings,
             partitions: RwLock::default(),
             numbers: ArchiveNumbers::default(),
+            hurry: Hurry::default(),
+            points: tokio::sync::Mutex::default(),
         })
     }
 

@@ -5,6 +5,7 @@
 
 mod archives;
 mod cluster;
+mod hurry;
 mod lag;
 mod numbers;
 mod partition;
@@ -14,6 +15,9 @@ mod turn;
 mod turns;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
-pub(crate) use cluster::{ArchivedRange, Restore, RestoreError, RestoredStream, restore, run_export};
+pub(crate) use cluster::{
+    ArchivedRange, ClusterPoint, PointFailure, Restore, RestoreError, RestoredStream, list_points,
+    remove_point, restore, run_export, snapshot,
+};
 pub(crate) use partition::{ArchivedPartition, Phase};
 pub(crate) use service::run;

@@ -39,6 +39,9 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
         if known.replace(changes) != Some(changes) {
             turns.replace(follow(&context), Instant::now());
         }
+        for log in archives.hurry.take() {
+            turns.hurry(log, Instant::now());
+        }
         for log in turns.begin(Instant::now(), MAX_TURNS) {
             start(&context, &ages, log, &report);
         }
@@ -49,6 +52,7 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
         tokio::select! {
             () = context.stopping.cancelled() => return,
             Some((log, how)) = ended.recv() => turns.ended(log, how, Instant::now(), chance()),
+            () = archives.hurry.asked() => {}
             // Also when one is due that finds all turns taken.
             () = tokio::time::sleep_until(wake.max(now + Duration::from_millis(10))) => {}
         }

@@ -6,15 +6,24 @@
 //!     metadata/<revision>.<nonce>      streams, settings, places, wrapped data keys, plugins, attachments
 //!     cursors/<sequence>.<nonce>       what consumers have stored
 //!     modules/<sha-256>                bytes of plugins
+//!     points/<name>                    the cluster as it was at a point
 //! ```
 //!
-//! [`export`] keeps it up to date, [`restore`] makes a cluster of it.
+//! [`export`] keeps it up to date, [`restore`] makes a cluster of it: [`takeover`] goes on in its places, [`copy`] brings streams
+//! back as they were at a time, in places of their own. [`snapshot`] makes points.
 
+mod copy;
 mod cursors;
 mod export;
 mod manifest;
 mod plugins;
+mod point;
 mod restore;
+mod snapshot;
+mod source;
+mod takeover;
 
 pub(crate) use export::run as run_export;
+pub(crate) use point::{ClusterPoint, PointFailure};
 pub(crate) use restore::{ArchivedRange, Restore, RestoreError, RestoredStream, restore};
+pub(crate) use snapshot::{list as list_points, remove as remove_point, snapshot};
