@@ -7,6 +7,7 @@
 mod archive;
 mod description;
 mod plugins;
+mod points;
 mod restore;
 mod update;
 
@@ -28,6 +29,7 @@ pub use plugins::{
     FetchedPlugin, NewAttachment, Plugin, PluginDescription, PluginEvent, PluginLog, PluginLogLine,
     PluginNumbers, PluginVersion, Pushed, Side, Variant,
 };
+pub use points::{ArchivePoint, ArchivePointStream, Snapshot};
 pub use restore::{RestoreOptions, Restored, RestoredPartition, RestoredStream};
 pub use update::StreamUpdate;
 

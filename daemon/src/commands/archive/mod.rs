@@ -4,6 +4,7 @@ mod bucket;
 mod check;
 mod list;
 mod restore;
+mod snapshot;
 mod status;
 mod verify;
 
@@ -33,8 +34,10 @@ pub(crate) struct ArchiveArgs {
 enum ArchiveCommand {
     /// Show how far each partition is archived, and what keeps it from it
     Status(status::StatusArgs),
-    /// Bring back what another cluster has archived in the broker's bucket
+    /// Bring back what another cluster has archived in the broker's bucket, or copy streams as they were
     Restore(restore::RestoreArgs),
+    /// Keep the cluster as it is now under a name, show what is kept, or let go of it
+    Snapshot(snapshot::SnapshotArgs),
     /// Try whether archives can be kept in a bucket: permissions, and whether it keeps writers apart. Needs no broker
     Check(check::CheckArgs),
     /// List the partitions that a bucket holds archives of. Needs no broker
@@ -51,6 +54,7 @@ pub(crate) async fn run(args: ArchiveArgs) -> Result<Exit, Failure> {
     let (text, exit) = match &args.command {
         ArchiveCommand::Status(status) => (status::run(status, &args.connect().await?).await?, Exit::Success),
         ArchiveCommand::Restore(restore) => restore::run(restore, &args.connect().await?).await?,
+        ArchiveCommand::Snapshot(snapshot) => snapshot::run(snapshot, &args.connect().await?).await?,
         ArchiveCommand::Check(check) => check::run(check).await?,
         ArchiveCommand::List(list) => list::run(list).await?,
         ArchiveCommand::Verify(verify) => return verify::run(verify, Depth::Objects, &mut output).await,
