@@ -80,7 +80,7 @@ async def test_the_archive_of_a_deleted_stream_is_purged_and_no_other(archiving,
         run(broker, "stream", "delete", gone)
     await nobody_needs(store, tool, roots[gone])
     code, said, why = tool(store, "purge", roots[gone], "--dry-run")
-    assert code == 0 and said[-1]["objects"] >= 4 and said[-1]["deleted"] is False, (said, why)
+    assert code == 0 and said[-1]["objects"] >= 2 and said[-1]["deleted"] is False, (said, why)
     before = store.objects()
     code, _, said = tool(store, "purge", roots[gone])
     assert code == 1 and "--yes" in said and store.objects() == before
@@ -116,8 +116,9 @@ async def test_an_archive_that_was_lost_begins_anew_with_what_is_on_the_disk(arc
     broker = archiving(store, lines=lines).start()
     async with api.connected(broker) as stub:
         await create(stub, unique)
-        await fill(stub, unique, range(200))
-        found = await archived(broker, unique, 200)
+        for number in range(0, 200, 20):
+            await fill(stub, unique, range(number, number + 20))
+        await archived(broker, unique, 200)
         assert "nothing is begun anew" in fails(broker, "archive", "begin-anew", unique, "--yes")
 
         async def cut():
