@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
 use strandline_core::disk::Disk;
@@ -39,6 +40,10 @@ pub(crate) struct Archives {
     settings: ArchiveSettings,
     tools: Option<Tools>,
     partitions: RwLock<BTreeMap<LogId, Arc<ArchivedPartition>>>,
+    /// Held by who compacts an archive: one at a time.
+    compacting: Mutex<()>,
+    /// Times that an archive was begun anew.
+    renewals: AtomicU64,
     pub(crate) numbers: ArchiveNumbers,
 }
 
@@ -85,6 +90,8 @@ impl Archives {
             tools: tools.transpose()?,
             settings,
             partitions: RwLock::default(),
+            compacting: Mutex::default(),
+            renewals: AtomicU64::default(),
             numbers: ArchiveNumbers::default(),
         })
     }
@@ -187,6 +194,21 @@ impl Archives {
         if let Some(reads) = self.reads() {
             reads.stop();
         }
+    }
+
+    /// Held by who compacts an archive.
+    pub(super) fn compacting(&self) -> &Mutex<()> {
+        &self.compacting
+    }
+
+    /// How often an archive was begun anew.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    /// Archives were begun anew: who waits after failures has its turn at once.
+    pub(super) fn renewed(&self) {
+        self.renewals.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The bucket, if there is one.

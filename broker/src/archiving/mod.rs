@@ -5,15 +5,22 @@
 
 mod archives;
 mod cluster;
+mod compaction;
+mod errand;
 mod lag;
 mod numbers;
 mod partition;
 mod proof;
+mod renewal;
 mod service;
 mod turn;
 mod turns;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
-pub(crate) use cluster::{ArchivedRange, Restore, RestoreError, RestoredStream, restore, run_export};
+pub(crate) use cluster::{
+    ArchivedRange, ManifestError, Restore, RestoreError, RestoredStream, named_places, restore, run_export,
+};
+pub(crate) use errand::{Collect, ErrandError, collect};
 pub(crate) use partition::{ArchivedPartition, Phase};
+pub(crate) use renewal::{LostRange, Renewal, RenewalError, renew};
 pub(crate) use service::run;

@@ -15,6 +15,7 @@ use super::turn::{Turn, take_turn};
 use super::turns::{Ended, Turns};
 use crate::ages::Ages;
 use crate::context::Context;
+use crate::settings::CompactionLimits;
 
 /// Partitions that are archived at the same time: each may hold parts of a segment in memory.
 const MAX_TURNS: usize = 4;
@@ -24,7 +25,7 @@ const TICK: Duration = Duration::from_millis(500);
 const LONGEST_IDLE: Duration = Duration::from_secs(10);
 
 /// Runs until the broker stops.
-pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
+pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: CompactionLimits) {
     let archives = Arc::clone(&context.archives);
     if !archives.is_configured() {
         return;
@@ -35,12 +36,12 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
     let (report, mut ended) = mpsc::channel(MAX_TURNS);
     let mut known = None;
     while !context.stopping.is_cancelled() {
-        let changes = context.streams.changes();
+        let changes = (context.streams.changes(), archives.renewals());
         if known.replace(changes) != Some(changes) {
             turns.replace(follow(&context), Instant::now());
         }
         for log in turns.begin(Instant::now(), MAX_TURNS) {
-            start(&context, &ages, log, &report);
+            start(&Turn::new(&context, &ages, limits), log, &report);
         }
         let now = Instant::now();
         let wake = turns
@@ -56,10 +57,10 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
 }
 
 /// Gives a partition its turn, on a thread that may block.
-fn start(context: &Arc<Context>, ages: &Arc<Ages>, log: LogId, report: &mpsc::Sender<(LogId, Ended)>) {
-    let partition = context.archives.get(log);
-    let (turn, report) = (Turn::new(context, ages), report.clone());
-    context.tasks.spawn(async move {
+fn start(turn: &Turn, log: LogId, report: &mpsc::Sender<(LogId, Ended)>) {
+    let partition = turn.context.archives.get(log);
+    let (turn, report) = (turn.clone(), report.clone());
+    turn.context.tasks.clone().spawn(async move {
         let how = match partition {
             None => Ended::Over,
             Some(partition) => {

@@ -68,7 +68,10 @@ impl Broker {
         let ages = start_ages(&context);
         let cleaner = start_cleaner(&context, &settings, &disk, &ages);
         context.tasks.spawn(archiving::run_export(Arc::clone(&context)));
-        context.tasks.spawn(archiving::run(Arc::clone(&context), ages));
+        let limits = settings.compaction_limits;
+        context
+            .tasks
+            .spawn(archiving::run(Arc::clone(&context), ages, limits));
         let scrubber = tokio::spawn(Scrubber::new(Arc::clone(&context), &settings.scrubbing).run());
         let doors = GrpcDoors {
             tls: settings.grpc_tls.as_ref(),

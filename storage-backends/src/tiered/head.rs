@@ -46,6 +46,38 @@ pub struct Head {
     /// What is to be deleted.
     #[serde(default)]
     pub gone: Vec<Gone>,
+    /// Below it the archive was compacted by key; 0 = it never was.
+    #[serde(default)]
+    pub compacted: Offset,
+    /// The tombstones below that.
+    #[serde(default)]
+    pub tombstones: Tombstones,
+    /// Somebody is deleting all of it: whoever finds this lets it be.
+    #[serde(default)]
+    pub purging: bool,
+}
+
+/// The tombstones in what was compacted of an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstones {
+    /// Those whose grace time runs.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
+    /// Whether there may be some from there up to where the archive was compacted.
+    #[serde(default)]
+    pub newer: bool,
+    /// Below this offset they have left.
+    #[serde(default)]
+    pub left: Offset,
+}
+
+/// Tombstones that nobody has read an older record of their keys before, once the grace time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// They lie below this offset.
+    pub before: Offset,
+    /// Since when the older records are gone, from the archive and from the disk.
+    pub since: Timestamp,
 }
 
 impl Head {
@@ -63,6 +95,13 @@ impl Head {
         }
         if self.start > self.end || self.end > Offset::MAX {
             return Err(format!("start {} and end {} contradict", self.start, self.end));
+        }
+        let waiting = self
+            .tombstones
+            .waiting
+            .map_or(Offset::ZERO, |waiting| waiting.before);
+        if self.compacted > self.end || waiting > self.end || self.tombstones.left > self.end {
+            return Err(format!("it is compacted beyond its end {}", self.end));
         }
         self.pages.iter().try_for_each(PageRef::check)?;
         check_entries(&self.entries)?;

@@ -15,6 +15,7 @@ mod archive;
 mod archiver;
 mod bucket;
 pub mod check;
+pub mod compaction;
 pub mod document;
 mod entry;
 mod error;
@@ -24,6 +25,7 @@ mod nonce;
 mod object;
 mod page;
 mod place;
+pub mod purge;
 mod reads;
 #[cfg(test)]
 mod records;
@@ -41,7 +43,7 @@ pub use bucket::{
 };
 pub use entry::Entry;
 pub use error::ArchiveError;
-pub use head::{Gone, Head};
+pub use head::{Gone, Head, Tombstones, Waiting};
 pub use log::TieredLog;
 pub use object::{Block, Footer, HEADER_BYTES, TRAILER_BYTES, check_header};
 pub use page::{Page, PageRef};

@@ -102,6 +102,16 @@ impl Survey {
         Ok(places)
     }
 
+    /// Whether there is nothing in a place: directories of a file system stay when what was in them is purged.
+    ///
+    /// # Errors
+    ///
+    /// The bucket cannot be asked.
+    pub async fn is_empty(&self, place: &Place) -> Result<bool, BucketError> {
+        let listed = self.bucket.list(&place.to_string(), MOST_LISTED).await?;
+        Ok(listed.is_empty())
+    }
+
     /// What a partition's manifest says of it.
     ///
     /// # Errors
@@ -133,6 +143,7 @@ impl Survey {
         let view = match archive.load().await {
             Ok(view) => view,
             Err(ArchiveError::Bucket(error)) => return Err(error),
+            Err(ArchiveError::Missing { .. }) if self.is_empty(place).await? => return Ok(()),
             Err(error) => {
                 let advice = "restore HEAD from a copy or an earlier version of the bucket";
                 witness.found(Finding::damage(place.key(Place::HEAD), error.to_string(), advice));

@@ -15,6 +15,9 @@ mod export;
 mod manifest;
 mod plugins;
 mod restore;
+mod uses;
 
 pub(crate) use export::run as run_export;
+pub(crate) use manifest::ManifestError;
 pub(crate) use restore::{ArchivedRange, Restore, RestoreError, RestoredStream, restore};
+pub(crate) use uses::named_places;

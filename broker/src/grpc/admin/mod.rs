@@ -2,6 +2,7 @@
 
 mod access;
 mod archive;
+mod archive_care;
 mod by;
 mod change;
 mod describe;

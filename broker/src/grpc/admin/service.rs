@@ -12,7 +12,7 @@ use strandline_proto::admin::{
 };
 
 use super::by::Asker;
-use super::{archive, describe, plugins, removal, update};
+use super::{archive, archive_care, describe, plugins, removal, update};
 use crate::context::Context;
 
 /// The service. Who may call it is decided in front of it.
@@ -210,5 +210,21 @@ impl Admin for AdminService {
     ) -> Result<Response<admin::RestoreArchiveResponse>, Status> {
         let (by, request) = asked(request);
         Ok(Response::new(archive::restore(&self.context, by, request).await?))
+    }
+
+    async fn collect_archive(
+        &self,
+        request: Request<admin::CollectArchiveRequest>,
+    ) -> Result<Response<admin::CollectArchiveResponse>, Status> {
+        let collected = archive_care::collect(&self.context, request.into_inner()).await?;
+        Ok(Response::new(collected))
+    }
+
+    async fn renew_archive(
+        &self,
+        request: Request<admin::RenewArchiveRequest>,
+    ) -> Result<Response<admin::RenewArchiveResponse>, Status> {
+        let renewed = archive_care::renew(&self.context, request.into_inner()).await?;
+        Ok(Response::new(renewed))
     }
 }

@@ -13,6 +13,23 @@ use crate::exit::{Exit, Failure, describe};
 pub(super) struct BucketArgs {
     /// Bucket and prefix: s3://BUCKET/PREFIX, gs://…, az://… or file:///DIRECTORY [default: archive.url of the configuration]
     url: Option<String>,
+    #[command(flatten)]
+    way: WayArgs,
+}
+
+/// As [`BucketArgs`], where the words say something else.
+#[derive(Debug, Args)]
+pub(super) struct NamedBucketArgs {
+    /// Bucket and prefix: s3://BUCKET/PREFIX, gs://…, az://… or file:///DIRECTORY [default: archive.url of the configuration]
+    #[arg(long)]
+    url: Option<String>,
+    #[command(flatten)]
+    way: WayArgs,
+}
+
+/// How the bucket is reached.
+#[derive(Debug, Args)]
+struct WayArgs {
     /// The broker's configuration file
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -30,8 +47,21 @@ pub(super) struct BucketArgs {
 impl BucketArgs {
     /// Reads flags, environment and configuration file as `serve` does.
     pub(super) fn open(&self) -> Result<Survey, Failure> {
+        self.way.open((&self.url, "URL"))
+    }
+}
+
+impl NamedBucketArgs {
+    /// Reads flags, environment and configuration file as `serve` does.
+    pub(super) fn open(&self) -> Result<Survey, Failure> {
+        self.way.open((&self.url, "--url"))
+    }
+}
+
+impl WayArgs {
+    fn open(&self, (url, flag): (&Option<String>, &str)) -> Result<Survey, Failure> {
         let given = [
-            ("archive.url", &self.url, "URL"),
+            ("archive.url", url, flag),
             ("archive.endpoint", &self.endpoint, "--endpoint"),
             ("archive.region", &self.region, "--region"),
             ("archive.ca", &self.ca, "--ca"),

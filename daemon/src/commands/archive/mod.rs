@@ -1,8 +1,11 @@
 //! `strandline archive`: streams in the archive.
 
+mod begin_anew;
 mod bucket;
 mod check;
+mod gc;
 mod list;
+mod purge;
 mod restore;
 mod status;
 mod verify;
@@ -35,6 +38,10 @@ enum ArchiveCommand {
     Status(status::StatusArgs),
     /// Bring back what another cluster has archived in the broker's bucket
     Restore(restore::RestoreArgs),
+    /// Delete objects that nothing refers to: of uploads that crashes or other leaders ended
+    Gc(gc::GcArgs),
+    /// Archive what is left on the disk of a stream whose archive is lost
+    BeginAnew(begin_anew::BeginAnewArgs),
     /// Try whether archives can be kept in a bucket: permissions, and whether it keeps writers apart. Needs no broker
     Check(check::CheckArgs),
     /// List the partitions that a bucket holds archives of. Needs no broker
@@ -43,6 +50,8 @@ enum ArchiveCommand {
     Verify(verify::VerifyArgs),
     /// As verify, and read every byte. Needs no broker
     Scrub(verify::VerifyArgs),
+    /// Delete archives of streams that are gone. Needs no broker
+    Purge(purge::PurgeArgs),
 }
 
 /// Runs the command.
@@ -51,6 +60,9 @@ pub(crate) async fn run(args: ArchiveArgs) -> Result<Exit, Failure> {
     let (text, exit) = match &args.command {
         ArchiveCommand::Status(status) => (status::run(status, &args.connect().await?).await?, Exit::Success),
         ArchiveCommand::Restore(restore) => restore::run(restore, &args.connect().await?).await?,
+        ArchiveCommand::Gc(gc) => gc::run(gc, &args.connect().await?).await?,
+        ArchiveCommand::BeginAnew(anew) => begin_anew::run(anew, &args.connect().await?).await?,
+        ArchiveCommand::Purge(purge) => return purge::run(purge, &mut output).await,
         ArchiveCommand::Check(check) => check::run(check).await?,
         ArchiveCommand::List(list) => list::run(list).await?,
         ArchiveCommand::Verify(verify) => return verify::run(verify, Depth::Objects, &mut output).await,

@@ -31,6 +31,11 @@ pub(in crate::tiered) struct Checked {
 }
 
 impl Checked {
+    /// The blocks that are as they were written, in order.
+    pub(in crate::tiered) fn into_blocks(self) -> Vec<Arc<Block>> {
+        self.blocks.into_iter().map(|(_, block)| block).collect()
+    }
+
     /// What is wrong with a block.
     pub(super) fn flaw_of(&mut self, number: usize) -> Option<Damage> {
         let at = self.flaws.iter().position(|(found, _)| *found == number)?;

@@ -9,7 +9,7 @@ use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, PartitionId};
 
 use crate::tiered::object::Blocks;
 use crate::tiered::page::PageDocument;
-use crate::tiered::{Bucket, Entry, Head, PageRef, PartitionArchive, Place, document};
+use crate::tiered::{Bucket, Entry, Head, PageRef, PartitionArchive, Place, Tombstones, document};
 
 /// The writer of one archive.
 pub(in crate::tiered) struct Writer {
@@ -39,6 +39,9 @@ impl Writer {
             entries: vec![],
             gaps: vec![],
             gone: vec![],
+            compacted: Offset::ZERO,
+            tombstones: Tombstones::default(),
+            purging: false,
         };
         let mut writer = Self {
             bucket,
