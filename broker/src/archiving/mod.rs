@@ -14,6 +14,6 @@ mod turn;
 mod turns;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
-pub(crate) use cluster::{ArchivedRange, Restore, RestoreError, RestoredStream, restore, run_export};
+pub(crate) use cluster::{ArchivedRange, ClusterManifest, Mount, Restore, RestoreError, RestoredStream, mount, restore, run_export};
 pub(crate) use partition::{ArchivedPartition, Phase};
 pub(crate) use service::run;

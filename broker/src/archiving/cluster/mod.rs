@@ -13,8 +13,11 @@
 mod cursors;
 mod export;
 mod manifest;
+mod mount;
 mod plugins;
 mod restore;
 
 pub(crate) use export::run as run_export;
+pub(crate) use manifest::ClusterManifest;
+pub(crate) use mount::{Mount, mount};
 pub(crate) use restore::{ArchivedRange, Restore, RestoreError, RestoredStream, restore};

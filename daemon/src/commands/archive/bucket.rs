@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use strandline_broker::maintenance::archive::{Survey, open_archive};
+use strandline_broker::settings::MasterKeys;
 
 use crate::config::{self, Invocation, Sources};
 use crate::exit::{Exit, Failure, describe};
@@ -30,6 +31,11 @@ pub(super) struct BucketArgs {
 impl BucketArgs {
     /// Reads flags, environment and configuration file as `serve` does.
     pub(super) fn open(&self) -> Result<Survey, Failure> {
+        self.open_with_keys().map(|(survey, _)| survey)
+    }
+
+    /// As `open`, with the master keys that the configuration names.
+    pub(super) fn open_with_keys(&self) -> Result<(Survey, MasterKeys), Failure> {
         let given = [
             ("archive.url", &self.url, "URL"),
             ("archive.endpoint", &self.endpoint, "--endpoint"),
@@ -47,6 +53,8 @@ impl BucketArgs {
             let reason = "no archive is named: give its URL, or --config FILE with archive.url";
             return Err(Failure::with(Exit::Configuration, reason));
         };
-        open_archive(&target).map_err(|error| Failure::with(Exit::Configuration, describe(&error)))
+        let opened = open_archive(&target);
+        let survey = opened.map_err(|error| Failure::with(Exit::Configuration, describe(&error)))?;
+        Ok((survey, config.settings.master_keys))
     }
 }
