@@ -37,7 +37,10 @@ fn clear(directory: &Path) -> io::Result<()> {
             let reason = "it is the data directory of a broker, and a mount would throw away what is in it";
             return Err(io::Error::other(reason));
         }
-        std::fs::write(&mark, "what is here is thrown away when the archive is mounted again\n")?;
+        std::fs::write(
+            &mark,
+            "what is here is thrown away when the archive is mounted again\n",
+        )?;
     }
     parts.iter().try_for_each(remove)
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    AckPublisher, Bus, BusError, BusFuture, BusNumbers, BusPublisher, Reach, Subscription,
-};
+use super::{AckPublisher, Bus, BusError, BusFuture, BusNumbers, BusPublisher, Reach, Subscription};
 use crate::partition::PartitionHandle;
 
 /// Delivers nothing and sends nothing.

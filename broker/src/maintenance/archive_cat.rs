@@ -93,7 +93,9 @@ impl CatSource {
             .map_or_else(|| stem(&place.root).to_owned(), |known| known.name.to_string());
         let (mut ciphers, mut keyless) = (Vec::new(), None);
         if users.is_empty() {
-            keyless = Some("no cluster in the bucket has this stream any more, and with it went its keys".to_owned());
+            keyless = Some(
+                "no cluster in the bucket has this stream any more, and with it went its keys".to_owned(),
+            );
         }
         for known in users {
             match masters.open(&known.name, &known.keys) {
@@ -134,7 +136,9 @@ async fn known(survey: &Survey) -> Result<Vec<Known>, BucketError> {
         match state(survey, &cluster).await {
             Ok(Some(state)) => known.extend(streams(&state)),
             Ok(None) => {}
-            Err(reason) => tracing::debug!(%cluster, %reason, "the bucket's word on a cluster cannot be read"),
+            Err(reason) => {
+                tracing::debug!(%cluster, %reason, "the bucket's word on a cluster cannot be read")
+            }
         }
     }
     Ok(known)

@@ -88,7 +88,10 @@ mod tests {
         ];
         assert_eq!(read(&settings), Ok(Some(expected)));
         let error = read(&[("archive.mount", "true")]).unwrap_err();
-        assert!(error.starts_with("--set: archive.mount needs archive.url: "), "{error}");
+        assert!(
+            error.starts_with("--set: archive.mount needs archive.url: "),
+            "{error}"
+        );
         let error = read(&[url, ("archive.mount", "true"), ("archive.mount.cluster", "a/b")]).unwrap_err();
         assert!(error.contains("is no identity of a cluster"), "{error}");
     }

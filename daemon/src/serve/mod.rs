@@ -35,8 +35,8 @@ pub(crate) fn run(args: &ServeArgs, invocation: Invocation) -> Result<Exit, Fail
 
 /// Runs the broker of a configuration until it is asked to stop.
 pub(crate) fn run_with(sources: &Sources) -> Result<Exit, Failure> {
-    let mut config = config::read(sources)
-        .map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
+    let mut config =
+        config::read(sources).map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
     logging::start(&config.logging);
     for notice in &config.notices {
         tracing::warn!("{notice}");

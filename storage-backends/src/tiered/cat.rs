@@ -214,7 +214,12 @@ impl Walk<'_> {
 
     /// An object is missing or damaged: goes on with a newer manifest if there is one that does without it, and tells the taker
     /// otherwise.
-    async fn lose(&mut self, view: &View, lost: &Lost<'_>, error: ArchiveError) -> Result<Next, ArchiveError> {
+    async fn lose(
+        &mut self,
+        view: &View,
+        lost: &Lost<'_>,
+        error: ArchiveError,
+    ) -> Result<Next, ArchiveError> {
         let is_missing = matches!(error, ArchiveError::Bucket(BucketError::NotFound { .. }));
         let is_damage = matches!(
             error,

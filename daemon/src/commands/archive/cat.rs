@@ -4,9 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use strandline_broker::maintenance::Finding;
-use strandline_broker::maintenance::archive::{
-    ArchiveError, CatError, CatFrom, CatSource, CatTaker, Survey,
-};
+use strandline_broker::maintenance::archive::{ArchiveError, CatError, CatFrom, CatSource, CatTaker, Survey};
 use strandline_core::record::{Batch, BatchHeader, RecordView};
 use strandline_core::{Offset, OffsetRange, Timestamp};
 
@@ -215,10 +213,7 @@ impl CatTaker for Cat<'_> {
 }
 
 fn offset(header: &BatchHeader, record: &RecordView<'_>) -> u64 {
-    header
-        .base
-        .get()
-        .saturating_add(u64::from(record.offset_delta()))
+    header.base.get().saturating_add(u64::from(record.offset_delta()))
 }
 
 fn is_up_to(offset: u64, last: i64) -> bool {
@@ -267,14 +262,21 @@ mod tests {
         let found = [2, 3, 5, 6].map(|offset| wanted(&args, offset, 0));
         assert_eq!(found, [Wanted::No, Wanted::Yes, Wanted::Yes, Wanted::Over]);
         let args = parsed("--from time:1970-01-01T00:00:01Z --to time:1970-01-01T00:00:02Z").unwrap();
-        let found = [999_999_999, 1_000_000_000, 2_000_000_000, 2_000_000_001].map(|time| wanted(&args, 0, time));
+        let found =
+            [999_999_999, 1_000_000_000, 2_000_000_000, 2_000_000_001].map(|time| wanted(&args, 0, time));
         assert_eq!(found, [Wanted::No, Wanted::Yes, Wanted::Yes, Wanted::Over]);
         assert_eq!(wanted(&parsed("").unwrap(), u64::MAX, i64::MAX), Wanted::Yes);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for line in ["--from latest", "--from new", "--limit 0", "--to earliest", "--json --format raw"] {
+        for line in [
+            "--from latest",
+            "--from new",
+            "--limit 0",
+            "--to earliest",
+            "--json --format raw",
+        ] {
             assert!(parsed(line).is_err(), "{line}");
         }
     }

@@ -54,7 +54,11 @@ impl MountArgs {
             .into_iter()
             .filter_map(|(key, value, flag)| Some((key.to_owned(), value.clone()?, flag.to_owned())))
             .collect();
-        flags.push(("archive.mount".to_owned(), "true".to_owned(), "archive mount".to_owned()));
+        flags.push((
+            "archive.mount".to_owned(),
+            "true".to_owned(),
+            "archive mount".to_owned(),
+        ));
         for setting in &self.set {
             let Some((name, value)) = setting.split_once('=') else {
                 return Err(Failure::with(
@@ -62,7 +66,11 @@ impl MountArgs {
                     format!("--set takes KEY=VALUE, not {setting:?}"),
                 ));
             };
-            flags.push((name.trim().to_owned(), value.to_owned(), format!("--set {}", name.trim())));
+            flags.push((
+                name.trim().to_owned(),
+                value.to_owned(),
+                format!("--set {}", name.trim()),
+            ));
         }
         Ok(Sources::of_process(Invocation::Serve, self.config.clone(), flags))
     }
@@ -90,7 +98,12 @@ mod tests {
         let line = "mount s3://b/p --cluster c --listen 127.0.0.1:0 --every 1s --set archive.cache.disk=5";
         let args = Line::try_parse_from(line.split_whitespace()).unwrap().args;
         let flags = args.sources().unwrap().flags;
-        let found = |key: &str| flags.iter().find(|(name, ..)| name == key).map(|(_, value, _)| value.as_str());
+        let found = |key: &str| {
+            flags
+                .iter()
+                .find(|(name, ..)| name == key)
+                .map(|(_, value, _)| value.as_str())
+        };
         assert_eq!(found("archive.url"), Some("s3://b/p"));
         assert_eq!(found("archive.mount"), Some("true"));
         assert_eq!(found("archive.mount.cluster"), Some("c"));

@@ -141,7 +141,10 @@ async fn who_has_enough_is_given_no_more() {
         most: 2,
         ..Taken::default()
     };
-    world.cat(CatFrom::Offset(Offset::ZERO), &mut taken).await.unwrap();
+    world
+        .cat(CatFrom::Offset(Offset::ZERO), &mut taken)
+        .await
+        .unwrap();
     assert_eq!(taken.most, 0);
     assert!(!taken.offsets.is_empty());
 }
@@ -153,7 +156,11 @@ async fn damaged_and_missing_objects_are_named_and_passed_over_if_that_is_wanted
     let all: Vec<u64> = (0..world.end()).collect();
     let mut changed = bytes(&world.inner, &segments[0]).await.to_vec();
     changed[40] ^= 1;
-    world.inner.put(&path(&segments[0]), changed.into()).await.unwrap();
+    world
+        .inner
+        .put(&path(&segments[0]), changed.into())
+        .await
+        .unwrap();
     world.inner.delete(&path(&segments[1])).await.unwrap();
     // No footer can be read of this one.
     world
@@ -162,7 +169,10 @@ async fn damaged_and_missing_objects_are_named_and_passed_over_if_that_is_wanted
         .await
         .unwrap();
     let mut taken = Taken::default();
-    world.cat(CatFrom::Offset(Offset::ZERO), &mut taken).await.unwrap();
+    world
+        .cat(CatFrom::Offset(Offset::ZERO), &mut taken)
+        .await
+        .unwrap();
     assert_eq!(taken.damage.len(), 3, "{:?}", taken.damage);
     for ((range, finding), name) in taken.damage.iter().zip(&segments) {
         assert!(finding.file.to_string_lossy().ends_with(name), "{finding:?}");
@@ -175,7 +185,10 @@ async fn damaged_and_missing_objects_are_named_and_passed_over_if_that_is_wanted
         skips: false,
         ..Taken::default()
     };
-    world.cat(CatFrom::Offset(Offset::ZERO), &mut taken).await.unwrap();
+    world
+        .cat(CatFrom::Offset(Offset::ZERO), &mut taken)
+        .await
+        .unwrap();
     assert_eq!((taken.damage.len(), taken.offsets.len()), (1, 0));
 }
 
@@ -184,7 +197,10 @@ async fn damaged_and_missing_objects_are_named_and_passed_over_if_that_is_wanted
 async fn what_retention_removed_meanwhile_is_no_damage() {
     let mut world = archived(24).await;
     let segments = world.segments().await;
-    let (reading, end) = (super::super::PartitionArchive::new(Arc::clone(&world.bucket), place()), world.end());
+    let (reading, end) = (
+        super::super::PartitionArchive::new(Arc::clone(&world.bucket), place()),
+        world.end(),
+    );
     let old = reading.load().await.unwrap();
     let trimming = Situation {
         total: records(4),

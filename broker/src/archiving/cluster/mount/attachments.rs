@@ -17,15 +17,26 @@ impl Mount {
     /// Makes modules and attachments here those of the bucket.
     pub(super) async fn follow_plugins(&mut self) {
         let there = Arc::clone(self.there.plugins());
+        let is_followed = self.plugins.as_ref() == Some(&there) && self.waiting.is_empty();
+        let is_without = there.modules().next().is_none() && self.plugins.is_none();
+        if is_followed || is_without {
+            return;
+        }
         self.detach_what_is_gone().await;
         let restored = restore_plugins(&self.context, &self.bucket, (&self.cluster, &self.there), BY).await;
-        for problem in restored.problems {
+        for problem in restored
+            .problems
+            .iter()
+            .filter(|problem| !self.told.contains(problem))
+        {
             tracing::warn!(%problem, "a plugin of the archive is not here");
         }
+        self.told = restored.problems;
         for entry in there.attachments() {
             self.change(entry).await;
         }
         self.context.plugins.follow().await;
+        self.plugins = Some(there);
     }
 
     async fn detach_what_is_gone(&self) {
@@ -66,7 +77,10 @@ impl Mount {
         if change.variant.is_none() && change.on_error.is_none() && change.limits.is_none() {
             return;
         }
-        let changed = self.context.plugins.change_attachment(here.id, change, BY.to_owned());
+        let changed = self
+            .context
+            .plugins
+            .change_attachment(here.id, change, BY.to_owned());
         if let Err(error) = changed.await {
             tracing::warn!(stream = %there.stream, module = %there.module, error = %describe(&error),
                 "a change of a plugin's attachment could not be followed");
@@ -94,6 +108,8 @@ impl Mount {
             entry.side == Side::Read && !attached.any(|other| identity(other) == identity(entry))
         })?;
         let module = &missing.module;
-        Some(format!("plugin {module}, which filters what is read, could not be attached"))
+        Some(format!(
+            "plugin {module}, which filters what is read, could not be attached"
+        ))
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strandline_core::StreamName;
-use strandline_core::metadata::{ClusterId, State, StreamEntry};
+use strandline_core::metadata::{ClusterId, PluginRegistry, State, StreamEntry};
 use strandline_storage_backends::tiered::Bucket;
 
 use super::super::NoArchive;
@@ -32,6 +32,10 @@ pub(crate) struct Mount {
     known: Option<ClusterManifest>,
     /// What the cluster has, by that.
     there: State,
+    /// The plugins that were followed last, if there ever were any.
+    plugins: Option<Arc<PluginRegistry>>,
+    /// What kept plugins from being followed.
+    told: Vec<String>,
     /// Streams that are in the metadata here and not open yet: their filters are not there.
     waiting: BTreeMap<StreamName, Arc<StreamEntry>>,
     /// Streams that cannot be served, and why.
@@ -44,10 +48,7 @@ pub(crate) struct Mount {
 ///
 /// The bucket's word on the cluster cannot be had. What keeps single streams from being served is logged, and readers of them are
 /// told.
-pub(crate) async fn mount(
-    context: &Arc<Context>,
-    cluster: Option<ClusterId>,
-) -> Result<Mount, RestoreError> {
+pub(crate) async fn mount(context: &Arc<Context>, cluster: Option<ClusterId>) -> Result<Mount, RestoreError> {
     let bucket = context.archives.bucket().ok_or(NoArchive)?;
     let cluster = match cluster {
         Some(cluster) => cluster,
@@ -59,6 +60,8 @@ pub(crate) async fn mount(
         cluster,
         known: None,
         there: State::default(),
+        plugins: None,
+        told: Vec::new(),
         waiting: BTreeMap::new(),
         failing: BTreeMap::new(),
     };

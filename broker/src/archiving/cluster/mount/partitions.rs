@@ -28,12 +28,17 @@ impl Mount {
     /// Looks at every partition's HEAD. One that cannot be read keeps the others from nothing; its readers go on with what is
     /// known.
     pub(super) async fn follow_partitions(&self) {
-        let followed = self.context.archives.all().into_iter().map(|partition| async move {
-            match follow(&self.context, &partition).await {
-                Ok(()) => partition.went_well(),
-                Err(problem) => note(&partition, &problem),
-            }
-        });
+        let followed = self
+            .context
+            .archives
+            .all()
+            .into_iter()
+            .map(|partition| async move {
+                match follow(&self.context, &partition).await {
+                    Ok(()) => partition.went_well(),
+                    Err(problem) => note(&partition, &problem),
+                }
+            });
         stream::iter(followed)
             .buffer_unordered(AT_ONCE)
             .collect::<()>()

@@ -20,7 +20,10 @@ pub(super) struct Plan {
 /// Compares them. What was never archived there cannot be served, and streams of a server's own are not.
 pub(super) fn plan(here: &State, there: &State) -> Plan {
     let mut plan = Plan::default();
-    for entry in here.streams().filter(|entry| !entry.definition.name.is_reserved()) {
+    for entry in here
+        .streams()
+        .filter(|entry| !entry.definition.name.is_reserved())
+    {
         let same = there.stream(entry.definition.name.as_str());
         if !same.is_some_and(|same| is_same(entry, same)) {
             plan.gone.push(Arc::clone(entry));

@@ -28,6 +28,8 @@ enum Problem {
         #[source]
         source: ArchiveError,
     },
+    #[error("it has no place in the archive")]
+    NoPlace,
     #[error(transparent)]
     Change(#[from] ChangeError),
 }
@@ -42,14 +44,7 @@ impl Mount {
         for (name, changes) in plan.changed {
             self.set(&name, changes).await;
         }
-        let forgotten = |name: &StreamName| !plan.new.iter().any(|entry| entry.definition.name == *name);
-        let forgotten: Vec<_> = self.failing.keys().filter(|name| forgotten(name)).cloned().collect();
-        for name in forgotten {
-            self.failing.remove(&name);
-            if !self.waiting.contains_key(&name) {
-                self.context.streams.remove(name.as_str());
-            }
-        }
+        self.forget_failures(&plan.new);
         for entry in plan.new {
             self.mount(&entry).await;
         }
@@ -58,24 +53,30 @@ impl Mount {
         self.open_waiting().await;
     }
 
+    /// Takes out what stands for streams that could not be served, and are not in the bucket any more.
+    fn forget_failures(&mut self, new: &[Arc<StreamEntry>]) {
+        let (waiting, streams) = (&self.waiting, &self.context.streams);
+        self.failing.retain(|name, _| {
+            let is_wanted =
+                waiting.contains_key(name) || new.iter().any(|entry| entry.definition.name == *name);
+            if !is_wanted {
+                streams.remove(name.as_str());
+            }
+            is_wanted
+        });
+    }
+
     /// Takes a stream into the metadata here.
     async fn mount(&mut self, entry: &StreamEntry) {
         let name = entry.definition.name.clone();
         match self.try_mount(entry).await {
-            Ok(mounted) => {
-                self.waiting.insert(name, mounted);
-            }
+            Ok(mounted) => drop(self.waiting.insert(name, mounted)),
             Err(problem) => self.fail(&name, entry.partitions.len(), describe(&problem)),
         }
     }
 
     async fn try_mount(&self, entry: &StreamEntry) -> Result<Arc<StreamEntry>, Problem> {
-        let Some(place) = &entry.archive else {
-            return Err(ChangeError::from(strandline_core::metadata::Rejection::NoSuchStream {
-                name: entry.definition.name.clone(),
-            })
-            .into());
-        };
+        let place = entry.archive.as_ref().ok_or(Problem::NoPlace)?;
         let views = self.views(entry, place.root.as_str()).await?;
         let partitions = entry.partitions.iter().zip(&views);
         let restored = RestoredStream {
@@ -101,7 +102,10 @@ impl Mount {
                     root: root.to_owned(),
                     partition,
                 };
-                (PartitionArchive::new(Arc::clone(&self.bucket), place), known.is_archived)
+                (
+                    PartitionArchive::new(Arc::clone(&self.bucket), place),
+                    known.is_archived,
+                )
             })
             .collect();
         let loads = loads.into_iter().map(|(archive, was_archived)| async move {
