@@ -15,7 +15,7 @@ mod turns;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
 pub(crate) use cluster::{
-    ArchivedRange, ClusterManifest, Mount, Restore, RestoreError, RestoredStream, mount, restore, run_export,
+    ArchivedRange, ClusterManifest, Restore, RestoreError, RestoredStream, mount, restore, run_export,
 };
 pub(crate) use partition::{ArchivedPartition, Phase};
 pub(crate) use service::run;

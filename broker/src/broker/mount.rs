@@ -1,7 +1,7 @@
 //! A broker that is a read-only mount of an archive: what it starts, and what it leaves in its directory.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
@@ -42,10 +42,10 @@ fn clear(directory: &Path) -> io::Result<()> {
             "what is here is thrown away when the archive is mounted again\n",
         )?;
     }
-    parts.iter().try_for_each(remove)
+    parts.iter().try_for_each(|part| remove(part))
 }
 
-fn remove(part: &PathBuf) -> io::Result<()> {
+fn remove(part: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

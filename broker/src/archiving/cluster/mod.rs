@@ -19,5 +19,5 @@ mod restore;
 
 pub(crate) use export::run as run_export;
 pub(crate) use manifest::ClusterManifest;
-pub(crate) use mount::{Mount, mount};
+pub(crate) use mount::mount;
 pub(crate) use restore::{ArchivedRange, Restore, RestoreError, RestoredStream, restore};
