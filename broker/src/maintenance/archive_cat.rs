@@ -137,7 +137,7 @@ async fn known(survey: &Survey) -> Result<Vec<Known>, BucketError> {
             Ok(Some(state)) => known.extend(streams(&state)),
             Ok(None) => {}
             Err(reason) => {
-                tracing::debug!(%cluster, %reason, "the bucket's word on a cluster cannot be read")
+                tracing::debug!(%cluster, %reason, "the bucket's word on a cluster cannot be read");
             }
         }
     }

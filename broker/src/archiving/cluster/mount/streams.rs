@@ -71,7 +71,7 @@ impl Mount {
         let name = entry.definition.name.clone();
         match self.try_mount(entry).await {
             Ok(mounted) => drop(self.waiting.insert(name, mounted)),
-            Err(problem) => self.fail(&name, entry.partitions.len(), describe(&problem)),
+            Err(problem) => self.fail(&name, entry.partitions.len(), &describe(&problem)),
         }
     }
 
@@ -127,7 +127,7 @@ impl Mount {
     async fn open_waiting(&mut self) {
         for (name, entry) in std::mem::take(&mut self.waiting) {
             if let Some(reason) = self.missing_filter(&name) {
-                self.fail(&name, entry.partitions.len(), reason);
+                self.fail(&name, entry.partitions.len(), &reason);
                 self.waiting.insert(name, entry);
                 continue;
             }
@@ -143,13 +143,13 @@ impl Mount {
     }
 
     /// Has readers of a stream be told why it is not served.
-    fn fail(&mut self, name: &StreamName, partitions: usize, reason: String) {
-        let before = self.failing.insert(name.clone(), reason.clone());
-        if before.as_ref() == Some(&reason) {
+    fn fail(&mut self, name: &StreamName, partitions: usize, reason: &str) {
+        let before = self.failing.insert(name.clone(), reason.to_owned());
+        if before.as_deref() == Some(reason) {
             return;
         }
         tracing::warn!(stream = %name, %reason, "stream of the archive is out of service; it is tried again");
-        let stream = Stream::out_of_service(name.clone(), partitions, &reason);
+        let stream = Stream::out_of_service(name.clone(), partitions, reason);
         self.context.streams.insert(Arc::new(stream));
     }
 
