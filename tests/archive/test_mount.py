@@ -387,7 +387,51 @@ async def test_encrypted_streams_need_the_master_key_and_filters_hold(archiving,
             messages, code, details = await api.follow(stub, secret)
             assert messages == [] and "encrypt" in details and "key" in details, (code, details)
             assert plain(await api.replay(stub, filtered)) == expected
+            # A subscription's own filter, and the other direction.
+            for words in (("--filter", "drop@1"), ("--reverse", "--limit", 7), ("--filter", "drop@1", "--reverse")):
+                words = ("subscribe", unique, "--format", "json", *words)
+                assert run(mount, *words) == run(broker, *words)
+            # A filter that comes later holds, too; without its bytes the stream is not served at all.
+            plugins.attach(broker, unique, "drop@1", side="read")
+
+            async def filtered_too():
+                return len(await api.replay(stub, unique)) == len(expected)
+
+            await eventually(filtered_too, "the filter is followed")
             with_key = mounting(directory).start()
             async with api.connected(with_key) as other:
                 await reaches(other, secret, 100)
                 await check(other, secret, range(100))
+    for module in directory.directory.glob("*/modules/*"):
+        module.unlink()
+    bare = mounting(directory).start()
+    async with api.connected(bare) as stub:
+        await check(stub, secret, range(100))
+        messages, code, details = await api.follow(stub, filtered)
+        assert messages == [] and "drop" in details and "could not be attached" in details, (code, details)
+
+
+async def test_of_several_clusters_the_one_that_is_named_is_mounted(archiving, mounting, directory, unique):
+    names = [f"{unique}-{number}" for number in range(2)]
+    for name in names:
+        broker = archiving(directory, lines=LINES).start()
+        async with api.connected(broker) as live:
+            await create(live, name)
+            await fill(live, name, range(100))
+            await archived(broker, name, 100)
+        await asyncio.sleep(2)  # the archive is told of it
+        broker.stop()
+    undecided = mounting(directory)
+    assert await asyncio.to_thread(undecided.spawn().wait) == 4
+    assert "several clusters, say which" in undecided.log()
+    clusters = {one.split("/")[1].rsplit(".", 1)[0]: one.split("/")[0] for one in directory.objects() if one.endswith("/HEAD")}
+    for name in names:
+        mount = mounting(directory, words=("--cluster", clusters[name])).start()
+        async with api.connected(mount) as stub:
+            await reaches(stub, name, 100)
+            await check(stub, name, range(100))
+            found = await stub.FetchMetadata(FetchMetadataRequest(), timeout=api.PATIENCE)
+            assert [one.name for one in found.streamMetadata] == [name]
+    nowhere = mounting(directory, words=("--cluster", "nowhere"))
+    assert await asyncio.to_thread(nowhere.spawn().wait) == 4
+    assert "nowhere/CLUSTER" in nowhere.log(), nowhere.log()

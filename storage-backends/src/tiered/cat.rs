@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use strandline_core::record::Batch;
 use strandline_core::storage::ReadLimit;
 use strandline_core::{Offset, OffsetRange, Timestamp};
@@ -81,8 +83,8 @@ enum Next {
 }
 
 /// What could not be read.
-struct Lost<'a> {
-    name: &'a str,
+struct Lost {
+    key: String,
     range: OffsetRange,
     position: Option<u64>,
 }
@@ -107,7 +109,7 @@ impl Walk<'_> {
                 Ok(page) => self.entries(view, page.entries()).await?,
                 Err(error) => {
                     let lost = Lost {
-                        name: &page.name,
+                        key: self.archive.place().key(&page.name),
                         range: page.range,
                         position: None,
                     };
@@ -143,8 +145,9 @@ impl Walk<'_> {
     }
 
     async fn entry(&mut self, view: &Arc<View>, entry: &Arc<Entry>) -> Result<Next, ArchiveError> {
+        let key = self.archive.place().key(&entry.name);
         let lost = Lost {
-            name: &entry.name,
+            key: key.clone(),
             range: entry.range,
             position: None,
         };
@@ -159,14 +162,13 @@ impl Walk<'_> {
             let numbers = next_blocks(&segment, begun);
             begun = numbers.end;
             let extent = segment.extent(&numbers);
-            let key = self.archive.place().key(&entry.name);
             let next = match self.archive.bucket().get_range(&key, extent.clone()).await {
-                Ok(bytes) => self.hand_out(&segment, &bytes, numbers),
+                Ok(bytes) => self.hand_out(&key, &segment, (&bytes, numbers)),
                 Err(error) => {
                     let lost = Lost {
+                        key: key.clone(),
                         range: range_of(&segment, &numbers),
                         position: Some(extent.start),
-                        ..lost
                     };
                     self.lose(view, &lost, error.into()).await?
                 }
@@ -178,11 +180,10 @@ impl Walk<'_> {
         Ok(Next::On)
     }
 
-    fn hand_out(&mut self, segment: &Segment, bytes: &bytes::Bytes, numbers: Range<usize>) -> Next {
+    fn hand_out(&mut self, key: &str, segment: &Segment, (bytes, numbers): (&Bytes, Range<usize>)) -> Next {
         let mut checked = segment.check(bytes, numbers.clone());
         for number in numbers {
             if let Some(flaw) = checked.flaw_of(number) {
-                let key = self.archive.place().key(&segment.entry().name);
                 let finding = Finding::damage(key, flaw.reason, RESTORE).at(flaw.position);
                 let range = range_of(segment, &(number..number + 1));
                 if !self.taker.damaged(range, finding) {
@@ -214,12 +215,7 @@ impl Walk<'_> {
 
     /// An object is missing or damaged: goes on with a newer manifest if there is one that does without it, and tells the taker
     /// otherwise.
-    async fn lose(
-        &mut self,
-        view: &View,
-        lost: &Lost<'_>,
-        error: ArchiveError,
-    ) -> Result<Next, ArchiveError> {
+    async fn lose(&mut self, view: &View, lost: &Lost, error: ArchiveError) -> Result<Next, ArchiveError> {
         let is_missing = matches!(error, ArchiveError::Bucket(BucketError::NotFound { .. }));
         let is_damage = matches!(
             error,
@@ -233,7 +229,7 @@ impl Walk<'_> {
         } else if !is_damage {
             return Err(error);
         }
-        let finding = Finding::damage(self.archive.place().key(lost.name), error.to_string(), RESTORE);
+        let finding = Finding::damage(&lost.key, error.to_string(), RESTORE);
         let finding = match lost.position {
             Some(position) => finding.at(position),
             None => finding,

@@ -96,7 +96,7 @@ mod tests {
         let to = StreamSettings {
             retention_max_bytes: None,
             retention_max_age_ms: Some(5),
-            ..from.clone()
+            ..from
         };
         let expected = [
             SettingChange::RetentionMaxBytes(None),

@@ -50,6 +50,7 @@ impl Mount {
         }
         // Before a stream is opened whose records have to pass filters.
         self.follow_plugins().await;
+        self.close_unfiltered().await;
         self.open_waiting().await;
     }
 
@@ -121,6 +122,24 @@ impl Mount {
         });
         let loads: Vec<_> = stream::iter(loads).buffered(AT_ONCE).collect().await;
         loads.into_iter().collect()
+    }
+
+    /// Closes streams that got a filter in the cluster which is not here: they wait for it as new ones do.
+    async fn close_unfiltered(&mut self) {
+        let here = self.context.metadata.state();
+        let open = here
+            .streams()
+            .filter(|entry| !self.waiting.contains_key(&entry.definition.name));
+        let unfiltered: Vec<_> = open
+            .filter(|entry| self.missing_filter(&entry.definition.name).is_some())
+            .cloned()
+            .collect();
+        for entry in unfiltered {
+            self.unmount(&entry).await;
+            if let Some(there) = self.there.stream(entry.definition.name.as_str()).cloned() {
+                self.mount(&there).await;
+            }
+        }
     }
 
     /// Opens the streams whose filters are there.
