@@ -18,7 +18,8 @@ mod turns;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
 pub(crate) use cluster::{
-    ArchivedRange, ManifestError, Restore, RestoreError, RestoredStream, named_places, restore, run_export,
+    ArchivedRange, ClusterManifest, ManifestError, Restore, RestoreError, RestoredStream, mount,
+    named_places, restore, run_export,
 };
 pub(crate) use errand::{Collect, ErrandError, collect};
 pub(crate) use partition::{ArchivedPartition, Phase};

@@ -14,6 +14,7 @@
 mod archive;
 mod archiver;
 mod bucket;
+pub mod cat;
 pub mod check;
 pub mod compaction;
 pub mod document;

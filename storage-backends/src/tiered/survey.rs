@@ -21,7 +21,7 @@ const MOST_LISTED: usize = 4_000_000;
 const READ_BYTES: u64 = 8 << 20;
 
 /// What to do about an object that is damaged or missing.
-const RESTORE: &str = "restore the object from a copy or an earlier version of the bucket; until then readers of it are told of it";
+pub(super) const RESTORE: &str = "restore the object from a copy or an earlier version of the bucket; until then readers of it are told of it";
 /// What to do about what no manifest names.
 const LEFT_OVER: &str = "nothing: an upload that a crash or another leader ended, or one that is under way";
 /// What to do about other people's objects.
@@ -168,7 +168,7 @@ impl Survey {
         Ok(())
     }
 
-    fn archive(&self, place: &Place) -> Arc<PartitionArchive> {
+    pub(super) fn archive(&self, place: &Place) -> Arc<PartitionArchive> {
         PartitionArchive::new(Arc::clone(&self.bucket), place.clone())
     }
 
@@ -227,7 +227,7 @@ impl Survey {
 }
 
 /// Consecutive blocks from this one on that one request reads.
-fn next_blocks(segment: &Segment, first: usize) -> Range<usize> {
+pub(super) fn next_blocks(segment: &Segment, first: usize) -> Range<usize> {
     let mut end = first + 1;
     while end < segment.blocks() && segment.bytes(&(first..end + 1)) <= READ_BYTES {
         end += 1;

@@ -13,11 +13,13 @@
 mod cursors;
 mod export;
 mod manifest;
+mod mount;
 mod plugins;
 mod restore;
 mod uses;
 
 pub(crate) use export::run as run_export;
-pub(crate) use manifest::ManifestError;
+pub(crate) use manifest::{ClusterManifest, ManifestError};
+pub(crate) use mount::mount;
 pub(crate) use restore::{ArchivedRange, Restore, RestoreError, RestoredStream, restore};
 pub(crate) use uses::named_places;

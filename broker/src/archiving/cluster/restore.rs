@@ -21,7 +21,7 @@ use crate::metadata::ChangeError;
 use crate::streams::{Expect, KeyFailure, OpenError, describe};
 
 /// Requests for HEADs, and stores of cursors, that are under way at the same time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Each start of a broker takes an epoch. One of the old cluster that still starts must not catch up soon.
 const EPOCHS_AHEAD: u64 = 1 << 20;
 
@@ -171,7 +171,7 @@ pub(crate) async fn restore(context: &Arc<Context>, wanted: Restore) -> Result<R
     Ok(restored)
 }
 
-async fn the_other_cluster(context: &Context, bucket: &Bucket) -> Result<ClusterId, RestoreError> {
+pub(super) async fn the_other_cluster(context: &Context, bucket: &Bucket) -> Result<ClusterId, RestoreError> {
     let state = context.metadata.state();
     let is_other = |found: &ClusterId| Some(found) != state.cluster();
     let found = bucket.directories("").await?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use strandline_broker::maintenance::archive::{Survey, open_archive};
+use strandline_broker::settings::MasterKeys;
 
 use crate::config::{self, Invocation, Sources};
 use crate::exit::{Exit, Failure, describe};
@@ -47,6 +48,11 @@ struct WayArgs {
 impl BucketArgs {
     /// Reads flags, environment and configuration file as `serve` does.
     pub(super) fn open(&self) -> Result<Survey, Failure> {
+        self.open_with_keys().map(|(survey, _)| survey)
+    }
+
+    /// As `open`, with the master keys that the configuration names.
+    pub(super) fn open_with_keys(&self) -> Result<(Survey, MasterKeys), Failure> {
         self.way.open((&self.url, "URL"))
     }
 }
@@ -54,12 +60,12 @@ impl BucketArgs {
 impl NamedBucketArgs {
     /// Reads flags, environment and configuration file as `serve` does.
     pub(super) fn open(&self) -> Result<Survey, Failure> {
-        self.way.open((&self.url, "--url"))
+        self.way.open((&self.url, "--url")).map(|(survey, _)| survey)
     }
 }
 
 impl WayArgs {
-    fn open(&self, (url, flag): (&Option<String>, &str)) -> Result<Survey, Failure> {
+    fn open(&self, (url, flag): (&Option<String>, &str)) -> Result<(Survey, MasterKeys), Failure> {
         let given = [
             ("archive.url", url, flag),
             ("archive.endpoint", &self.endpoint, "--endpoint"),
@@ -77,6 +83,8 @@ impl WayArgs {
             let reason = "no archive is named: give its URL, or --config FILE with archive.url";
             return Err(Failure::with(Exit::Configuration, reason));
         };
-        open_archive(&target).map_err(|error| Failure::with(Exit::Configuration, describe(&error)))
+        let opened = open_archive(&target);
+        let survey = opened.map_err(|error| Failure::with(Exit::Configuration, describe(&error)))?;
+        Ok((survey, config.settings.master_keys))
     }
 }

@@ -2,9 +2,11 @@
 
 mod begin_anew;
 mod bucket;
+mod cat;
 mod check;
 mod gc;
 mod list;
+mod mount;
 mod purge;
 mod restore;
 mod status;
@@ -52,10 +54,21 @@ enum ArchiveCommand {
     Scrub(verify::VerifyArgs),
     /// Delete archives of streams that are gone. Needs no broker
     Purge(purge::PurgeArgs),
+    /// Print the records of an archive, straight from the bucket. Needs no broker
+    Cat(Box<cat::CatArgs>),
+    /// Serve the streams of a bucket read-only, straight from it. Writes nothing there, and needs no other broker
+    Mount(Box<mount::MountArgs>),
 }
 
-/// Runs the command.
-pub(crate) async fn run(args: ArchiveArgs) -> Result<Exit, Failure> {
+/// Runs the command; a mount is a broker, with a runtime of its own.
+pub(crate) fn start(args: ArchiveArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        ArchiveCommand::Mount(mount) => mount::run(mount),
+        _ => super::run(run(args)),
+    }
+}
+
+async fn run(args: ArchiveArgs) -> Result<Exit, Failure> {
     let mut output = std::io::stdout();
     let (text, exit) = match &args.command {
         ArchiveCommand::Status(status) => (status::run(status, &args.connect().await?).await?, Exit::Success),
@@ -67,6 +80,8 @@ pub(crate) async fn run(args: ArchiveArgs) -> Result<Exit, Failure> {
         ArchiveCommand::List(list) => list::run(list).await?,
         ArchiveCommand::Verify(verify) => return verify::run(verify, Depth::Objects, &mut output).await,
         ArchiveCommand::Scrub(verify) => return verify::run(verify, Depth::Bytes, &mut output).await,
+        ArchiveCommand::Cat(cat) => return cat::run(cat, &mut output).await,
+        ArchiveCommand::Mount(_) => return Err(Failure::new("a mount is started by itself")),
     };
     output
         .write_all(text.as_bytes())

@@ -26,7 +26,7 @@ pub(in crate::tiered) struct Segment {
 /// Blocks that came, and what is wrong with the others.
 #[derive(Debug, Default)]
 pub(in crate::tiered) struct Checked {
-    pub(super) blocks: Vec<(usize, Arc<Block>)>,
+    pub(in crate::tiered) blocks: Vec<(usize, Arc<Block>)>,
     pub(in crate::tiered) flaws: Vec<(usize, Damage)>,
 }
 
@@ -37,7 +37,7 @@ impl Checked {
     }
 
     /// What is wrong with a block.
-    pub(super) fn flaw_of(&mut self, number: usize) -> Option<Damage> {
+    pub(in crate::tiered) fn flaw_of(&mut self, number: usize) -> Option<Damage> {
         let at = self.flaws.iter().position(|(found, _)| *found == number)?;
         Some(self.flaws.swap_remove(at).1)
     }

@@ -1,5 +1,6 @@
 //! The archive as a whole, on stores that fail in every way and at every moment.
 
+mod cat;
 mod compaction;
 mod crash_points;
 mod damage;
