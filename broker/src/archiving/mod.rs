@@ -7,6 +7,7 @@ mod archives;
 mod cluster;
 mod lag;
 mod numbers;
+mod pace;
 mod partition;
 mod proof;
 mod service;
