@@ -228,6 +228,17 @@ impl Archives {
         }
     }
 
+    /// Uploads take no more than this from now on, in bytes a second, nor more than the settings say.
+    pub(super) fn set_pace(&self, pace: Option<u64>) {
+        let configured = Some(self.settings.upload_rate).filter(|&rate| rate > 0);
+        if let Some(tools) = &self.tools {
+            let rate = pace.map_or(configured, |pace| {
+                Some(configured.map_or(pace, |most| most.min(pace)))
+            });
+            tools.throttle.set_rate(rate);
+        }
+    }
+
     pub(super) fn throttle(&self) -> Option<Arc<Throttle>> {
         self.tools.as_ref().map(|tools| Arc::clone(&tools.throttle))
     }

@@ -9,6 +9,7 @@ mod compaction;
 mod errand;
 mod lag;
 mod numbers;
+mod pace;
 mod partition;
 mod proof;
 mod renewal;

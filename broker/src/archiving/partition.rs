@@ -13,7 +13,7 @@ use strandline_core::storage::Log;
 use strandline_core::{LeaderEpoch, Offset};
 use strandline_storage_backends::tiered::{Archiver, PartitionArchive, TieredLog, View};
 
-use super::lag::Lag;
+use super::lag::{self, Lag};
 use crate::partition::PartitionHandle;
 
 /// What is wanted of the archive of a partition.
@@ -153,6 +153,15 @@ impl ArchivedPartition {
         }
         let archived = self.view().map_or(Offset::ZERO, |view| view.end());
         Lag::of(&self.local.segments(), archived, self.handle.readable().end)
+    }
+
+    /// Bytes that could be uploaded now.
+    pub(super) fn waiting(&self) -> u64 {
+        if !self.archives() {
+            return 0;
+        }
+        let archived = self.view().map_or(Offset::ZERO, |view| view.end());
+        lag::waiting(&self.local.segments(), archived, self.handle.readable().end)
     }
 
     pub(super) fn wish(&self) -> Option<Wish> {

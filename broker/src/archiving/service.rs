@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use strandline_core::LogId;
 use strandline_core::metadata::State;
 
+use super::archives::Archives;
+use super::pace::Pace;
 use super::partition::{ArchivedPartition, Wish};
 use super::turn::{Turn, take_turn};
 use super::turns::{Ended, Turns};
@@ -35,10 +37,15 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
     let mut turns = Turns::new(idle.clamp(TICK, LONGEST_IDLE));
     let (report, mut ended) = mpsc::channel(MAX_TURNS);
     let mut known = None;
+    let (mut pace, mut looked) = (Pace::default(), Instant::now());
     while !context.stopping.is_cancelled() {
         let changes = (context.streams.changes(), archives.renewals());
         if known.replace(changes) != Some(changes) {
             turns.replace(follow(&context), Instant::now());
+        }
+        if looked.elapsed() >= TICK {
+            looked = Instant::now();
+            archives.set_pace(pace.look(context.metrics.append.bytes.get(), waiting(&archives), looked));
         }
         for log in turns.begin(Instant::now(), MAX_TURNS) {
             start(&Turn::new(&context, &ages, limits), log, &report);
@@ -54,6 +61,15 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
             () = tokio::time::sleep_until(wake.max(now + Duration::from_millis(10))) => {}
         }
     }
+}
+
+/// Bytes that could be uploaded now, of all partitions together.
+fn waiting(archives: &Archives) -> u64 {
+    archives
+        .of_interest()
+        .iter()
+        .map(|partition| partition.waiting())
+        .sum()
 }
 
 /// Gives a partition its turn, on a thread that may block.

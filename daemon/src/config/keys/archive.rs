@@ -66,7 +66,7 @@ pub(super) const KEYS: &[Key] = &[
         "archive.upload.rate",
         Kind::BYTES,
         "0",
-        "bytes that all uploads together send a second; 0 = as fast as they can",
+        "bytes that all uploads together send a second; 0 = twice what is published, and as fast as they can when little is",
     ),
     Key::new(
         "archive.local.max.age",
