@@ -5,6 +5,7 @@
 //! clients work on whole DATA frames and read buffers, so that they cost a fraction of what they load, and their CPU
 //! time stands beside the server's.
 
+mod archive;
 mod error;
 mod figures;
 mod filter;
@@ -21,11 +22,12 @@ mod system;
 mod warm;
 mod work;
 
+pub use archive::{ArchiveOptions, ArchiveWork, Store};
 pub use error::BenchError;
 pub use figures::Latency;
 pub use filter::Filter;
 pub use limits::{DiskLimit, Limits};
 pub use options::{Options, Peer, Target};
-pub use report::{Report, Row};
+pub use report::{ArchiveRow, Beside, Bound, Report, Row, Unit};
 pub use run::run;
 pub use work::{Part, Work};

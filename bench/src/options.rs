@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use strandline_client::Backend;
 
+use crate::archive::ArchiveOptions;
 use crate::filter::Filter;
 use crate::work::Work;
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub soak_time: Duration,
     /// Bytes that the work `soak` keeps on the disk, give or take a few segments.
     pub soak_bytes: u64,
+    /// What to measure of the archive, of brokers that are started for it; none = nothing.
+    pub archive: Option<ArchiveOptions>,
 }
 
 impl Options {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::{self, ArchiveWork};
 use crate::error::BenchError;
 use crate::filter::Filter;
 use crate::limits::Limits;
@@ -67,7 +68,9 @@ fn stream_name(target: &Target, number: usize) -> String {
 
 fn progress(options: &Options) -> ProgressBar {
     let filtered = options.works.iter().filter(|work| work.suits_filters()).count();
-    let steps = 1 + options.works.len() * (1 + options.against.len()) + filtered * options.filters.len();
+    let archive = options.archive.as_ref().map_or(0, |archive| archive.works.len());
+    let steps =
+        1 + archive + options.works.len() * (1 + options.against.len()) + filtered * options.filters.len();
     let bar = ProgressBar::new(steps as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed}") {
         bar.set_style(style);
@@ -87,6 +90,13 @@ struct Run<'a> {
 impl Run<'_> {
     async fn all(&self, report: &mut Report) -> Result<(), BenchError> {
         self.look_for_servers().await?;
+        if !self.options.works.is_empty() {
+            self.works(report).await?;
+        }
+        self.archive(report).await
+    }
+
+    async fn works(&self, report: &mut Report) -> Result<(), BenchError> {
         self.progress.set_message("what the machine does");
         report.limits = Some(
             self.unless_stopped(Limits::measure(self.directory, &self.value))
@@ -113,6 +123,24 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn archive(&self, report: &mut Report) -> Result<(), BenchError> {
+        let (Some(options), Target::Own { program }) = (&self.options.archive, &self.options.target) else {
+            return Ok(());
+        };
+        let setting = archive::Setting {
+            options,
+            program,
+            directory: self.directory,
+            value: &self.value,
+        };
+        let begun = |work: ArchiveWork| self.progress.set_message(work.name());
+        let done = |rows| {
+            report.archive.extend::<Vec<_>>(rows);
+            self.progress.inc(1);
+        };
+        self.unless_stopped(archive::run(setting, begun, done)).await
     }
 
     /// Nobody should wait for figures only to hear that a server is not there.

@@ -35,6 +35,8 @@ pub(crate) struct Context {
     /// Every task that serves a client.
     pub(crate) tasks: TaskTracker,
     pub(crate) max_message_bytes: usize,
+    /// Whether it is a mount of an archive: nobody changes anything.
+    pub(crate) reads_only: bool,
     /// Segment files that are kept open.
     pub(crate) max_open_files: usize,
     pub(crate) metrics: Arc<Metrics>,

@@ -8,6 +8,7 @@ mod address;
 mod archive;
 mod external_nats;
 mod grpc_tls;
+mod mount;
 mod plugins;
 mod scrubbing;
 mod secret;
@@ -26,6 +27,7 @@ pub use address::{Address, InvalidAddress};
 pub use archive::{ArchiveSettings, ArchiveTarget};
 pub use external_nats::{ClientIdentity, ExternalNats, NatsCredentials, NatsTls};
 pub use grpc_tls::GrpcTls;
+pub use mount::MountSettings;
 pub use plugins::PluginSettings;
 pub use scrubbing::Scrubbing;
 pub use secret::{InvalidBearer, Secret};
@@ -94,6 +96,9 @@ pub struct Settings {
     pub packing: PackingDefaults,
     /// The archive of sealed segments.
     pub archive: ArchiveSettings,
+    /// Serve what a cluster has in the archive, read-only, and nothing else: the data directory then holds nothing that has to
+    /// survive but the cache of the archive. None = an ordinary broker.
+    pub mount: Option<MountSettings>,
     /// The keys that wrap the data keys of encrypted streams, the current one first; later ones only open what they wrapped
     /// before. None = no stream can be encrypted.
     pub master_keys: MasterKeys,
@@ -220,6 +225,7 @@ impl Settings {
             cursors_partitions: 0,
             packing: PackingDefaults::default(),
             archive: ArchiveSettings::default(),
+            mount: None,
             master_keys: MasterKeys::default(),
         }
     }

@@ -5,6 +5,7 @@
 //! [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied). Liftbridge itself does not know these calls.
 
 mod archive;
+mod care;
 mod description;
 mod plugins;
 mod points;
@@ -20,6 +21,7 @@ use crate::client::Client;
 use crate::error::Error;
 
 pub use archive::{ArchiveState, ArchiveStatus, ArchivedPartition};
+pub use care::{Collected, RenewedPartition};
 pub use description::{
     PartitionDescription, PartitionState, SegmentDescription, Setting, SettingSource, SettingValue,
     StreamDescription,

@@ -42,7 +42,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Storage(command)) => commands::storage::run(&command, &mut std::io::stdout().lock()),
         Some(Command::Stream(args)) => commands::run(commands::stream::run(args)),
         Some(Command::Plugin(args)) => commands::run(commands::plugin::run(*args)),
-        Some(Command::Archive(args)) => commands::run(commands::archive::run(args)),
+        Some(Command::Archive(args)) => commands::archive::start(args),
         Some(Command::Publish(args)) => commands::run(commands::publish::run(args)),
         Some(Command::Subscribe(args)) => commands::run(commands::subscribe::run(args)),
         Some(Command::Bench(args)) => commands::bench::run(&args),

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.archive import QUICK_LINES
+from harness.bad_network import BadNetwork
 from harness.broker import Broker
 from harness.object_stores import KINDS, Directory
 
@@ -36,3 +37,23 @@ def archiving(brokers):
         return broker
 
     return make
+
+
+@pytest.fixture
+def minio(stores):
+    return stores("minio")
+
+
+@pytest.fixture
+def network(minio):
+    network = BadNetwork(minio.address).start()
+    yield network
+    network.end()
+
+
+@pytest.fixture
+def behind(archiving, minio, network):
+    """A broker that reaches the store through the network."""
+    broker = archiving(minio)
+    broker.lines = broker.lines.replace(str(minio.address), str(network.address))
+    return broker

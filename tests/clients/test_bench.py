@@ -179,3 +179,42 @@ def test_the_latency_of_a_lone_publisher_stands_beside_what_it_is_without_the_lo
     assert done.returncode == 0, done.stderr
     [row] = json.loads(done.stdout)["rows"]
     assert 0 < row["alone_p50"] <= row["alone_p99"] and 0 < row["p50"] <= row["p99"]
+
+
+def minio() -> str:
+    return f"minio={settings.minio_binary()}"
+
+
+def test_what_archiving_costs_stands_beside_the_same_without_it(bench):
+    sizes = ["--archive-mib", 4, "--archive-streams", 3, "--archive-seconds", 4]
+    done = bench("--archive", minio(), *sizes, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["rows"] == [] and report["limits"] is None
+    figures = {}
+    for row in report["archive"]:
+        figures.setdefault(row["work"], []).append(row)
+        assert row["value"] > 0 and (row["beside"] is None or row["beside"]["value"] > 0), row
+    assert list(figures) == ["archive-upload", "archive-read", "archive-publish", "archive-memory", "archive-restore"]
+    [upload, writes] = figures["archive-upload"]
+    assert upload["times"] > 0 and upload["asked"] == {"times_at_least": 0.8} and upload["is_reached"] in (True, False)
+    assert writes["value"] >= 1
+
+
+def test_an_archive_of_ones_own_is_measured_and_emptied_again(bench, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("bucket")
+    done = bench("archive-restore", "--archive", f"file://{directory}", "--archive-mib", 1)
+    assert done.returncode == 0, done.stderr
+    assert "restore to the first record" in done.stdout and "at most" in done.stdout
+    assert [path for path in directory.rglob("*") if path.is_file() and path.name != ".strandline-lock"] == []
+
+
+def test_an_archive_that_cannot_be_had_is_named(bench):
+    for arguments, says in [
+        (["archive-read"], "--archive minio=PATH"),
+        (["--archive", "minio"], "minio=PATH"),
+        (["--archive", "minio=/no/such/minio"], "/no/such/minio"),
+        (["--archive", "minio=/bin/false"], "minio"),
+    ]:
+        done = bench(*arguments)
+        assert done.returncode in (1, 2) and says in done.stderr, done.stderr

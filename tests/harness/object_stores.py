@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from harness import settings
+from harness.certificates import Authority
 from harness.process import Address, Process, START_WAIT, free_addresses
 
 KEY_ID, SECRET = "archive-user", "archive-secret-0123"
@@ -74,8 +75,17 @@ class S3:
         return {}
 
     @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def verify(self) -> Optional[str]:
+        """The file with the authorities of its certificate."""
+        return None
+
+    @property
     def lines(self) -> str:
-        return f"archive.url: s3://{self.bucket}/some/prefix\narchive.endpoint: http://{self.address}"
+        return f"archive.url: s3://{self.bucket}/some/prefix\narchive.endpoint: {self.url}"
 
     @property
     def env(self) -> Dict[str, str]:
@@ -112,7 +122,8 @@ class S3:
         config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
         return boto3.client(
             "s3",
-            endpoint_url=f"http://{self.address}",
+            endpoint_url=self.url,
+            verify=self.verify,
             aws_access_key_id=KEY_ID,
             aws_secret_access_key=SECRET,
             region_name="us-east-1",
@@ -141,6 +152,36 @@ class Minio(S3):
 
     def process_env(self) -> Dict[str, str]:
         return {"MINIO_ROOT_USER": KEY_ID, "MINIO_ROOT_PASSWORD": SECRET, "HOME": str(self.directory)}
+
+
+class MinioTls(Minio):
+    """As that, and nobody reads along."""
+
+    name = "minio-tls"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.certificates = directory / "certificates"
+        self.certificates.mkdir()
+        self.authority = Authority(self.certificates)
+        self.authority.issue("public")
+        self.authority.path("public").rename(self.certificates / "public.crt")
+        self.authority.path("public-key").rename(self.certificates / "private.key")
+
+    def command(self) -> List[object]:
+        return [*super().command(), "--certs-dir", self.certificates]
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.address}"
+
+    @property
+    def verify(self) -> str:
+        return str(self.authority.path("ca"))
+
+    @property
+    def lines(self) -> str:
+        return f"{super().lines}\narchive.ca: {self.authority.path('ca')}"
 
 
 class SeaweedFs(S3):

@@ -1,9 +1,11 @@
 //! What comes out.
 
+mod archive;
 mod row;
 mod table;
 pub(crate) mod units;
 
+pub use archive::{ArchiveRow, Beside, Bound, Unit};
 pub use row::Row;
 
 use serde::Serialize;
@@ -19,4 +21,6 @@ pub struct Report {
     pub limits: Option<Limits>,
     /// Works and servers, in the order of the works.
     pub rows: Vec<Row>,
+    /// What was measured of the archive.
+    pub archive: Vec<ArchiveRow>,
 }

@@ -22,6 +22,9 @@ impl fmt::Display for Report {
         if let Some(limits) = &self.limits {
             write_limits(f, limits)?;
         }
+        if !self.archive.is_empty() {
+            super::archive::write(f, &self.archive)?;
+        }
         if self.rows.is_empty() {
             return Ok(());
         }
@@ -205,6 +208,7 @@ mod tests {
         let report = Report {
             value_bytes: 256,
             limits: None,
+            archive: Vec::new(),
             rows: vec![
                 Row::new(Work::Publish, "strandline", &measured(1_000_000), None),
                 Row::new(Work::Publish, "jetstream", &measured(200_000), None),

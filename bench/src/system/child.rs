@@ -1,5 +1,6 @@
 //! A server that the benchmark has started.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,9 +22,13 @@ pub(crate) struct Child {
     what: String,
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Environment,
     log: PathBuf,
     process: Process,
 }
+
+/// Variables that a server gets besides those of the benchmark.
+pub(crate) type Environment = BTreeMap<String, String>;
 
 impl Child {
     pub(crate) fn start(
@@ -32,11 +37,22 @@ impl Child {
         arguments: Vec<String>,
         log: PathBuf,
     ) -> Result<Self, BenchError> {
-        let process = spawn(what, program, &arguments, &log)?;
+        Self::start_with(what, program, (arguments, Environment::new()), log)
+    }
+
+    /// As [`Child::start`], with variables.
+    pub(crate) fn start_with(
+        what: &str,
+        program: &Path,
+        (arguments, environment): (Vec<String>, Environment),
+        log: PathBuf,
+    ) -> Result<Self, BenchError> {
+        let process = spawn(what, program, (&arguments, &environment), &log)?;
         Ok(Self {
             what: what.to_owned(),
             program: program.to_owned(),
             arguments,
+            environment,
             log,
             process,
         })
@@ -59,7 +75,12 @@ impl Child {
     pub(crate) async fn kill_and_restart(&mut self) -> Result<Instant, BenchError> {
         self.kill().await?;
         let start = Instant::now();
-        self.process = spawn(&self.what, &self.program, &self.arguments, &self.log)?;
+        self.process = spawn(
+            &self.what,
+            &self.program,
+            (&self.arguments, &self.environment),
+            &self.log,
+        )?;
         Ok(start)
     }
 
@@ -90,6 +111,19 @@ impl Child {
         }
     }
 
+    /// Whether it has ended, and how; nothing while it runs.
+    pub(crate) fn ended(&mut self) -> Option<BenchError> {
+        let reason = match self.process.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(status)) => format!("it ended with {status}"),
+            Err(error) => error.to_string(),
+        };
+        Some(BenchError::Start {
+            what: self.what.clone(),
+            reason: format!("{reason}\n{}", self.end_of_log()),
+        })
+    }
+
     fn end_of_log(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let start = log.ceil_char_boundary(log.len().saturating_sub(LOG_END_BYTES));
@@ -97,7 +131,12 @@ impl Child {
     }
 }
 
-fn spawn(what: &str, program: &Path, arguments: &[String], log: &Path) -> Result<Process, BenchError> {
+fn spawn(
+    what: &str,
+    program: &Path,
+    (arguments, environment): (&[String], &Environment),
+    log: &Path,
+) -> Result<Process, BenchError> {
     let failed = |error: std::io::Error| BenchError::Start {
         what: what.to_owned(),
         reason: format!("{}: {error}", program.display()),
@@ -105,6 +144,7 @@ fn spawn(what: &str, program: &Path, arguments: &[String], log: &Path) -> Result
     let output = File::create(log).map_err(failed)?;
     Command::new(program)
         .args(arguments)
+        .envs(environment)
         .stdin(Stdio::null())
         .stdout(output.try_clone().map_err(failed)?)
         .stderr(output)

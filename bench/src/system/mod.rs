@@ -10,8 +10,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+pub(crate) use child::{Child, Environment};
 pub(crate) use jetstream::JetStream;
-pub(crate) use strandline::Strandline;
+pub(crate) use strandline::{Strandline, refused};
 
 use crate::error::BenchError;
 use crate::figures::Process;

@@ -11,7 +11,7 @@ use strandline_proto::wire::{EnvelopeFields, HeadersRef, put_publish_envelope};
 use tokio::task::JoinSet;
 
 use super::Door;
-use super::child::Child;
+use super::child::{Child, Environment};
 use crate::error::BenchError;
 use crate::figures::Process;
 use crate::filter::{Attached, Filter, HEADER};
@@ -40,6 +40,7 @@ pub(crate) struct Strandline {
     client: Client,
     grpc: String,
     nats: Option<String>,
+    http: Option<String>,
     process: Option<Process>,
     backend: Option<Backend>,
     /// Streams to delete from a broker that goes on.
@@ -52,6 +53,7 @@ struct Ready {
     pid: u32,
     grpc: String,
     nats: Option<String>,
+    http: Option<String>,
 }
 
 impl Strandline {
@@ -59,6 +61,16 @@ impl Strandline {
         program: &Path,
         directory: &Path,
         backend: Option<Backend>,
+    ) -> Result<Self, BenchError> {
+        Self::start_with(program, directory, backend, Environment::new()).await
+    }
+
+    /// As [`Strandline::start`], with settings in variables.
+    pub(crate) async fn start_with(
+        program: &Path,
+        directory: &Path,
+        backend: Option<Backend>,
+        environment: Environment,
     ) -> Result<Self, BenchError> {
         let ready = directory.join("ready.json");
         let text = |path: &Path| path.display().to_string();
@@ -74,7 +86,8 @@ impl Strandline {
             &text(&ready),
         ];
         let arguments = arguments.map(str::to_owned).to_vec();
-        let mut child = Child::start("strandline", program, arguments, directory.join("log"))?;
+        let log = directory.join("log");
+        let mut child = Child::start_with("strandline", program, (arguments, environment), log)?;
         let said = wait_until_ready(&mut child, &ready).await?;
         let client = client(&said.grpc).await?;
         Ok(Self {
@@ -83,6 +96,7 @@ impl Strandline {
             client,
             grpc: said.grpc,
             nats: said.nats,
+            http: said.http,
             backend,
             created: Vec::new(),
         })
@@ -99,6 +113,7 @@ impl Strandline {
             client: client(grpc).await?,
             grpc: grpc.to_owned(),
             nats: nats.map(str::to_owned),
+            http: None,
             process: pid.map(Process::new),
             backend,
             created: Vec::new(),
@@ -107,6 +122,20 @@ impl Strandline {
 
     pub(crate) fn process(&self) -> Option<Process> {
         self.process
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where its API listens.
+    pub(crate) fn grpc(&self) -> &str {
+        &self.grpc
+    }
+
+    /// Where its numbers are answered, if it was told to.
+    pub(crate) fn http(&self) -> Option<&str> {
+        self.http.as_deref()
     }
 
     pub(crate) fn nats(&self) -> Result<&str, BenchError> {
@@ -130,7 +159,7 @@ impl Strandline {
         self.create(name, config).await
     }
 
-    async fn create(&mut self, name: &str, config: StreamConfig) -> Result<(), BenchError> {
+    pub(crate) async fn create(&mut self, name: &str, config: StreamConfig) -> Result<(), BenchError> {
         self.created.push(name.to_owned());
         self.client
             .create_stream(config)
@@ -242,7 +271,7 @@ impl Strandline {
         let said = wait_until_ready(child, ready).await?;
         self.process = Some(Process::new(said.pid));
         self.client = client(&said.grpc).await?;
-        (self.grpc, self.nats) = (said.grpc, said.nats);
+        (self.grpc, self.nats, self.http) = (said.grpc, said.nats, said.http);
         Ok(start)
     }
 
@@ -290,7 +319,7 @@ async fn client(grpc: &str) -> Result<Client, BenchError> {
     })
 }
 
-fn refused(what: &str, error: &Error) -> BenchError {
+pub(crate) fn refused(what: &str, error: &Error) -> BenchError {
     BenchError::Refused {
         what: what.to_owned(),
         reason: error.to_string(),

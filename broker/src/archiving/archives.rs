@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
 use strandline_core::disk::Disk;
@@ -40,6 +41,10 @@ pub(crate) struct Archives {
     settings: ArchiveSettings,
     tools: Option<Tools>,
     partitions: RwLock<BTreeMap<LogId, Arc<ArchivedPartition>>>,
+    /// Held by who compacts an archive: one at a time.
+    compacting: Mutex<()>,
+    /// Times that an archive was begun anew.
+    renewals: AtomicU64,
     pub(crate) numbers: ArchiveNumbers,
     /// Whose turn is not to be waited for.
     pub(super) hurry: Hurry,
@@ -90,6 +95,8 @@ impl Archives {
             tools: tools.transpose()?,
             settings,
             partitions: RwLock::default(),
+            compacting: Mutex::default(),
+            renewals: AtomicU64::default(),
             numbers: ArchiveNumbers::default(),
             hurry: Hurry::default(),
             points: tokio::sync::Mutex::default(),
@@ -196,6 +203,21 @@ impl Archives {
         }
     }
 
+    /// Held by who compacts an archive.
+    pub(super) fn compacting(&self) -> &Mutex<()> {
+        &self.compacting
+    }
+
+    /// How often an archive was begun anew.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    /// Archives were begun anew: who waits after failures has its turn at once.
+    pub(super) fn renewed(&self) {
+        self.renewals.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// The bucket, if there is one.
     pub(super) fn bucket(&self) -> Option<Arc<Bucket>> {
         self.tools.as_ref().map(|tools| Arc::clone(&tools.bucket))
@@ -210,6 +232,17 @@ impl Archives {
         match &self.tools {
             Some(tools) => tools.proof.of(&tools.bucket).await,
             None => Ok(()),
+        }
+    }
+
+    /// Uploads take no more than this from now on, in bytes a second, nor more than the settings say.
+    pub(super) fn set_pace(&self, pace: Option<u64>) {
+        let configured = Some(self.settings.upload_rate).filter(|&rate| rate > 0);
+        if let Some(tools) = &self.tools {
+            let rate = pace.map_or(configured, |pace| {
+                Some(configured.map_or(pace, |most| most.min(pace)))
+            });
+            tools.throttle.set_rate(rate);
         }
     }
 

@@ -49,6 +49,14 @@ fn share(of: u64, part: u64, whole: u64) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
+/// Bytes of committed segments that are sealed and not archived.
+pub(super) fn waiting(segments: &[SegmentSummary], archived: Offset, committed: Offset) -> u64 {
+    let waiting = segments
+        .iter()
+        .filter(|segment| segment.sealed && segment.range.end > archived && segment.range.end <= committed);
+    waiting.map(|segment| segment.bytes).sum()
+}
+
 /// Whether the active segment is to be sealed so that it can be archived: its first record is old enough. Only what is
 /// committed to its end is sealed, so that all of it can go.
 pub(super) fn is_to_be_sealed(
@@ -122,6 +130,16 @@ mod tests {
     fn what_somebody_waits_for_is_sealed_at_once() {
         assert!(is_awaited(&segments(), offset(21)));
         assert!(!is_awaited(&segments(), offset(20)), "all of that is sealed");
+    }
+
+    #[test]
+    fn what_is_sealed_and_committed_waits_until_it_is_archived() {
+        let waits = |archived, committed| waiting(&segments(), offset(archived), offset(committed));
+        assert_eq!(
+            [waits(0, 30), waits(5, 30), waits(10, 30), waits(20, 30)],
+            [200, 200, 100, 0]
+        );
+        assert_eq!(waits(0, 19), 100);
     }
 
     #[test]

@@ -5,19 +5,25 @@
 
 mod archives;
 mod cluster;
+mod compaction;
+mod errand;
 mod hurry;
 mod lag;
 mod numbers;
+mod pace;
 mod partition;
 mod proof;
+mod renewal;
 mod service;
 mod turn;
 mod turns;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
 pub(crate) use cluster::{
-    ArchivedRange, ClusterPoint, PointFailure, Restore, RestoreError, RestoredStream, list_points,
-    remove_point, restore, run_export, snapshot,
+    ArchivedRange, ClusterManifest, ClusterPoint, ManifestError, PointFailure, Restore, RestoreError,
+    RestoredStream, list_points, mount, named_places, remove_point, restore, run_export, snapshot,
 };
+pub(crate) use errand::{Collect, ErrandError, collect};
 pub(crate) use partition::{ArchivedPartition, Phase};
+pub(crate) use renewal::{LostRange, Renewal, RenewalError, renew};
 pub(crate) use service::run;

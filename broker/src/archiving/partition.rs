@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use strandline_core::storage::Log;
 use strandline_core::{LeaderEpoch, Offset};
 use strandline_storage_backends::tiered::{Archiver, PartitionArchive, TieredLog, View};
 
-use super::lag::Lag;
+use super::lag::{self, Lag};
 use crate::partition::PartitionHandle;
 
 /// What is wanted of the archive of a partition.
@@ -66,6 +67,8 @@ pub(crate) struct ArchivedPartition {
     standing: Mutex<Standing>,
     /// In use by one turn at a time.
     pub(super) archiver: Mutex<Option<Archiver>>,
+    /// Before then its archive is not compacted again, since it could not be.
+    pub(super) compaction_rests: Mutex<Option<Instant>>,
     /// Cancelled when the partition is closed.
     pub(super) closing: CancellationToken,
 }
@@ -102,6 +105,7 @@ impl ArchivedPartition {
                 lag: Lag::default(),
             }),
             archiver: Mutex::new(None),
+            compaction_rests: Mutex::new(None),
             closing: CancellationToken::new(),
         };
         if let Some(archive) = made {
@@ -174,6 +178,15 @@ impl ArchivedPartition {
         Offset::new(self.awaited.load(Ordering::Acquire))
     }
 
+    /// Bytes that could be uploaded now.
+    pub(super) fn waiting(&self) -> u64 {
+        if !self.archives() {
+            return 0;
+        }
+        let archived = self.view().map_or(Offset::ZERO, |view| view.end());
+        lag::waiting(&self.local.segments(), archived, self.handle.readable().end)
+    }
+
     pub(super) fn wish(&self) -> Option<Wish> {
         *self.wish.lock()
     }
@@ -193,6 +206,23 @@ impl ArchivedPartition {
         if !self.is_made.swap(true, Ordering::AcqRel) {
             self.tiers.attach(archive);
         }
+    }
+
+    /// The metadata has given it a new place in the archive: what was in the old one is forgotten. To be called in its turn, as
+    /// `archiver` shows.
+    pub(super) fn begin_anew(&self, archiver: &mut Option<Archiver>) {
+        *archiver = None;
+        self.tiers.detach();
+        self.is_made.store(false, Ordering::Release);
+        self.handle.archive_hold().set_floor(Offset::ZERO);
+        // What is wanted is taken for something new.
+        *self.wish.lock() = None;
+        *self.standing.lock() = Standing {
+            phase: Phase::Starting,
+            error: String::new(),
+            failures: 0,
+            lag: Lag::default(),
+        };
     }
 
     /// Takes note of how far it is archived.

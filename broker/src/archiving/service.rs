@@ -10,11 +10,14 @@ use tokio::time::Instant;
 use strandline_core::LogId;
 use strandline_core::metadata::State;
 
+use super::archives::Archives;
+use super::pace::Pace;
 use super::partition::{ArchivedPartition, Wish};
 use super::turn::{Turn, take_turn};
 use super::turns::{Ended, Turns};
 use crate::ages::Ages;
 use crate::context::Context;
+use crate::settings::CompactionLimits;
 
 /// Partitions that are archived at the same time: each may hold parts of a segment in memory.
 const MAX_TURNS: usize = 4;
@@ -24,7 +27,7 @@ const TICK: Duration = Duration::from_millis(500);
 const LONGEST_IDLE: Duration = Duration::from_secs(10);
 
 /// Runs until the broker stops.
-pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
+pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: CompactionLimits) {
     let archives = Arc::clone(&context.archives);
     if !archives.is_configured() {
         return;
@@ -34,16 +37,21 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
     let mut turns = Turns::new(idle.clamp(TICK, LONGEST_IDLE));
     let (report, mut ended) = mpsc::channel(MAX_TURNS);
     let mut known = None;
+    let (mut pace, mut looked) = (Pace::default(), Instant::now());
     while !context.stopping.is_cancelled() {
-        let changes = context.streams.changes();
+        let changes = (context.streams.changes(), archives.renewals());
         if known.replace(changes) != Some(changes) {
             turns.replace(follow(&context), Instant::now());
         }
         for log in archives.hurry.take() {
             turns.hurry(log, Instant::now());
         }
+        if looked.elapsed() >= TICK {
+            looked = Instant::now();
+            archives.set_pace(pace.look(context.metrics.append.bytes.get(), waiting(&archives), looked));
+        }
         for log in turns.begin(Instant::now(), MAX_TURNS) {
-            start(&context, &ages, log, &report);
+            start(&Turn::new(&context, &ages, limits), log, &report);
         }
         let now = Instant::now();
         let wake = turns
@@ -59,11 +67,20 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>) {
     }
 }
 
+/// Bytes that could be uploaded now, of all partitions together.
+fn waiting(archives: &Archives) -> u64 {
+    archives
+        .of_interest()
+        .iter()
+        .map(|partition| partition.waiting())
+        .sum()
+}
+
 /// Gives a partition its turn, on a thread that may block.
-fn start(context: &Arc<Context>, ages: &Arc<Ages>, log: LogId, report: &mpsc::Sender<(LogId, Ended)>) {
-    let partition = context.archives.get(log);
-    let (turn, report) = (Turn::new(context, ages), report.clone());
-    context.tasks.spawn(async move {
+fn start(turn: &Turn, log: LogId, report: &mpsc::Sender<(LogId, Ended)>) {
+    let partition = turn.context.archives.get(log);
+    let (turn, report) = (turn.clone(), report.clone());
+    turn.context.tasks.clone().spawn(async move {
         let how = match partition {
             None => Ended::Over,
             Some(partition) => {

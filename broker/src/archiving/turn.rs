@@ -14,6 +14,7 @@ use strandline_storage_backends::tiered::{
     ArchiveError, Archiver, ArchiverSettings, BucketOptions, Expected, PartitionArchive, Situation, Step,
 };
 
+use super::compaction::compact;
 use super::lag::{is_awaited, is_to_be_sealed};
 use super::partition::{ArchivedPartition, Phase, Wish};
 use super::proof::Unfit;
@@ -21,6 +22,7 @@ use super::turns::Ended;
 use crate::ages::Ages;
 use crate::context::Context;
 use crate::metadata::ChangeError;
+use crate::settings::CompactionLimits;
 
 /// How long a turn goes on when there is always more to do; others wait.
 const TURN_TIME: Duration = Duration::from_secs(5);
@@ -30,9 +32,11 @@ const GRACE: Duration = Duration::from_mins(10);
 /// What a turn works with.
 #[derive(Clone)]
 pub(super) struct Turn {
-    context: Arc<Context>,
-    ages: Arc<Ages>,
-    runtime: Handle,
+    pub(super) context: Arc<Context>,
+    pub(super) ages: Arc<Ages>,
+    pub(super) runtime: Handle,
+    /// What compaction may use.
+    pub(super) limits: CompactionLimits,
 }
 
 impl fmt::Debug for Turn {
@@ -43,7 +47,7 @@ impl fmt::Debug for Turn {
 
 /// Why a turn ended early.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -63,11 +67,12 @@ enum Trouble {
 
 impl Turn {
     /// Of this broker, from within its runtime.
-    pub(super) fn new(context: &Arc<Context>, ages: &Arc<Ages>) -> Self {
+    pub(super) fn new(context: &Arc<Context>, ages: &Arc<Ages>, limits: CompactionLimits) -> Self {
         Self {
             context: Arc::clone(context),
             ages: Arc::clone(ages),
             runtime: Handle::current(),
+            limits,
         }
     }
 }
@@ -86,6 +91,9 @@ pub(super) fn take_turn(turn: &Turn, partition: &ArchivedPartition) -> Ended {
     match go(turn, partition, wish) {
         Ok(ended) => {
             partition.went_well();
+            if ended == Ended::Idle {
+                compact(turn, partition, wish);
+            }
             ended
         }
         Err(Trouble::Closed) => Ended::Over,
@@ -94,9 +102,7 @@ pub(super) fn take_turn(turn: &Turn, partition: &ArchivedPartition) -> Ended {
 }
 
 fn go(turn: &Turn, partition: &ArchivedPartition, wish: Wish) -> Result<Ended, Trouble> {
-    if wish.archives {
-        seal(turn, partition)?;
-    }
+    seal(turn, partition, wish)?;
     // The same one as long as the partition is open, whatever fails: a new one would claim again, over whoever came later.
     let mut archiver = partition.archiver.lock();
     let stopping = &turn.context.stopping;
@@ -111,11 +117,11 @@ fn go(turn: &Turn, partition: &ArchivedPartition, wish: Wish) -> Result<Ended, T
 }
 
 /// Seals the active segment if it is old enough to be archived, or awaited.
-fn seal(turn: &Turn, partition: &ArchivedPartition) -> Result<(), StorageError> {
+pub(super) fn seal(turn: &Turn, partition: &ArchivedPartition, wish: Wish) -> Result<(), StorageError> {
     let max_age = turn.context.archives.settings().upload_max_age;
     let (segments, committed) = (partition.local.segments(), partition.handle().readable().end);
-    let is_old = is_to_be_sealed(&segments, max_age, committed, turn.context.clock.now());
-    if is_old || is_awaited(&segments, partition.awaited()) {
+    let is_old = || is_to_be_sealed(&segments, max_age, committed, turn.context.clock.now());
+    if wish.archives && (is_awaited(&segments, partition.awaited()) || is_old()) {
         partition.local.roll()?;
     }
     Ok(())
@@ -130,15 +136,16 @@ async fn steps(
 ) -> Result<Ended, Trouble> {
     let begun = Instant::now();
     turn.context.archives.prove().await?;
-    let (entry, archive) = place(turn, partition).await?;
+    let (entry, archive) = place(&turn.context, partition).await?;
     if archiver.is_none() {
-        *archiver = Some(new_archiver(turn, partition, &archive)?);
+        *archiver = Some(new_archiver(&turn.context, partition, &archive)?);
     }
     let Some(archiver) = archiver else {
         return Err(Trouble::Closed);
     };
     loop {
-        let situation = situation(turn, partition, (wish, &archive));
+        let archived = archive.view().map_or(Offset::ZERO, |view| view.end());
+        let situation = situation(turn, partition, wish, archived);
         let step = archiver.step(&situation).await?;
         if !partition.is_made() {
             // Before anything is uploaded: from now on a HEAD that is missing is a loss.
@@ -157,11 +164,11 @@ async fn steps(
 }
 
 /// The stream as the metadata knows it, with its place in the archive, and the partition there.
-async fn place(
-    turn: &Turn,
+pub(super) async fn place(
+    context: &Context,
     partition: &ArchivedPartition,
 ) -> Result<(Arc<StreamEntry>, Arc<PartitionArchive>), Trouble> {
-    let (metadata, info) = (&turn.context.metadata, partition.handle().info());
+    let (metadata, info) = (&context.metadata, partition.handle().info());
     let state = metadata.state();
     let mut entry = Arc::clone(state.stream(info.stream.as_str()).ok_or(Trouble::Closed)?);
     let is_meant = entry.partition(info.partition).map(|entry| entry.log) == Some(info.log);
@@ -175,26 +182,26 @@ async fn place(
         return Ok((entry, archive));
     }
     let place = entry.archive.as_ref().ok_or(Trouble::Closed)?;
-    let archive = turn.context.archives.archive(place, info.partition);
+    let archive = context.archives.archive(place, info.partition);
     let archive = archive.ok_or(Trouble::Closed)?;
     Ok((entry, archive))
 }
 
-fn new_archiver(
-    turn: &Turn,
+pub(super) fn new_archiver(
+    context: &Context,
     partition: &ArchivedPartition,
     archive: &Arc<PartitionArchive>,
 ) -> Result<Archiver, Trouble> {
     let expected = match partition.is_made() {
         false => Expected::New,
-        true if is_own(turn, archive) => Expected::Existing,
+        true if is_own(context, archive) => Expected::Existing,
         true => Expected::Restored,
     };
     let settings = ArchiverSettings {
         epoch: partition.epoch,
         expected,
         part_bytes: BucketOptions::default().part_bytes,
-        throttle: turn.context.archives.throttle().ok_or(Trouble::Closed)?,
+        throttle: context.archives.throttle().ok_or(Trouble::Closed)?,
         grace: GRACE,
     };
     Ok(Archiver::new(
@@ -205,8 +212,8 @@ fn new_archiver(
 }
 
 /// Whether the place is one whose HEAD this cluster has made for the partition, and not one that a restored stream came with.
-fn is_own(turn: &Turn, archive: &PartitionArchive) -> bool {
-    let (state, root) = (turn.context.metadata.state(), &archive.place().root);
+fn is_own(context: &Context, archive: &PartitionArchive) -> bool {
+    let (state, root) = (context.metadata.state(), &archive.place().root);
     let given_by = root.split_once('/').map(|(cluster, _)| cluster);
     let is_drawn = PlaceRoot::new(root.as_str()).is_ok_and(|root| root.is_drawn());
     state.cluster().map(ClusterId::as_str) == given_by && !is_drawn
@@ -214,16 +221,16 @@ fn is_own(turn: &Turn, archive: &PartitionArchive) -> bool {
 
 /// What the archiver decides by. When archiving is turned off nothing is committed for it beyond what it has, and what stays
 /// on the disk is not its business.
-fn situation(
+pub(super) fn situation(
     turn: &Turn,
     partition: &ArchivedPartition,
-    (wish, archive): (Wish, &PartitionArchive),
+    wish: Wish,
+    archived: Offset,
 ) -> Situation {
-    let archived = || archive.view().map_or(Offset::ZERO, |view| view.end());
     let committed = partition.handle().readable().end;
     Situation {
         now: turn.ages.now(),
-        committed: if wish.archives { committed } else { archived() },
+        committed: if wish.archives { committed } else { archived },
         total: wish.total,
         local: if wish.archives {
             turn.context.archives.settings().local
@@ -233,7 +240,7 @@ fn situation(
     }
 }
 
-fn count(turn: &Turn, partition: &ArchivedPartition, step: &Step) {
+pub(super) fn count(turn: &Turn, partition: &ArchivedPartition, step: &Step) {
     let (numbers, info) = (&turn.context.archives.numbers, partition.handle().info());
     let (stream, number) = (&info.stream, info.partition);
     match step {
@@ -284,6 +291,7 @@ fn phase_of(trouble: &Trouble) -> Phase {
             | ArchiveError::Foreign { .. }
             | ArchiveError::Damaged { .. }
             | ArchiveError::WentBack { .. }
+            | ArchiveError::Purging { .. }
             | ArchiveError::Behind { .. }
             | ArchiveError::CrossesEnd { .. },
         ) => Phase::Refused,

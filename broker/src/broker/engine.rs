@@ -13,7 +13,7 @@ use strandline_storage_backends::TailMemory;
 
 use super::StartError;
 use crate::archiving::Archives;
-use crate::bus::{AckInboxes, Bus, EmbeddedBus, ExternalBus};
+use crate::bus::{AckInboxes, Bus, EmbeddedBus, ExternalBus, SilentBus};
 use crate::clock::SystemClock;
 use crate::context::Context;
 use crate::cursors::Cursors;
@@ -82,6 +82,7 @@ async fn start_around(
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
         max_message_bytes: settings.max_message_bytes,
+        reads_only: settings.mount.is_some(),
         max_open_files: settings.max_open_files,
         metrics: Arc::clone(metrics),
         cursors: Cursors::default(),
@@ -196,6 +197,9 @@ async fn start_bus(
     clock: &Arc<dyn Clock>,
     inboxes: &Arc<AckInboxes>,
 ) -> Result<(Arc<dyn Bus>, Option<Server>), StartError> {
+    if settings.mount.is_some() {
+        return Ok((Arc::new(SilentBus), None));
+    }
     match &settings.nats {
         NatsMode::Embedded(options) => {
             let server = Server::bind(options.as_ref().clone()).await;

@@ -4,6 +4,7 @@ mod data_directory;
 mod engine;
 mod error;
 mod logs;
+mod mount;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use data_directory::lock_data_directory;
 use engine::{counted, start_engine};
 pub use error::StartError;
 use logs::{close_logs, open_streams};
+use mount::{clear_mount, start_mount};
 
 /// A broker that serves clients. Dropping it without [`Broker::shutdown`] ends it like a crash.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ pub struct Broker {
     grpc: GrpcServer,
     http: Option<HttpServer>,
     nats: Option<Server>,
-    cleaner: tokio::task::JoinHandle<()>,
-    scrubber: tokio::task::JoinHandle<()>,
+    /// Tasks that look after the data; they can be ended at any time.
+    keepers: Vec<tokio::task::JoinHandle<()>>,
     _lock: Box<dyn DiskLock>,
 }
 
@@ -60,16 +62,16 @@ impl Broker {
         let listener = bind("grpc", "--listen or --port", &settings.listen.to_string()).await?;
         let port = listener.local_addr().map_err(StartError::Thread)?.port();
         let lock = lock_data_directory(&disk, &settings.data_dir).await?;
+        if settings.mount.is_some() {
+            clear_mount(&settings.data_dir).await?;
+        }
         let (context, nats) = start_engine(&settings, &disk, port, &metrics).await?;
         let follow = Arc::clone(&context.plugins).follow_changes(context.stopping.clone());
         context.tasks.spawn(follow);
-        open_streams(&context).await;
-        prepare_stream(&context, &settings.namespace, settings.cursors_partitions).await;
-        let ages = start_ages(&context);
-        let cleaner = start_cleaner(&context, &settings, &disk, &ages);
-        context.tasks.spawn(archiving::run_export(Arc::clone(&context)));
-        context.tasks.spawn(archiving::run(Arc::clone(&context), ages));
-        let scrubber = tokio::spawn(Scrubber::new(Arc::clone(&context), &settings.scrubbing).run());
+        let keepers = match &settings.mount {
+            Some(mount) => start_mount(&context, mount).await?,
+            None => start_keepers(&context, &settings, &disk).await,
+        };
         let doors = GrpcDoors {
             tls: settings.grpc_tls.as_ref(),
             admin_token: settings.admin_token.as_ref(),
@@ -86,8 +88,7 @@ impl Broker {
             grpc,
             http,
             nats,
-            cleaner,
-            scrubber,
+            keepers,
             _lock: lock,
         })
     }
@@ -135,16 +136,14 @@ impl Broker {
             grpc,
             http,
             nats,
-            cleaner,
-            scrubber,
+            keepers,
             _lock,
         } = self;
         if let Some(http) = &http {
             http.stopping();
         }
         grpc.announce_stop().await;
-        cleaner.abort();
-        scrubber.abort();
+        keepers.iter().for_each(tokio::task::JoinHandle::abort);
         context.stopping.cancel();
         context.archives.stop();
         context.bus.shutdown().await;
@@ -193,6 +192,25 @@ async fn start_http(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Optio
     let site = Site::new(Arc::clone(metrics), settings.metrics_per_partition);
     let server = HttpServer::start(listener, site).map_err(StartError::Thread)?;
     Ok(Some(server))
+}
+
+/// Opens the streams, and starts what looks after them.
+async fn start_keepers(
+    context: &Arc<Context>,
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    open_streams(context).await;
+    prepare_stream(context, &settings.namespace, settings.cursors_partitions).await;
+    let ages = start_ages(context);
+    let cleaner = start_cleaner(context, settings, disk, &ages);
+    context.tasks.spawn(archiving::run_export(Arc::clone(context)));
+    let limits = settings.compaction_limits;
+    context
+        .tasks
+        .spawn(archiving::run(Arc::clone(context), ages, limits));
+    let scrubber = tokio::spawn(Scrubber::new(Arc::clone(context), &settings.scrubbing).run());
+    vec![cleaner, scrubber]
 }
 
 /// The clock by which ages are judged, which has to know the streams that are open.

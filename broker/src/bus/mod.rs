@@ -8,6 +8,7 @@ mod embedded;
 mod external;
 mod inboxes;
 mod ingest;
+mod silent;
 
 use std::fmt;
 use std::future::Future;
@@ -19,6 +20,7 @@ use crate::partition::PartitionHandle;
 pub(crate) use embedded::EmbeddedBus;
 pub(crate) use external::{ConnectError, ExternalBus};
 pub(crate) use inboxes::{AckInbox, AckInboxes};
+pub(crate) use silent::SilentBus;
 
 /// A boxed future, for the few calls of the bus that wait.
 pub(crate) type BusFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -57,6 +59,8 @@ pub(crate) enum BusNumbers {
     Embedded(strandline_nats::Stats),
     /// The connection to a server elsewhere.
     External(ExternalNumbers),
+    /// Nothing: there is no bus.
+    Silent,
 }
 
 /// What is counted about a connection to a NATS elsewhere.

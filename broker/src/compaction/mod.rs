@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -31,10 +31,25 @@ use crate::settings::CompactionLimits;
 
 pub(crate) use progress_file::{NAME as PROGRESS_FILE, ProgressFile, problem_of};
 pub(crate) use rewrite::{Judge, PackedLog, RewriteError, Rewritten, loses_records, rewrite_sealed};
-use run::{Means, Memory, Report};
+pub(crate) use run::{Means, Memory, Report, run};
 
 /// Most runs at a time, whatever the number of processors: each keeps one busy.
 const MAX_RUNS: usize = 4;
+
+/// How long a run waits for who archives the segments.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs over logs at a time.
+fn max_runs() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, MAX_RUNS)
+}
+
+/// Bytes for the keys of one pass: an archive may be compacted beside the logs.
+pub(crate) fn memory_share(limits: &CompactionLimits, context: &Context) -> u64 {
+    let shares = max_runs() + usize::from(context.archives.is_configured());
+    limits.memory_max_bytes / shares as u64
+}
 
 /// Takes logs that are due and compacts them in their turn.
 #[derive(Debug)]
@@ -65,14 +80,13 @@ impl Compactor {
         progress: ProgressFile,
         limits: &CompactionLimits,
     ) -> Arc<Self> {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let max_runs = (processors / 2).clamp(1, MAX_RUNS);
+        let max_runs = max_runs();
         Arc::new(Self {
             ages,
             progress,
             pace: Pace::new(context.stopping.clone(), limits.max_rate),
             max_runs,
-            memory_bytes: limits.memory_max_bytes / max_runs as u64,
+            memory_bytes: memory_share(limits, &context),
             turns: Mutex::default(),
             dirty: Mutex::default(),
             context,
@@ -150,8 +164,10 @@ impl Compactor {
 
     fn compact(&self, job: &Job) {
         let (partition, begun) = (&job.partition, Instant::now());
-        // The floor stays where it is meanwhile.
-        let _turn = partition.archive_hold().turn().lock();
+        // The floor stays where it is meanwhile. Who compacts the archive has the turn for long: this log is offered again.
+        let Some(_turn) = partition.archive_hold().turn().try_lock_for(TURN_PATIENCE) else {
+            return;
+        };
         let (progress, Some(work), _) = self.look(partition, &job.compaction) else {
             return;
         };
@@ -165,7 +181,7 @@ impl Compactor {
                 secret,
                 pace: &self.pace,
             };
-            run::run(PackedLog::of(partition), &work, progress, &means, &mut memory)
+            run(PackedLog::of(partition), &work, progress, &means, &mut memory)
         });
         self.count(&result, begun);
         self.look(partition, &job.compaction);
@@ -251,7 +267,7 @@ impl Memory for Remembering<'_> {
     }
 }
 
-fn secret() -> Result<[u8; 16], RewriteError> {
+pub(crate) fn secret() -> Result<[u8; 16], RewriteError> {
     let mut secret = [0; 16];
     getrandom::fill(&mut secret).map_err(|error| RewriteError::NoRandomness(error.to_string()))?;
     Ok(secret)

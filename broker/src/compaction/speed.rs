@@ -134,7 +134,7 @@ fn speed_of_a_gibibyte_of_kibibytes_with_a_million_keys() {
                 packing: &Packing::default(),
                 floor: Offset::ZERO,
             };
-            let report = run::run(plain, &work.unwrap(), progress, &means, &mut Forget).unwrap();
+            let report = run(plain, &work.unwrap(), progress, &means, &mut Forget).unwrap();
             let (elapsed, spent) = (begun.elapsed(), on_processor() - spent);
             stop.store(true, Ordering::Relaxed);
             let times = appends.join().unwrap();

@@ -120,7 +120,7 @@ impl Fixture {
             floor: self.floor,
             ..packed(&log, &packing)
         };
-        Some(run::run(log, &work, progress, &means, self).unwrap())
+        Some(run(log, &work, progress, &means, self).unwrap())
     }
 }
 

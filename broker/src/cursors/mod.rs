@@ -42,7 +42,12 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(crate) struct Cursors {
     partitions: Mutex<HashMap<LogId, Arc<PartitionCursors>>>,
+    /// What another cluster has stored, where its cursors are served.
+    mounted: Mutex<Option<MountedCursors>>,
 }
+
+/// Positions by stream, partition and id.
+pub(crate) type MountedCursors = HashMap<(String, i32, String), i64>;
 
 /// What is known of one partition of `__cursors`.
 #[derive(Debug)]
@@ -129,6 +134,10 @@ pub(crate) async fn set(context: &Context, key: &CursorKey, position: i64) -> Re
 ///
 /// The server keeps no cursors, or the log cannot be read.
 pub(crate) async fn fetch(context: &Context, key: &CursorKey) -> Result<Option<i64>, CursorError> {
+    if let Some(mounted) = &*context.cursors.mounted.lock() {
+        let key = (key.stream().to_owned(), key.partition(), key.id().to_owned());
+        return Ok(mounted.get(&key).copied());
+    }
     let partition = partition(context, key)?;
     let known = context.cursors.of(context, &partition);
     let record_key = key.record_key();
@@ -150,6 +159,11 @@ fn partition(context: &Context, key: &CursorKey) -> Result<Arc<PartitionHandle>,
 }
 
 impl Cursors {
+    /// Answers with these from now on, whatever is stored here.
+    pub(crate) fn mount(&self, cursors: MountedCursors) {
+        *self.mounted.lock() = Some(cursors);
+    }
+
     fn of(&self, context: &Context, partition: &PartitionHandle) -> Arc<PartitionCursors> {
         let new = || {
             let partitions = context.streams.get(STREAM);

@@ -12,7 +12,7 @@ use strandline_core::subject::InvalidSubject;
 use strandline_proto::convert::{NegativeSetting, UnknownPosition};
 use strandline_proto::wire::{AsyncError, AsyncErrorCode, FrameError};
 
-use crate::archiving::{NoArchive, PointFailure, RestoreError};
+use crate::archiving::{ErrandError, NoArchive, PointFailure, RenewalError, RestoreError};
 use crate::bus::BusError;
 use crate::compaction::RewriteError;
 use crate::cursors::{CursorError, InvalidKey};
@@ -149,6 +149,29 @@ pub(super) fn point(error: &PointFailure) -> Status {
             Status::aborted(reason)
         }
         PointFailure::Export(_) | PointFailure::Manifest(_) => Status::unavailable(reason),
+    }
+}
+
+pub(super) fn errand(error: &ErrandError) -> Status {
+    let reason = describe(error);
+    match error {
+        ErrandError::NoArchive(_) => Status::failed_precondition(reason),
+        ErrandError::NotArchived { .. } => Status::not_found(reason),
+        // Asking another broker, or at once again, does not help.
+        ErrandError::Failed { .. } => Status::failed_precondition(reason),
+        ErrandError::GivenUp => Status::unavailable(reason),
+    }
+}
+
+pub(super) fn renewal(error: &RenewalError) -> Status {
+    let reason = describe(error);
+    match error {
+        RenewalError::NoArchive(_)
+        | RenewalError::NeverArchived { .. }
+        | RenewalError::Fine { .. }
+        | RenewalError::Unknown { .. } => Status::failed_precondition(reason),
+        RenewalError::NoSuchStream { .. } => Status::not_found(reason),
+        RenewalError::Change(_) | RenewalError::Stopping => Status::unavailable(reason),
     }
 }
 

@@ -14,6 +14,7 @@ use super::admin::Access;
 use super::errors;
 use super::frames::{FrameBody, FrameQueue, response};
 use super::publish_async::PublishAsync;
+use super::read_only;
 use super::session::Session;
 use super::subscribe;
 use crate::context::Context as BrokerContext;
@@ -64,6 +65,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         self.context.metrics.grpc.request(request.uri().path());
+        if let Some(status) = read_only::refusal(&self.context, request.uri().path()) {
+            return ready(counted(&self.context, status.into_http()));
+        }
         match request.uri().path() {
             PUBLISH_ASYNC => ready(publish_async(&self.context, request.into_body())),
             SUBSCRIBE => {

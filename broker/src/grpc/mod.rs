@@ -17,6 +17,7 @@ mod incoming;
 mod metadata;
 mod publish;
 mod publish_async;
+mod read_only;
 mod server;
 mod session;
 mod subscribe;

@@ -1,6 +1,7 @@
 //! Work on a data directory that no broker uses, and looking at the bucket of an archive.
 
 pub mod archive;
+mod archive_cat;
 mod check;
 mod compact;
 mod dump;

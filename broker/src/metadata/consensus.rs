@@ -45,6 +45,7 @@ pub(super) fn is_essential(command: &Command) -> bool {
         | Command::ElectLeader { .. }
         // What is archived leaves the disk.
         | Command::BeginArchive { .. }
+        | Command::RenewArchive { .. }
         | Command::ArchivesMade { .. }
         | Command::LogsRemoved { .. }
         | Command::ModulesRemoved { .. } => true,

@@ -348,6 +348,30 @@ impl MetadataHandle {
         }
     }
 
+    /// Gives a stream another place in the archive instead of the one that it has, and returns what the stream is then. What was in
+    /// the old place is no longer its.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether the stream has another place.
+    pub(crate) async fn renew_archive(&self, entry: &StreamEntry) -> Result<Arc<StreamEntry>, ChangeError> {
+        let name = entry.definition.name.clone();
+        let (Some(first), Some(place)) = (entry.first_log(), &entry.archive) else {
+            return Err(Rejection::NotArchived { name }.into());
+        };
+        let (was, now) = (place.root.clone(), self.inner.clock.now());
+        let renew = Command::RenewArchive {
+            name,
+            first,
+            was,
+            now,
+        };
+        match self.change(Change::plain(renew)).await? {
+            Outcome::ArchiveBegun(entry) => Ok(entry),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Records that the HEAD of a partition is in the archive. To be called before a segment of it is.
     ///
     /// # Cancel safety

@@ -22,6 +22,13 @@ pub(super) fn archive(out: &mut Exposition, context: &Context) {
     out.number(&ARCHIVE_SEGMENTS, archives.numbers.segments.get());
     out.number(&ARCHIVE_BYTES, archives.numbers.bytes.get());
     out.number(&ARCHIVE_FAILURES, archives.numbers.failures.get());
+    let compactions = &archives.numbers.compactions;
+    out.number(&ARCHIVE_COMPACTION_RUNS, compactions.runs.get());
+    out.number(&ARCHIVE_COMPACTION_FAILURES, compactions.failures.get());
+    out.number(&ARCHIVE_COMPACTION_SEGMENTS, compactions.segments.get());
+    out.number(&ARCHIVE_COMPACTION_BYTES_IN, compactions.bytes_in.get());
+    out.number(&ARCHIVE_COMPACTION_BYTES_OUT, compactions.bytes_out.get());
+    out.number(&ARCHIVE_COMPACTION_DROPPED, compactions.dropped.get());
     let now = context.clock.now();
     let (mut records, mut bytes, mut age) = (0_u64, 0_u64, std::time::Duration::ZERO);
     let mut phases = [0_u64; PHASES.len()];

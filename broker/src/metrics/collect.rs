@@ -292,6 +292,7 @@ fn bus(out: &mut Exposition, numbers: &BusNumbers) {
             out.number(&EXTERNAL_ACKS_LIMIT, external.max_acks_waiting);
             out.number(&EXTERNAL_ACKS_DROPPED, external.acks_dropped);
         }
+        BusNumbers::Silent => {}
     }
 }
 

@@ -154,6 +154,18 @@ metrics! {
         "bytes of batches in them";
     ARCHIVE_FAILURES: Counter "strandline_archive_failures"
         "attempts to archive that failed; each is made again, unless the partition is fenced";
+    ARCHIVE_COMPACTION_RUNS: Counter "strandline_archive_compaction_runs"
+        "compactions by key of what is in the archive";
+    ARCHIVE_COMPACTION_FAILURES: Counter "strandline_archive_compaction_failures"
+        "such compactions that ended early; each is begun again";
+    ARCHIVE_COMPACTION_SEGMENTS: Counter "strandline_archive_compaction_segments"
+        "archived segments that such compactions have written anew or merged";
+    ARCHIVE_COMPACTION_BYTES_IN: Counter "strandline_archive_compaction_in_bytes"
+        "bytes of their batches before";
+    ARCHIVE_COMPACTION_BYTES_OUT: Counter "strandline_archive_compaction_out_bytes"
+        "bytes of their batches after";
+    ARCHIVE_COMPACTION_DROPPED: Counter "strandline_archive_compaction_dropped_records"
+        "records that such compactions have taken out of the archive";
     ARCHIVE_PARTITIONS: Gauge "strandline_archive_partitions"
         "partitions that are archived or were, by state";
     ARCHIVE_LAG_RECORDS: Gauge "strandline_archive_lag_records"

@@ -300,6 +300,11 @@ impl PartitionHandle {
         self.appender.answer(Arc::clone(self), chunk);
     }
 
+    /// Takes note that everything below an offset can be read that somebody else has committed.
+    pub(crate) fn advance_to(&self, end: Offset) {
+        self.watch.advance(end);
+    }
+
     /// Ends all readers with this state.
     pub(crate) fn close_readers(&self, state: ReadState) {
         self.watch.close(state);

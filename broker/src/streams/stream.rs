@@ -52,6 +52,15 @@ impl Stream {
         Self { name, partitions }
     }
 
+    /// A stream with so many partitions, none of which is served.
+    pub(crate) fn out_of_service(name: StreamName, partitions: usize, reason: &str) -> Self {
+        let reason: Arc<str> = reason.into();
+        let state = || PartitionState::OutOfService {
+            reason: Arc::clone(&reason),
+        };
+        Self::new(name, std::iter::repeat_with(state).take(partitions).collect())
+    }
+
     pub(crate) fn name(&self) -> &StreamName {
         &self.name
     }

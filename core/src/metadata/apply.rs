@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::restore::restore_stream;
 use super::{
     ArchivePlace, Broker, ClusterId, Command, DataKey, MAX_CLUSTER_PARTITIONS, Outcome, PartitionEntry,
-    Placement, Rejection, plugins,
+    PlaceRoot, Placement, Rejection, plugins,
 };
 use super::{Rewrap, State, StreamEntry, WrappedKey};
 use crate::plugin::Sha256;
@@ -53,6 +53,12 @@ pub fn apply(state: &mut State, index: u64, command: &Command) -> Result<Outcome
         Command::AddDataKey { name, first, wrapped } => add_data_key(state, (name, *first), wrapped),
         Command::RewrapDataKeys { wraps } => rewrap_data_keys(state, wraps),
         Command::BeginArchive { name, first, place } => begin_archive(state, (name, *first), place),
+        Command::RenewArchive {
+            name,
+            first,
+            was,
+            now,
+        } => renew_archive(state, (name, *first), was, *now),
         Command::ArchivesMade { name, first, logs } => archives_made(state, (name, *first), logs),
         Command::RestoreStream {
             definition,
@@ -406,6 +412,37 @@ fn begin_archive(
         Arc::make_mut(stream).archive = Some(place.clone());
     }
     Ok(Outcome::ArchiveBegun(Arc::clone(stream)))
+}
+
+fn renew_archive(
+    state: &mut State,
+    (name, first): (&StreamName, LogId),
+    was: &PlaceRoot,
+    now: Timestamp,
+) -> Result<Outcome, Rejection> {
+    let cluster = state.cluster.clone();
+    let number = state.next_log;
+    let next_log = number.checked_add(1).ok_or(Rejection::LogIdsExhausted)?;
+    let stream = meant_stream(state, name, first)?;
+    let place = stream.archive.as_ref().zip(cluster);
+    let Some((place, cluster)) = place else {
+        return Err(Rejection::NotArchived { name: name.clone() });
+    };
+    if place.root != *was {
+        return Ok(Outcome::ArchiveBegun(Arc::clone(stream)));
+    }
+    let entry = Arc::make_mut(stream);
+    entry.archive = Some(ArchivePlace {
+        // No log gets this number any more.
+        root: PlaceRoot::anew(&cluster, name, first, LogId::new(number)),
+        since: now,
+    });
+    for partition in &mut entry.partitions {
+        partition.is_archived = false;
+    }
+    let entry = Arc::clone(stream);
+    state.next_log = next_log;
+    Ok(Outcome::ArchiveBegun(entry))
 }
 
 fn archives_made(

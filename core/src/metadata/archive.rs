@@ -7,6 +7,9 @@
 //! 3. [`Command::ArchivesMade`](super::Command::ArchivesMade) records that the HEAD was there;
 //! 4. only then is a first segment uploaded.
 //!
+//! [`Command::RenewArchive`](super::Command::RenewArchive) begins at 1 again, in another place, when somebody has said that what
+//! was archived is lost.
+//!
 //! So a HEAD that is missing is a new one as long as 3 is not recorded, since nothing can have been archived, and is a
 //! loss from then on. After a crash between 2 and 3 the HEAD that is found says who made it and lists nothing.
 
@@ -59,6 +62,12 @@ impl PlaceRoot {
         let number = self.0.rsplit_once('.').map(|(_, number)| number);
         let number: Option<u64> = number.and_then(|number| number.parse().ok());
         number.is_some_and(|number| number >= FIRST_DRAWN)
+    }
+
+    /// The root of a stream that gives up the one that it had. `number` is one that no log has or gets, so that it is no
+    /// stream's root of [`PlaceRoot::of`] either, whatever that is called.
+    pub fn anew(cluster: &ClusterId, name: &StreamName, first: LogId, number: LogId) -> Self {
+        Self(format!("{}.{number}", Self::of(cluster, name, first)))
     }
 
     /// Checks and wraps a root.
@@ -169,6 +178,14 @@ mod tests {
         let root = root(&"ü".repeat(127));
         let (_, part) = root.split_once('/').unwrap();
         assert!(part.len() <= 255 && part.ends_with(".7"), "{part}");
+    }
+
+    #[test]
+    fn a_stream_that_begins_anew_has_a_place_of_its_own() {
+        let (cluster, name) = (ClusterId::new("c-1").unwrap(), StreamName::new("orders").unwrap());
+        let root = PlaceRoot::anew(&cluster, &name, LogId::new(7), LogId::new(12));
+        assert_eq!(root.as_str(), "c-1/orders.7.12");
+        assert_eq!(PlaceRoot::new(root.as_str()), Ok(root));
     }
 
     #[test]

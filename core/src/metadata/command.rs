@@ -125,6 +125,18 @@ pub enum Command {
         /// Logs of the partitions; such as the stream has not are passed over.
         logs: Vec<LogId>,
     },
+    /// Gives a stream another place in the archive, with nothing in it: what was in the old one is lost, or given up. One that has
+    /// another place than `was` by then is left as it is.
+    RenewArchive {
+        /// The stream.
+        name: StreamName,
+        /// The log of the stream's first partition, as with [`Command::LogsCreated`].
+        first: LogId,
+        /// The place that is given up.
+        was: PlaceRoot,
+        /// The proposer's time.
+        now: Timestamp,
+    },
     /// Creates a stream that another cluster has archived. From then on it is this cluster's.
     RestoreStream {
         /// As it was there, or under another name.

@@ -71,7 +71,7 @@ impl RetentionLimits {
             let is_over = self.max_bytes.is_some_and(|max| bytes > max)
                 || self.max_records.is_some_and(|max| records > max);
             let is_held = kept_records == 0 && newest == Newest::Stays;
-            if !(is_over && !is_held) && !self.is_too_old(segment, now) {
+            if (is_held || !is_over) && !self.is_too_old(segment, now) {
                 break;
             }
             removable = Some(segment.range.end);

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use strandline_bench::{BenchError, Filter, Options, Peer, Report, Target, Work};
+use strandline_bench::{
+    ArchiveOptions, ArchiveWork, BenchError, Filter, Options, Peer, Report, Store, Target, Work,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::output_failure;
@@ -18,10 +20,10 @@ const MAX_VALUE_BYTES: u64 = 512 << 10;
 /// What to measure.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// What to do [default: publish nats-acks replay window-one tail]
+    /// What to do [default: publish nats-acks replay window-one tail; with --archive: all that measures the archive]
     #[arg(value_name = "WORK", value_parser = work, conflicts_with = "all")]
-    works: Vec<Work>,
-    /// Everything but `soak`; takes some minutes
+    works: Vec<Word>,
+    /// Everything but `soak` and the archive; takes some minutes
     #[arg(long)]
     all: bool,
     /// The same work on a real nats-server with JetStream, as it syncs by default and syncing always
@@ -61,6 +63,19 @@ pub(crate) struct BenchArgs {
     /// MiB that the work `soak` keeps on the disk
     #[arg(long, value_name = "NUMBER", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
     soak_mib: u64,
+    /// What archiving costs, with this store: a minio that is started for it, or the URL of a bucket, which is reached as a
+    /// broker reaches it
+    #[arg(long, value_name = "minio=PATH|URL", value_parser = store, conflicts_with_all = ["servers", "all"])]
+    archive: Option<Store>,
+    /// MiB that are archived, read and restored
+    #[arg(long, value_name = "NUMBER", default_value_t = ArchiveOptions::DEFAULT_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    archive_mib: u64,
+    /// Streams of the work `archive-memory`
+    #[arg(long, value_name = "NUMBER", default_value_t = ArchiveOptions::DEFAULT_STREAMS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    archive_streams: u32,
+    /// Seconds that the work `archive-publish` takes, with archiving and without together
+    #[arg(long, value_name = "NUMBER", default_value_t = ArchiveOptions::DEFAULT_TIME.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    archive_seconds: u64,
     /// How often to do everything
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
@@ -69,12 +84,35 @@ pub(crate) struct BenchArgs {
     json: bool,
 }
 
-fn work(name: &str) -> Result<Work, String> {
-    let all = || Work::ALL.into_iter().chain(Work::APART);
-    all().find(|work| work.name() == name).ok_or_else(|| {
-        let names: Vec<&str> = all().map(Work::name).collect();
+/// A work of either kind.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Broker(Work),
+    Archive(ArchiveWork),
+}
+
+fn work(name: &str) -> Result<Word, String> {
+    let broker = Work::ALL.into_iter().chain(Work::APART);
+    let broker = broker.map(|work| (work.name(), Word::Broker(work)));
+    let archive = ArchiveWork::ALL.map(|work| (work.name(), Word::Archive(work)));
+    let all: Vec<_> = broker.chain(archive).collect();
+    let found = all.iter().find(|(word, _)| *word == name);
+    found.map(|(_, work)| *work).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(word, _)| *word).collect();
         format!("there are {}", names.join(", "))
     })
+}
+
+fn store(text: &str) -> Result<Store, String> {
+    if text.contains("://") {
+        return Ok(Store::Url(text.to_owned()));
+    }
+    let path = text.strip_prefix("minio=").filter(|path| !path.is_empty());
+    let path = path.ok_or(
+        "say minio=PATH, with the path of a minio, or the URL of a bucket such as s3://BUCKET/PREFIX",
+    )?;
+    let program = std::path::absolute(path).map_err(|error| error.to_string())?;
+    Ok(Store::Minio { program })
 }
 
 fn peer(text: &str) -> Result<PathBuf, String> {
@@ -143,11 +181,7 @@ async fn measure(options: Options, stop: CancellationToken, report: &mut Report)
 }
 
 fn options(args: &BenchArgs) -> Result<Options, Failure> {
-    let works = match (&args.works[..], args.all) {
-        (_, true) => Work::ALL.to_vec(),
-        ([], false) => Work::QUICK.to_vec(),
-        (works, false) => works.to_vec(),
-    };
+    let (works, archive) = works(args)?;
     let target = match &args.servers {
         Some(grpc) => Target::Running {
             grpc: grpc.clone(),
@@ -179,7 +213,45 @@ fn options(args: &BenchArgs) -> Result<Options, Failure> {
         restart_bytes: args.restart_mib << 20,
         soak_time: Duration::from_secs(args.soak_seconds),
         soak_bytes: args.soak_mib << 20,
+        archive,
     })
+}
+
+fn works(args: &BenchArgs) -> Result<(Vec<Work>, Option<ArchiveOptions>), Failure> {
+    let (mut of_broker, mut of_archive) = (Vec::new(), Vec::new());
+    for &word in &args.works {
+        match word {
+            Word::Broker(work) => of_broker.push(work),
+            Word::Archive(work) => of_archive.push(work),
+        }
+    }
+    if args.all {
+        of_broker = Work::ALL.to_vec();
+    }
+    let Some(store) = &args.archive else {
+        if let Some(work) = of_archive.first() {
+            let problem = format!(
+                "{} needs a store: --archive minio=PATH, or --archive URL",
+                work.name()
+            );
+            return Err(Failure::new(problem));
+        }
+        if of_broker.is_empty() {
+            of_broker = Work::QUICK.to_vec();
+        }
+        return Ok((of_broker, None));
+    };
+    if of_archive.is_empty() {
+        of_archive = ArchiveWork::ALL.to_vec();
+    }
+    let archive = ArchiveOptions {
+        works: of_archive,
+        store: store.clone(),
+        bytes: args.archive_mib << 20,
+        streams: args.archive_streams,
+        time: Duration::from_secs(args.archive_seconds),
+    };
+    Ok((of_broker, Some(archive)))
 }
 
 fn print(args: &BenchArgs, report: &Report) -> Result<(), Failure> {
@@ -234,6 +306,33 @@ mod tests {
         assert!(parse("--size 7").is_err() && parse("--seconds 0").is_err());
         assert!(parse("soak --soak-mib 1").is_err() && parse("soak --soak-seconds 0").is_err());
         assert!(parse("--nats 127.0.0.1:4222").is_err());
+    }
+
+    #[test]
+    fn works_of_the_archive_need_a_store_and_a_store_is_all_that_they_need() {
+        let archive = |line: &str| parse(line).map(|options| (options.works, options.archive));
+        let (works, Some(all)) = archive("--archive minio=/bin/minio").unwrap() else {
+            panic!("there is an archive")
+        };
+        assert!(works.is_empty() && all.works == ArchiveWork::ALL);
+        let program = "/bin/minio".into();
+        assert_eq!(all.store, Store::Minio { program });
+        let (works, Some(some)) = archive("archive-read tail --archive s3://b/x --archive-mib 8").unwrap()
+        else {
+            panic!("there is an archive")
+        };
+        assert_eq!((works, some.works), (vec![Work::Tail], vec![ArchiveWork::Read]));
+        assert_eq!(
+            (some.store, some.bytes),
+            (Store::Url("s3://b/x".to_owned()), 8 << 20)
+        );
+        assert!(
+            archive("archive-read")
+                .unwrap_err()
+                .contains("--archive minio=PATH")
+        );
+        assert!(archive("--archive minio").unwrap_err().contains("minio=PATH"));
+        assert!(archive("--archive s3://b --servers localhost:1").is_err());
     }
 
     #[test]

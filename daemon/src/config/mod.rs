@@ -17,6 +17,7 @@ mod keys;
 mod kind;
 mod listeners;
 mod master_keys;
+mod mount;
 mod nats_mode;
 mod problem;
 #[cfg(test)]

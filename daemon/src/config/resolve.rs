@@ -22,7 +22,7 @@ use super::embedded_nats;
 use super::nats_mode::{self, Invocation};
 use super::problem::{Problem, Problems};
 use super::values::Values;
-use super::{effects, grpc_tls, listeners, master_keys};
+use super::{effects, grpc_tls, listeners, master_keys, mount};
 
 /// A configuration without contradictions.
 #[derive(Clone, Debug)]
@@ -68,7 +68,11 @@ pub(crate) fn resolve(
     mut problems: Problems,
 ) -> Result<Config, Problems> {
     let mut notices = effects::check(&values, &mut problems);
-    let data_dir = data_dir(&mut values, account, &mut problems);
+    let mount = mount::mount(&values, &mut problems);
+    let data_dir = match &mount {
+        Some(_) => mount::directory(&values),
+        None => data_dir(&mut values, account, &mut problems),
+    };
     let addresses = addresses(&values, &mut problems, &mut notices);
     let grpc_tls = grpc_tls::grpc_tls(&values, &mut problems);
     let nats = nats(&values, invocation, &mut problems, &mut notices);
@@ -109,6 +113,7 @@ pub(crate) fn resolve(
         cursors_partitions: whole(&values, "cursors.stream.partitions").unwrap_or_default(),
         packing: packing(&values),
         archive: archive::archive(&values, &mut problems),
+        mount,
         master_keys,
     };
     listeners::check(&settings, &values, &mut problems);

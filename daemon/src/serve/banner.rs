@@ -28,6 +28,8 @@ pub(super) struct Banner<'a> {
     pub(super) kept: &'a str,
     /// Whether clients need certificates or keys, which the examples would have to name.
     pub(super) tls: bool,
+    /// Whether it serves an archive, read-only.
+    pub(super) is_mount: bool,
 }
 
 /// What limits of retention keep, in words.
@@ -77,6 +79,14 @@ impl Banner<'_> {
 
     fn next(&self) -> String {
         let (program, servers) = (self.program, self.servers());
+        if self.is_mount {
+            return format!(
+                "\nIt serves an archive, read-only. Type this in another terminal, or use any liftbridge client:\n\n  \
+                 {program} stream list{servers}\n  \
+                 {program} subscribe STREAM --from earliest --follow{servers}\n\n\
+                 Stop with Ctrl-C.\n"
+            );
+        }
         format!(
             "\nType this in another terminal, or use any nats or liftbridge client:\n\n  \
              {program} stream create orders --subject 'orders.*'{servers}\n  \
@@ -121,6 +131,7 @@ mod tests {
             streams: 2,
             kept: "the last 168h",
             tls,
+            is_mount: false,
         }
         .text()
     }

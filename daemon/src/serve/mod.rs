@@ -13,7 +13,7 @@ use std::time::Duration;
 use strandline_broker::settings::{ExternalNats, NatsMode};
 use strandline_broker::{Broker, StartError};
 
-use crate::config::{self, Config, Invocation};
+use crate::config::{self, Config, Invocation, Sources};
 use crate::exit::{Exit, Failure, describe};
 
 pub(crate) use args::{ServeArgs, with_go_flags};
@@ -30,12 +30,18 @@ const RUNTIME_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads the configuration and runs a broker until it is asked to stop.
 pub(crate) fn run(args: &ServeArgs, invocation: Invocation) -> Result<Exit, Failure> {
-    let mut config = config::read(&args.sources(invocation))
-        .map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
+    run_with(&args.sources(invocation))
+}
+
+/// Runs the broker of a configuration until it is asked to stop.
+pub(crate) fn run_with(sources: &Sources) -> Result<Exit, Failure> {
+    let mut config =
+        config::read(sources).map_err(|problems| Failure::with(Exit::Configuration, problems.to_string()))?;
     logging::start(&config.logging);
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }
+    let scratch = scratch(&mut config)?;
     let open_files = open_files::raise();
     let for_segments = &mut config.settings.max_open_files;
     *for_segments = (*for_segments).min(open_files / OPEN_FILES_FOR_SEGMENTS).max(1);
@@ -47,7 +53,32 @@ pub(crate) fn run(args: &ServeArgs, invocation: Invocation) -> Result<Exit, Fail
         .map_err(|error| Failure::with(Exit::Start, format!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(serve(config));
     runtime.shutdown_timeout(RUNTIME_STOP_TIMEOUT);
+    if let Some(scratch) = scratch {
+        remove(scratch);
+    }
     outcome
+}
+
+/// The directory of a mount that was given none.
+fn scratch(config: &mut Config) -> Result<Option<tempfile::TempDir>, Failure> {
+    let settings = &mut config.settings;
+    if settings.mount.is_none() || !settings.data_dir.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let made = tempfile::Builder::new().prefix("strandline-mount-").tempdir();
+    let made = made.map_err(|error| {
+        let reason = format!("cannot create a temporary directory: {error}; name one with archive.mount.dir");
+        Failure::with(Exit::Start, reason)
+    })?;
+    settings.data_dir = made.path().to_owned();
+    Ok(Some(made))
+}
+
+fn remove(scratch: tempfile::TempDir) {
+    let path = scratch.path().to_owned();
+    if let Err(error) = scratch.close() {
+        tracing::warn!(%error, path = %path.display(), "the temporary directory could not be removed");
+    }
 }
 
 fn workers(config: &Config) -> usize {
@@ -120,6 +151,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
     let advertised = format!("{}:{port}", settings.advertised_host());
     let nats = match (&ready.nats, &settings.nats) {
         (Some(address), _) => format!("{address} (embedded)"),
+        _ if settings.mount.is_some() => "none, this is a read-only mount".to_owned(),
         (None, NatsMode::External(ExternalNats { servers, .. })) => servers.join(", "),
         (None, NatsMode::Embedded(_)) => "embedded, without a listener".to_owned(),
     };
@@ -147,6 +179,7 @@ fn announce(broker: &Broker, config: &Config, ready: &Ready) {
         streams: broker.stream_count(),
         kept: &kept,
         tls: settings.grpc_tls.is_some(),
+        is_mount: settings.mount.is_some(),
     };
     // Whoever closed the output does not want to read it.
     let mut output = std::io::stdout().lock();

@@ -62,9 +62,13 @@ impl PartitionArchive {
     /// # Errors
     ///
     /// [`ArchiveError::Missing`] when there is none, or [`ArchiveError::Emptied`] when there was one; HEAD is damaged, foreign
-    /// or older than what was seen before; or the bucket cannot be asked.
+    /// or older than what was seen before; somebody is purging the archive; or the bucket cannot be asked.
     pub async fn load(&self) -> Result<Arc<View>, ArchiveError> {
         let (head, _) = self.read_head().await?;
+        if head.purging {
+            let key = self.place.key(Place::HEAD);
+            return Err(ArchiveError::Purging { key });
+        }
         Ok(self.show(head))
     }
 

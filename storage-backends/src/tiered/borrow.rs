@@ -20,9 +20,10 @@ use super::cut::{Cut, Part, first_head, truncated};
 use super::nonce::nonce;
 use super::object::Blocks;
 use super::point::{Borrowed, PointRef};
+use super::points::not_purged;
 use super::{
     ArchiveError, Base, BucketError, Entry, Footer, Found, Head, Page, PartitionArchive, Place, PointError,
-    Points, Throttle, View,
+    Points, Throttle, Upload, View,
 };
 
 /// Bytes that one request reads of a segment that is copied, unless a single block is larger.
@@ -58,9 +59,11 @@ impl Loan {
     ///
     /// As [`PartitionArchive::load`].
     pub async fn of_head(lender: &Arc<PartitionArchive>) -> Result<Self, ArchiveError> {
+        let state = Points::of(lender).head().await?;
+        not_purged(&state, lender.place())?;
         Ok(Self {
             lender: Arc::clone(lender),
-            state: Points::of(lender).head().await?,
+            state,
             base: Base::Head,
         })
     }
@@ -76,6 +79,7 @@ impl Loan {
     ) -> Result<Option<Self>, ArchiveError> {
         let points = Points::of(lender);
         let head = points.head().await?;
+        not_purged(&head, lender.place())?;
         let is_meant = |point: &&PointRef| point.object == object;
         let Some(point) = head.points.iter().find(is_meant) else {
             return Ok(None);

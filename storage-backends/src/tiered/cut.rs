@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, Timestamp};
 
 use super::point::Borrowed;
-use super::{Entry, Head, Page, Place, View};
+use super::{Entry, Head, Page, Place, Tombstones, View};
 
 /// A state of a manifest up to an offset.
 #[derive(Clone, Debug)]
@@ -57,6 +57,7 @@ impl Cut {
         let mut next = first;
         next.sequence = next.sequence.saturating_add(1);
         (next.start, next.end) = (self.start(), self.end());
+        (next.compacted, next.tombstones) = (self.state.compacted, self.state.tombstones);
         next.gaps.clone_from(&self.state.gaps);
         next.pages.clone_from(&self.state.pages);
         next.pages
@@ -89,6 +90,9 @@ pub(super) fn first_head(place: &Place, writer: String, start: Offset, borrowed:
         gone: Vec::new(),
         points: Vec::new(),
         borrowed: vec![borrowed],
+        compacted: Offset::ZERO,
+        tombstones: Tombstones::default(),
+        purging: false,
     }
 }
 
@@ -98,12 +102,15 @@ pub(super) fn truncated(state: &Head, page: Option<&Page>, end: Offset) -> Head 
     let mut next = Head {
         gone: Vec::new(),
         points: Vec::new(),
+        purging: false,
         ..state.clone()
     };
     if end >= state.end {
         return next;
     }
     next.end = end.max(state.start);
+    next.compacted = next.compacted.min(next.end);
+    next.tombstones = next.tombstones.up_to(next.end);
     next.pages.retain(|page| page.range.end <= end);
     next.entries.retain(|entry| entry.range.end <= end);
     if let Some(page) = page {

@@ -19,8 +19,8 @@ pub enum ArchiveError {
     /// There is no manifest although there was one.
     #[error(
         "{key} is not in the bucket although this partition was archived before: the bucket was emptied, or the URL names \
-         another one. Nothing is archived until HEAD is back: correct archive.url, restore the objects from a copy, or delete \
-         the stream"
+         another one. Nothing is archived until HEAD is back: correct archive.url, or restore the objects from a copy. If they \
+         are lost, `strandline archive begin-anew STREAM` archives what is left on the disk"
     )]
     Emptied {
         /// The key of HEAD.
@@ -52,6 +52,15 @@ pub enum ArchiveError {
         found: String,
         /// What it should belong to.
         expected: String,
+    },
+    /// Somebody deletes the archive.
+    #[error(
+        "{key} says that this archive is being purged: nothing is read or written there any more. `strandline archive purge` \
+         again ends what was begun"
+    )]
+    Purging {
+        /// The key of HEAD.
+        key: String,
     },
     /// An object of the archive is not what it has to be.
     #[error("{key} is damaged: {reason}")]

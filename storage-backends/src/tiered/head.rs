@@ -53,6 +53,53 @@ pub struct Head {
     /// By which points of other places what is borrowed is kept there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub borrowed: Vec<Borrowed>,
+    /// Below it the archive was compacted by key; 0 = it never was.
+    #[serde(default)]
+    pub compacted: Offset,
+    /// The tombstones below that.
+    #[serde(default)]
+    pub tombstones: Tombstones,
+    /// Somebody is deleting all of it: whoever finds this lets it be.
+    #[serde(default)]
+    pub purging: bool,
+}
+
+/// The tombstones in what was compacted of an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstones {
+    /// Those whose grace time runs.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
+    /// Whether there may be some from there up to where the archive was compacted.
+    #[serde(default)]
+    pub newer: bool,
+    /// Below this offset they have left.
+    #[serde(default)]
+    pub left: Offset,
+}
+
+impl Tombstones {
+    /// What is known of them of an archive that ends at `end`: rather too little than too much.
+    pub(super) fn up_to(self, end: Offset) -> Self {
+        let is_cut = self.waiting.is_some_and(|waiting| waiting.before > end);
+        Self {
+            waiting: self.waiting.map(|waiting| Waiting {
+                before: waiting.before.min(end),
+                ..waiting
+            }),
+            newer: self.newer || is_cut,
+            left: self.left.min(end),
+        }
+    }
+}
+
+/// Tombstones that nobody has read an older record of their keys before, once the grace time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// They lie below this offset.
+    pub before: Offset,
+    /// Since when the older records are gone, from the archive and from the disk.
+    pub since: Timestamp,
 }
 
 impl Head {
@@ -70,6 +117,13 @@ impl Head {
         }
         if self.start > self.end || self.end > Offset::MAX {
             return Err(format!("start {} and end {} contradict", self.start, self.end));
+        }
+        let waiting = self
+            .tombstones
+            .waiting
+            .map_or(Offset::ZERO, |waiting| waiting.before);
+        if self.compacted > self.end || waiting > self.end || self.tombstones.left > self.end {
+            return Err(format!("it is compacted beyond its end {}", self.end));
         }
         self.pages.iter().try_for_each(PageRef::check)?;
         check_entries(&self.entries)?;

@@ -16,7 +16,9 @@ mod archive;
 mod archiver;
 mod borrow;
 mod bucket;
+pub mod cat;
 pub mod check;
+pub mod compaction;
 mod cut;
 pub mod document;
 mod entry;
@@ -29,6 +31,7 @@ mod page;
 mod place;
 mod point;
 mod points;
+pub mod purge;
 mod reads;
 #[cfg(test)]
 mod records;
@@ -48,7 +51,7 @@ pub use bucket::{
 pub use cut::Cut;
 pub use entry::Entry;
 pub use error::ArchiveError;
-pub use head::{Gone, Head};
+pub use head::{Gone, Head, Tombstones, Waiting};
 pub use log::TieredLog;
 pub use object::{Block, Footer, HEADER_BYTES, TRAILER_BYTES, check_header};
 pub use page::{Page, PageRef};

@@ -34,6 +34,22 @@ pub struct PageRef {
 }
 
 impl PageRef {
+    /// What HEAD says of a page with these entries; none without any.
+    pub(super) fn of(name: String, entries: &[Entry]) -> Option<Self> {
+        let (first, last) = entries.first().zip(entries.last())?;
+        let sum = |of: fn(&Entry) -> u64| entries.iter().map(of).fold(0, u64::saturating_add);
+        Some(Self {
+            name,
+            place: None,
+            range: OffsetRange::new(first.range.start, last.range.end),
+            segments: entries.len() as u64,
+            records: sum(|entry| entry.records),
+            bytes: sum(|entry| entry.bytes),
+            last_time: last.last_time,
+            epoch: first.epochs.first().map(|(epoch, _)| *epoch).unwrap_or_default(),
+        })
+    }
+
     /// Whether the numbers can be true together.
     ///
     /// # Errors

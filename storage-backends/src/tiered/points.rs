@@ -13,7 +13,7 @@ use strandline_core::Timestamp;
 use super::head::Gone;
 use super::nonce::nonce;
 use super::point::{MAX_POINTS, PointDocument, PointRef, is_point_name, lent_name};
-use super::{ArchiveError, BucketError, Found, Head, PartitionArchive, Version, View, document};
+use super::{ArchiveError, BucketError, Found, Head, PartitionArchive, Place, Version, View, document};
 
 /// How often a change is tried while others change HEAD or answers are lost.
 const TRIES: u32 = 8;
@@ -191,6 +191,7 @@ impl Points {
     /// Writes the document, under a name that is new.
     async fn prepare(&self, registration: &Registration<'_>, before: Head) -> Result<Tried, PointError> {
         let (name, place) = (registration.name.to_owned(), self.archive.place());
+        not_purged(&before, place)?;
         if before.points.iter().any(|point| point.name == name) {
             let place = place.to_string();
             return Err(PointError::Taken { place, name });
@@ -326,9 +327,18 @@ impl Points {
     }
 
     fn given_up(&self, doubt: Option<BucketError>) -> PointError {
-        let key = self.archive.place().key(super::Place::HEAD);
+        let key = self.archive.place().key(Place::HEAD);
         doubt.unwrap_or(BucketError::Conflict { key }).into()
     }
+}
+
+/// Refuses what is being purged.
+pub(super) fn not_purged(head: &Head, place: &Place) -> Result<(), ArchiveError> {
+    if head.purging {
+        let key = place.key(Place::HEAD);
+        return Err(ArchiveError::Purging { key });
+    }
+    Ok(())
 }
 
 /// Loads the state that a point of HEAD keeps.

@@ -24,7 +24,7 @@ const MOST_LISTED: usize = 4_000_000;
 const READ_BYTES: u64 = 8 << 20;
 
 /// What to do about an object that is damaged or missing.
-const RESTORE: &str = "restore the object from a copy or an earlier version of the bucket; until then readers of it are told of it";
+pub(super) const RESTORE: &str = "restore the object from a copy or an earlier version of the bucket; until then readers of it are told of it";
 /// What to do about a point whose document is damaged or missing.
 const REMOVE_POINT: &str = "restore the object from a copy or an earlier version of the bucket, or remove the point; until then \
                             nothing of this place is deleted";
@@ -79,7 +79,7 @@ impl Survey {
     }
 
     /// The bucket.
-    pub fn bucket(&self) -> &Bucket {
+    pub fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
     }
 
@@ -104,7 +104,8 @@ impl Survey {
                         root: root.clone(),
                         partition: PartitionId::new(number),
                     };
-                    if self.has_objects(&place).await? {
+                    // Where objects are files, directories stay when the last of them is deleted.
+                    if !self.bucket.url().starts_with("file:") || !self.is_empty(&place).await? {
                         places.push(place);
                     }
                 }
@@ -113,13 +114,14 @@ impl Survey {
         Ok(places)
     }
 
-    /// Whether there is anything: where objects are files, directories stay when the last of them is deleted.
-    async fn has_objects(&self, place: &Place) -> Result<bool, BucketError> {
-        if !self.bucket.url().starts_with("file:") {
-            return Ok(true);
-        }
+    /// Whether there is nothing in a place: directories of a file system stay when what was in them is purged.
+    ///
+    /// # Errors
+    ///
+    /// The bucket cannot be asked.
+    pub async fn is_empty(&self, place: &Place) -> Result<bool, BucketError> {
         let listed = self.bucket.list(&place.to_string(), MOST_LISTED).await?;
-        Ok(!listed.is_empty())
+        Ok(listed.is_empty())
     }
 
     /// What a partition's manifest says of it.
@@ -153,6 +155,7 @@ impl Survey {
         let view = match archive.load().await {
             Ok(view) => view,
             Err(ArchiveError::Bucket(error)) => return Err(error),
+            Err(ArchiveError::Missing { .. }) if self.is_empty(place).await? => return Ok(()),
             Err(error) => {
                 let advice = "restore HEAD from a copy or an earlier version of the bucket";
                 witness.found(Finding::damage(place.key(Place::HEAD), error.to_string(), advice));
@@ -179,7 +182,7 @@ impl Survey {
         Ok(())
     }
 
-    fn archive(&self, place: &Place) -> Arc<PartitionArchive> {
+    pub(super) fn archive(&self, place: &Place) -> Arc<PartitionArchive> {
         PartitionArchive::new(Arc::clone(&self.bucket), place.clone())
     }
 
@@ -266,7 +269,7 @@ impl Survey {
 }
 
 /// Consecutive blocks from this one on that one request reads.
-fn next_blocks(segment: &Segment, first: usize) -> Range<usize> {
+pub(super) fn next_blocks(segment: &Segment, first: usize) -> Range<usize> {
     let mut end = first + 1;
     while end < segment.blocks() && segment.bytes(&(first..end + 1)) <= READ_BYTES {
         end += 1;

@@ -106,7 +106,7 @@ impl ClusterManifest {
     }
 
     /// The manifest of a cluster, with the version to replace it by.
-    pub(super) async fn load(bucket: &Bucket, cluster: &ClusterId) -> Result<(Self, Version), ManifestError> {
+    pub(crate) async fn load(bucket: &Bucket, cluster: &ClusterId) -> Result<(Self, Version), ManifestError> {
         let key = Self::key(cluster);
         let (bytes, version) = bucket.get(&key).await?;
         let manifest: Self = decode(CLUSTER, &key, &bytes)?;
@@ -118,7 +118,7 @@ impl ClusterManifest {
     }
 
     /// The metadata that it names.
-    pub(super) async fn state(&self, bucket: &Bucket) -> Result<State, ManifestError> {
+    pub(crate) async fn state(&self, bucket: &Bucket) -> Result<State, ManifestError> {
         self.document(bucket, METADATA, &self.metadata).await
     }
 

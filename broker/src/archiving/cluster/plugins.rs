@@ -81,9 +81,9 @@ pub(super) async fn restore_plugins(
     restored
 }
 
-type Identity = (String, &'static str, i32, String);
+pub(super) type Identity = (String, &'static str, i32, String);
 
-fn identity(entry: &Attachment) -> Identity {
+pub(super) fn identity(entry: &Attachment) -> Identity {
     (
         entry.stream.to_string(),
         entry.side.word(),

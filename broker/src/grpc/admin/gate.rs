@@ -14,6 +14,7 @@ use tower::Service;
 
 use super::super::errors;
 use super::super::hot_path::counted;
+use super::super::read_only;
 use super::access::{Access, Caller, Denied};
 use super::by::Asker;
 use crate::context::Context as BrokerContext;
@@ -72,6 +73,10 @@ where
         let caller = Caller::of(request.extensions(), request.headers());
         if let Err(denied) = self.access.check(&caller) {
             let response = self.refuse(request.uri().path(), &caller, denied);
+            return Box::pin(std::future::ready(Ok(response)));
+        }
+        if let Some(status) = read_only::refusal(&self.context, request.uri().path()) {
+            let response = counted(&self.context, status.into_http());
             return Box::pin(std::future::ready(Ok(response)));
         }
         let asker = Asker::of(&caller, request.headers());

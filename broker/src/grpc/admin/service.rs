@@ -12,7 +12,7 @@ use strandline_proto::admin::{
 };
 
 use super::by::Asker;
-use super::{archive, archive_points, describe, plugins, removal, update};
+use super::{archive, archive_care, archive_points, describe, plugins, removal, update};
 use crate::context::Context;
 
 /// The service. Who may call it is decided in front of it.
@@ -238,5 +238,21 @@ impl Admin for AdminService {
         Ok(Response::new(
             archive_points::remove(&self.context, request).await?,
         ))
+    }
+
+    async fn collect_archive(
+        &self,
+        request: Request<admin::CollectArchiveRequest>,
+    ) -> Result<Response<admin::CollectArchiveResponse>, Status> {
+        let collected = archive_care::collect(&self.context, request.into_inner()).await?;
+        Ok(Response::new(collected))
+    }
+
+    async fn renew_archive(
+        &self,
+        request: Request<admin::RenewArchiveRequest>,
+    ) -> Result<Response<admin::RenewArchiveResponse>, Status> {
+        let renewed = archive_care::renew(&self.context, request.into_inner()).await?;
+        Ok(Response::new(renewed))
     }
 }

@@ -103,3 +103,43 @@ fn a_stored_state_with_an_archived_partition_of_no_place_is_refused() {
     let elsewhere = stored.replacen("c/orders.0", "c/../orders.0", 1);
     assert!(serde_json::from_str::<State>(&elsewhere).is_err());
 }
+
+fn renew(name: &str, first: u64, was: &str) -> Command {
+    Command::RenewArchive {
+        name: StreamName::new(name).unwrap(),
+        first: LogId::new(first),
+        was: PlaceRoot::new(was).unwrap(),
+        now: Timestamp::from_nanos(11),
+    }
+}
+
+#[test]
+fn a_stream_whose_archive_is_lost_begins_anew_in_a_place_that_no_other_can_have() {
+    let mut state = cluster_of(1);
+    let cluster = ClusterId::new("c").unwrap();
+    apply(&mut state, 0, &Command::FoundCluster { cluster }).unwrap();
+    created(&mut state, "orders", 2);
+    let early = apply(&mut state, 1, &renew("orders", 0, "c/orders.0"));
+    assert!(matches!(early, Err(Rejection::NotArchived { .. })), "{early:?}");
+    apply(&mut state, 2, &begin("orders", 0)).unwrap();
+    apply(&mut state, 3, &made("orders", 0, logs(&[0, 1]))).unwrap();
+    let outcome = apply(&mut state, 4, &renew("orders", 0, "c/orders.0"));
+    let Ok(Outcome::ArchiveBegun(entry)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    let root = |entry: &StreamEntry| entry.archive.as_ref().unwrap().root.to_string();
+    assert!(root(&entry).ends_with("/orders.0.2"), "{}", root(&entry));
+    assert!(entry.partitions.iter().all(|partition| !partition.is_archived));
+    let again = apply(&mut state, 5, &renew("orders", 0, "c/orders.0"));
+    assert_eq!(
+        again,
+        Ok(Outcome::ArchiveBegun(Arc::clone(&entry))),
+        "once is enough"
+    );
+    // One that is called as if it were in the new place.
+    let other = created(&mut state, "orders.0", 1);
+    assert_eq!(other.first_log(), Some(LogId::new(3)));
+    let renewed = apply(&mut state, 6, &renew("orders", 0, &root(&entry))).unwrap();
+    assert!(matches!(renewed, Outcome::ArchiveBegun(entry) if root(&entry).ends_with("/orders.0.4")));
+    assert_eq!(state.verify(), Ok(()));
+}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use strandline_broker::maintenance::archive::{Survey, open_archive};
+use strandline_broker::settings::MasterKeys;
 
 use crate::config::{self, Invocation, Sources};
 use crate::exit::{Exit, Failure, describe};
@@ -13,6 +14,23 @@ use crate::exit::{Exit, Failure, describe};
 pub(super) struct BucketArgs {
     /// Bucket and prefix: s3://BUCKET/PREFIX, gs://…, az://… or file:///DIRECTORY [default: archive.url of the configuration]
     url: Option<String>,
+    #[command(flatten)]
+    way: WayArgs,
+}
+
+/// As [`BucketArgs`], where the words say something else.
+#[derive(Debug, Args)]
+pub(super) struct NamedBucketArgs {
+    /// Bucket and prefix: s3://BUCKET/PREFIX, gs://…, az://… or file:///DIRECTORY [default: archive.url of the configuration]
+    #[arg(long)]
+    url: Option<String>,
+    #[command(flatten)]
+    way: WayArgs,
+}
+
+/// How the bucket is reached.
+#[derive(Debug, Args)]
+struct WayArgs {
     /// The broker's configuration file
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -30,8 +48,26 @@ pub(super) struct BucketArgs {
 impl BucketArgs {
     /// Reads flags, environment and configuration file as `serve` does.
     pub(super) fn open(&self) -> Result<Survey, Failure> {
+        self.open_with_keys().map(|(survey, _)| survey)
+    }
+
+    /// As `open`, with the master keys that the configuration names.
+    pub(super) fn open_with_keys(&self) -> Result<(Survey, MasterKeys), Failure> {
+        self.way.open((&self.url, "URL"))
+    }
+}
+
+impl NamedBucketArgs {
+    /// Reads flags, environment and configuration file as `serve` does.
+    pub(super) fn open(&self) -> Result<Survey, Failure> {
+        self.way.open((&self.url, "--url")).map(|(survey, _)| survey)
+    }
+}
+
+impl WayArgs {
+    fn open(&self, (url, flag): (&Option<String>, &str)) -> Result<(Survey, MasterKeys), Failure> {
         let given = [
-            ("archive.url", &self.url, "URL"),
+            ("archive.url", url, flag),
             ("archive.endpoint", &self.endpoint, "--endpoint"),
             ("archive.region", &self.region, "--region"),
             ("archive.ca", &self.ca, "--ca"),
@@ -47,6 +83,8 @@ impl BucketArgs {
             let reason = "no archive is named: give its URL, or --config FILE with archive.url";
             return Err(Failure::with(Exit::Configuration, reason));
         };
-        open_archive(&target).map_err(|error| Failure::with(Exit::Configuration, describe(&error)))
+        let opened = open_archive(&target);
+        let survey = opened.map_err(|error| Failure::with(Exit::Configuration, describe(&error)))?;
+        Ok((survey, config.settings.master_keys))
     }
 }

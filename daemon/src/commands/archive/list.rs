@@ -2,7 +2,9 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use strandline_broker::maintenance::archive::{ArchiveError, BucketError, Place, Summary, Survey};
+use strandline_broker::maintenance::archive::{
+    ArchiveError, BucketError, Place, Summary, Survey, Uses, uses,
+};
 
 use super::super::stream::columns;
 use super::bucket::BucketArgs;
@@ -25,15 +27,21 @@ pub(super) async fn run(args: &ListArgs) -> Result<(String, Exit), Failure> {
     let found = summaries(&survey)
         .await
         .map_err(|error| unreachable("list the archive", &error))?;
+    let used = uses(&survey, &[])
+        .await
+        .map_err(|error| unreachable("list the archive", &error))?;
     let exit = if found.iter().all(|(_, summary)| summary.is_ok()) {
         Exit::Success
     } else {
         Exit::Damage
     };
     let shown = if args.json {
-        found.iter().map(|one| format!("{}\n", object(one))).collect()
+        found
+            .iter()
+            .map(|one| format!("{}\n", object(one, &used)))
+            .collect()
     } else {
-        text(survey.bucket().url(), &found)
+        text(survey.bucket().url(), &found, &used)
     };
     Ok((shown, exit))
 }
@@ -45,6 +53,7 @@ async fn summaries(survey: &Survey) -> Result<Vec<Found>, BucketError> {
     for place in survey.places().await? {
         match survey.summary(&place).await {
             Err(ArchiveError::Bucket(error)) => return Err(error),
+            Err(ArchiveError::Missing { .. }) if survey.is_empty(&place).await? => {}
             summary => found.push((place, summary)),
         }
     }
@@ -56,7 +65,7 @@ pub(super) fn unreachable(what: &str, error: &BucketError) -> Failure {
     Failure::with(Exit::Failed, format!("cannot {what}: {}", describe(error)))
 }
 
-fn text(url: &str, found: &[Found]) -> String {
+fn text(url: &str, found: &[Found], used: &Uses) -> String {
     if found.is_empty() {
         return format!("{url} holds no archive\n");
     }
@@ -68,10 +77,11 @@ fn text(url: &str, found: &[Found]) -> String {
         "RECORDS",
         "BYTES",
         "NEWEST RECORD",
+        "NEEDED BY",
     ];
     let rows = found
         .iter()
-        .filter_map(|(place, summary)| Some(row(place, summary.as_ref().ok()?)));
+        .filter_map(|(place, summary)| Some(row(place, summary.as_ref().ok()?, used)));
     let rows = columns(
         &[header.map(str::to_owned)]
             .into_iter()
@@ -85,7 +95,16 @@ fn text(url: &str, found: &[Found]) -> String {
     format!("{rows}{}", found.iter().filter_map(problem).collect::<String>())
 }
 
-fn row(place: &Place, summary: &Summary) -> [String; 7] {
+/// The clusters that name a place. One that no cluster names was a deleted stream's.
+fn needed_by(place: &Place, used: &Uses) -> String {
+    match used.of(&place.root) {
+        None => "unknown".to_owned(),
+        Some([]) => "nobody".to_owned(),
+        Some(clusters) => clusters.join(", "),
+    }
+}
+
+fn row(place: &Place, summary: &Summary, used: &Uses) -> [String; 8] {
     [
         place.to_string(),
         summary.range.start.to_string(),
@@ -96,11 +115,16 @@ fn row(place: &Place, summary: &Summary) -> [String; 7] {
         summary
             .last_time
             .map_or("none".to_owned(), |at| time::show(at.nanos())),
+        needed_by(place, used),
     ]
 }
 
-fn object((place, summary): &Found) -> Value {
-    let root = json!({ "place": place.root, "partition": place.partition.get() });
+fn object((place, summary): &Found, used: &Uses) -> Value {
+    let root = json!({
+        "place": place.root,
+        "partition": place.partition.get(),
+        "needed_by": used.of(&place.root),
+    });
     let rest = match summary {
         Err(error) => json!({ "problem": describe(error) }),
         Ok(summary) => json!({

@@ -26,14 +26,23 @@ impl Progress {
         }
     }
 
-    /// So much of it all is done.
+    /// So many bytes of them all are done.
     pub(crate) fn show(&mut self, done: u64, total: u64) {
+        let took = self.began.elapsed();
+        self.write(|| line(done, total, took));
+    }
+
+    /// So many of these things are done.
+    pub(crate) fn show_count(&mut self, done: u64, total: u64, things: &str) {
+        self.write(|| count_line(done, total, things));
+    }
+
+    fn write(&mut self, line: impl FnOnce() -> String) {
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= INTERVAL);
         if self.is_watched && is_due {
             self.shown = Some(Instant::now());
-            let line = line(done, total, self.began.elapsed());
             // Nobody is harmed if it cannot be shown.
-            let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
+            let _ = write!(std::io::stderr(), "\r\x1b[K{}", line());
         }
     }
 
@@ -49,6 +58,17 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.wipe();
     }
+}
+
+fn count_line(done: u64, total: u64, things: &str) -> String {
+    let filled = u128::from(done) * u128::from(BAR) / u128::from(total.max(1));
+    let filled = usize::try_from(filled).unwrap_or_default();
+    let empty = (BAR as usize).saturating_sub(filled);
+    format!(
+        "[{}{}] {done} of {total} {things}",
+        "#".repeat(filled),
+        "-".repeat(empty)
+    )
 }
 
 fn line(done: u64, total: u64, took: Duration) -> String {

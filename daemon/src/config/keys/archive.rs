@@ -7,6 +7,7 @@ use strandline_broker::settings::ArchiveSettings;
 use super::super::key::Key;
 use super::super::kind::Kind;
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) const ABOUT: &str = "Sealed segments of archived streams (`strandline stream create --archive`) move to an object \
@@ -65,7 +66,7 @@ pub(super) const KEYS: &[Key] = &[
         "archive.upload.rate",
         Kind::BYTES,
         "0",
-        "bytes that all uploads together send a second; 0 = as fast as they can",
+        "bytes that all uploads together send a second; 0 = twice what is published, and as fast as they can when little is",
     ),
     Key::new(
         "archive.local.max.age",
@@ -103,4 +104,33 @@ pub(super) const KEYS: &[Key] = &[
         "30s",
         "how long a reader waits for the archive before it is told that it does not answer",
     ),
+    Key::new(
+        "archive.mount",
+        Kind::Bool,
+        "false",
+        "serve what a cluster has in the archive, read-only, and nothing else; `strandline archive mount` sets it",
+    ),
+    Key::new(
+        "archive.mount.cluster",
+        Kind::Text,
+        "",
+        "identity of the cluster whose streams a mount serves",
+    )
+    .default_note("the only one in the bucket"),
+    Key::new(
+        "archive.mount.interval",
+        Kind::Duration {
+            min: MILLISECOND,
+            zero: false,
+        },
+        "5s",
+        "how often a mount looks what the cluster has archived since",
+    ),
+    Key::new(
+        "archive.mount.dir",
+        Kind::Path,
+        "",
+        "directory of a mount instead of `data.dir`; all but its cache is thrown away",
+    )
+    .default_note("a temporary one that is removed"),
 ];

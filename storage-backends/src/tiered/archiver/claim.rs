@@ -3,7 +3,7 @@
 use strandline_core::{LeaderEpoch, LogId, Offset};
 
 use super::super::nonce::nonce;
-use super::super::{ArchiveError, Head, Place, Version};
+use super::super::{ArchiveError, Head, Place, Tombstones, Version};
 use super::publish::{Outcome, judge};
 use super::{Archiver, Expected, Held, State};
 
@@ -31,6 +31,9 @@ impl Claimant<'_> {
                 Expected::Existing | Expected::Restored => Err(ArchiveError::Emptied { key }),
             };
         };
+        if found.purging {
+            return Err(ArchiveError::Purging { key });
+        }
         if found.epoch > self.epoch {
             return Err(fenced(found, self.place, self.epoch));
         }
@@ -74,6 +77,9 @@ impl Claimant<'_> {
             gone: Vec::new(),
             points: Vec::new(),
             borrowed: Vec::new(),
+            compacted: Offset::ZERO,
+            tombstones: Tombstones::default(),
+            purging: false,
         }
     }
 }
@@ -170,7 +176,7 @@ impl Archiver {
 
     pub(super) fn hold(&mut self, head: Head, version: Version) {
         self.archive.show(head.clone());
-        self.state = State::Held(Held { head, version });
+        self.state = State::Held(Box::new(Held { head, version }));
     }
 
     /// Finds out whether HEAD is still ours after a write whose outcome is not known.

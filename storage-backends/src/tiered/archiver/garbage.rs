@@ -41,7 +41,7 @@ impl Archiver {
             return Ok(None);
         }
         // What a point leads to stays. It is on the list again once the point is removed.
-        let kept = self.held(&held.head).await?;
+        let kept = self.held_by_points(&held.head).await?;
         let most = if held.head.points.is_empty() {
             AT_ONCE
         } else {
@@ -81,6 +81,24 @@ impl Archiver {
     ///
     /// As [`Archiver::step`]. HEAD has to be ours, before and after the listing; otherwise nothing is deleted.
     pub async fn collect(&mut self, now: Timestamp, older_than: Duration) -> Result<Orphans, ArchiveError> {
+        let found = self.find_orphans(now, older_than).await?;
+        for name in &found.deleted {
+            let key = self.archive.place().key(name);
+            self.archive.bucket().delete(&key).await?;
+        }
+        Ok(found)
+    }
+
+    /// As [`collect`](Self::collect), and deletes nothing: what is [`deleted`](Orphans::deleted) would be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archiver::collect`].
+    pub async fn find_orphans(
+        &mut self,
+        now: Timestamp,
+        older_than: Duration,
+    ) -> Result<Orphans, ArchiveError> {
         self.recheck_or_claim().await?;
         let place = self.archive.place().clone();
         let listed = self
@@ -102,7 +120,7 @@ impl Archiver {
         known.extend(held.head.entries.iter().map(|entry| entry.name.clone()));
         known.extend(held.head.gone.iter().map(|gone| gone.name.clone()));
         known.extend(held.head.points.iter().map(|point| point.object.clone()));
-        known.extend(self.held(&held.head).await?);
+        known.extend(self.held_by_points(&held.head).await?);
         let judge = Judge {
             place: &place,
             known: &known,
@@ -110,11 +128,16 @@ impl Archiver {
             now,
             older_than,
         };
-        let found = judge.sort(&listed);
-        for name in &found.deleted {
-            self.archive.bucket().delete(&place.key(name)).await?;
+        Ok(judge.sort(&listed))
+    }
+
+    /// Finds out what became of a write whose answer was lost, if there was one.
+    pub(super) async fn recheck_if_in_doubt(&mut self) -> Result<(), ArchiveError> {
+        match &self.state {
+            super::State::Doubt => self.recheck().await,
+            super::State::Lost(error) => Err(error.clone()),
+            super::State::Unclaimed | super::State::Held(_) => Ok(()),
         }
-        Ok(found)
     }
 
     async fn recheck_or_claim(&mut self) -> Result<(), ArchiveError> {

@@ -7,11 +7,13 @@
 //! What the steps decide is in the modules below as plain functions; this one only waits and dispatches.
 
 mod claim;
+mod compact;
 mod garbage;
 mod lag;
 mod points;
 mod publish;
 mod retention;
+mod swap;
 mod upload;
 
 use std::fmt;
@@ -22,10 +24,11 @@ use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::Log;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
+pub(super) use compact::Pass;
 pub use garbage::Orphans;
 pub use lag::Lag;
 
-use super::{ArchiveError, Entry, Head, PartitionArchive, Throttle, Version};
+use super::{ArchiveError, Entry, Head, PartitionArchive, Place, Throttle, Version};
 
 /// What the metadata knows of a partition's archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +93,7 @@ pub enum Step {
 /// Whether HEAD is ours.
 enum State {
     Unclaimed,
-    Held(Held),
+    Held(Box<Held>),
     /// It was ours, and a write of ours may have changed it.
     Doubt,
     /// It is not, and never will be again.
@@ -143,6 +146,10 @@ impl Archiver {
             State::Doubt => {
                 self.recheck().await?;
                 return Ok(Step::Resumed);
+            }
+            State::Held(held) if held.head.purging => {
+                let key = self.archive.place().key(Place::HEAD);
+                return Err(ArchiveError::Purging { key });
             }
             State::Held(_) => {}
         }

@@ -12,7 +12,7 @@ impl Archiver {
     ///
     /// Something of a point is missing or damaged: what it holds is not known then, and nothing must be deleted before the point is
     /// removed.
-    pub(super) async fn held(&self, head: &Head) -> Result<HashSet<String>, ArchiveError> {
+    pub(super) async fn held_by_points(&self, head: &Head) -> Result<HashSet<String>, ArchiveError> {
         points::held(&self.archive, head).await
     }
 }

@@ -1,7 +1,6 @@
 //! Replacing HEAD by its next state.
 
 use bytes::Bytes;
-use strandline_core::OffsetRange;
 
 use super::super::nonce::nonce;
 use super::super::page::PageDocument;
@@ -63,10 +62,10 @@ impl Archiver {
                 }
                 Err(error) if error.leaves_doubt() => error,
                 Err(error) => {
-                    self.state = State::Held(Held {
+                    self.state = State::Held(Box::new(Held {
                         head: held.head,
                         version,
-                    });
+                    }));
                     return Err(error.into());
                 }
             };
@@ -97,12 +96,25 @@ impl Archiver {
         if self.encoded(next)?.len() <= HEAD_BYTES {
             return Ok(());
         }
+        // What is to be deleted passes by itself.
+        let lasting = Head {
+            gone: Vec::new(),
+            ..next.clone()
+        };
+        if self.encoded(&lasting)?.len() <= HEAD_BYTES {
+            return Ok(());
+        }
         let name = format!("manifest/{:020}.{}", next.sequence, nonce::<8>()?);
         let Some(entries) = spilled(next, name.clone()) else {
             return Ok(());
         };
+        self.write_page(&name, entries).await
+    }
+
+    /// Writes a page. HEAD may name it once it is there.
+    pub(super) async fn write_page(&self, name: &str, entries: Vec<Entry>) -> Result<(), ArchiveError> {
         let place = self.archive.place();
-        let key = place.key(&name);
+        let key = place.key(name);
         let page = PageDocument {
             place: place.root.clone(),
             partition: place.partition,
@@ -121,17 +133,6 @@ fn spilled(head: &mut Head, name: String) -> Option<Vec<Entry>> {
         return None;
     }
     let entries: Vec<_> = head.entries.drain(..count).collect();
-    let (first, last) = entries.first().zip(entries.last())?;
-    let sum = |of: fn(&Entry) -> u64| entries.iter().map(of).fold(0, u64::saturating_add);
-    head.pages.push(PageRef {
-        name,
-        place: None,
-        range: OffsetRange::new(first.range.start, last.range.end),
-        segments: entries.len() as u64,
-        records: sum(|entry| entry.records),
-        bytes: sum(|entry| entry.bytes),
-        last_time: last.last_time,
-        epoch: first.epochs.first().map(|(epoch, _)| *epoch).unwrap_or_default(),
-    });
+    head.pages.push(PageRef::of(name, &entries)?);
     Some(entries)
 }

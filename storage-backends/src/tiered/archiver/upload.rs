@@ -55,6 +55,14 @@ fn skipping(head: &Head, gap: OffsetRange) -> Head {
     next
 }
 
+/// About how long the object of a range becomes.
+fn length_of(local: &[SegmentSummary], range: OffsetRange) -> u64 {
+    let within = local
+        .iter()
+        .filter(|segment| segment.range.end > range.start && segment.range.end <= range.end);
+    within.map(|segment| segment.bytes).sum()
+}
+
 impl Archiver {
     /// Archives the next segment, or records that there is a gap.
     pub(super) async fn upload(&mut self, situation: &Situation) -> Result<Option<Step>, ArchiveError> {
@@ -105,7 +113,8 @@ impl Archiver {
         let mut upload: Upload = self
             .archive
             .bucket()
-            .upload_in_parts(&key, self.settings.part_bytes);
+            .upload_in_parts(&key, self.settings.part_bytes)
+            .expecting(length_of(&self.log.segments(), range));
         let source = Source {
             log: &self.log,
             range,

@@ -9,11 +9,13 @@ mod options;
 mod profile;
 mod requests;
 mod retry;
+mod room;
 #[cfg(test)]
 mod tests;
 mod throttle;
 mod upload;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use error::BucketError;
 pub use options::BucketOptions;
 use requests::Counters;
 pub use requests::Requests;
+use room::Room;
 pub use throttle::Throttle;
 pub use upload::Upload;
 
@@ -49,6 +52,8 @@ pub struct Bucket {
     /// The store takes no smaller parts, except the last one of an object.
     least_part_bytes: usize,
     counters: Arc<Counters>,
+    /// For parts of uploads.
+    room: Room,
 }
 
 /// The store's name for one state of an object, to replace exactly that state.
@@ -77,7 +82,20 @@ impl Bucket {
     ///
     /// [`BucketError::Invalid`] says what is wrong with URL or options.
     pub fn open(url: &str, options: &BucketOptions) -> Result<Self, BucketError> {
-        let opened = open::open(url, options, &open::environment())?;
+        Self::open_with(url, options, &open::environment())
+    }
+
+    /// As [`Bucket::open`], with these variables instead of those of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`BucketError::Invalid`] says what is wrong with URL or options.
+    pub fn open_with(
+        url: &str,
+        options: &BucketOptions,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, BucketError> {
+        let opened = open::open(url, options, variables)?;
         Ok(Self {
             store: opened.store,
             multipart: opened.multipart,
@@ -86,6 +104,7 @@ impl Bucket {
             options: Arc::new(options.clone()),
             least_part_bytes: BucketOptions::MIN_PART_BYTES,
             counters: Arc::default(),
+            room: Room::new(options.upload_bytes),
         })
     }
 
@@ -111,6 +130,7 @@ impl Bucket {
             options: Arc::new(options.clone()),
             least_part_bytes: 1,
             counters: Arc::default(),
+            room: Room::new(options.upload_bytes),
         }
     }
 

@@ -29,6 +29,9 @@ pub struct BucketOptions {
     /// Size in bytes of the parts of large objects; objects up to this size are sent in one request. At least
     /// [`BucketOptions::MIN_PART_BYTES`].
     pub part_bytes: usize,
+    /// Bytes of parts that all uploads together hold in memory. A part waits for room before it is filled; one that is larger
+    /// than all the room has it for itself.
+    pub upload_bytes: usize,
 }
 
 impl BucketOptions {
@@ -51,6 +54,7 @@ impl Default for BucketOptions {
             deadline: Duration::from_secs(90),
             tries: 6,
             part_bytes: 16 << 20,
+            upload_bytes: 48 << 20,
         }
     }
 }

@@ -11,6 +11,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload};
 
+use super::room::Space;
 use super::{Bucket, BucketError, Once};
 
 /// Parts that are on their way at the same time.
@@ -24,6 +25,10 @@ pub struct Upload {
     bucket: Bucket,
     key: String,
     part_bytes: usize,
+    /// Length of the whole, as far as it is known.
+    expected: Option<u64>,
+    /// Room for the part that is being filled.
+    space: Option<Space>,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
     total: u64,
@@ -61,6 +66,8 @@ impl Upload {
             bucket,
             key,
             part_bytes,
+            expected: None,
+            space: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             total: 0,
@@ -70,18 +77,26 @@ impl Upload {
         }
     }
 
+    /// About how many bytes will be written: a small object takes no room for a whole part.
+    #[must_use]
+    pub fn expecting(mut self, bytes: u64) -> Self {
+        self.expected = Some(bytes);
+        self
+    }
+
     /// Bytes that were written so far.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Adds bytes at the end, and waits while two parts are on their way and a third one is full. Not to be called again after
-    /// it was cancelled or has failed: abort then.
+    /// Adds bytes at the end, and waits while two parts are on their way and a third one is full, or as long as the parts of
+    /// others take all the room there is in memory. Not to be called again after it was cancelled or has failed: abort then.
     ///
     /// # Errors
     ///
     /// A part could not be sent.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
+        self.find_room().await?;
         self.total += bytes.len() as u64;
         self.waiting_bytes += bytes.len();
         self.waiting.push_back(bytes);
@@ -89,7 +104,22 @@ impl Upload {
         while self.waiting_bytes > self.part_bytes {
             let part = self.take(self.part_bytes);
             self.send(part).await?;
+            self.find_room().await?;
         }
+        Ok(())
+    }
+
+    /// Has room for the part that comes next. Parts that are on their way give theirs back meanwhile, so that uploads which wait
+    /// for each other all come to an end.
+    async fn find_room(&mut self) -> Result<(), BucketError> {
+        if self.space.is_some() {
+            return Ok(());
+        }
+        let left = self.expected.map(|expected| expected.saturating_sub(self.total));
+        let left = left.and_then(|left| usize::try_from(left).ok());
+        let bytes = left.map_or(self.part_bytes, |left| left.saturating_add(self.waiting_bytes));
+        let space = self.bucket.room.take(bytes.min(self.part_bytes));
+        self.space = Some(self.meanwhile(space).await?);
         Ok(())
     }
 
@@ -180,6 +210,7 @@ impl Upload {
         self.parts.push(None);
         let bucket = self.bucket.clone();
         let key = self.key.clone();
+        let space = self.space.take();
         let sent: BoxFuture<'static, _> = match &mut self.session {
             Session::Numbered { store, id } => {
                 let (store, id) = (Arc::clone(store), id.clone());
@@ -187,6 +218,7 @@ impl Upload {
                     let path = bucket.path(&key)?;
                     let send = || async { Ok(store.put_part(&path, &id, number, part.clone()).await?) };
                     let sent = bucket.run("write a part of", &key, Once::No, send).await;
+                    drop(space);
                     sent.map(|id| (number, id))
                 })
             }
@@ -194,6 +226,7 @@ impl Upload {
                 let sending = upload.put_part(part);
                 Box::pin(async move {
                     let sent = sending.await;
+                    drop(space);
                     sent.map_err(|error| super::error::classify(&error, None, "write a part of", &key))?;
                     let content_id = String::new();
                     Ok((number, PartId { content_id }))

@@ -105,6 +105,16 @@ impl Blocks {
         std::mem::take(&mut self.open)
     }
 
+    /// As [`finish`](Self::finish), of an object that takes the place of others: their epochs stay, also those whose records are
+    /// gone. They have to hold those of the batches.
+    pub(in super::super) fn finish_for(
+        mut self,
+        epochs: Vec<(LeaderEpoch, Offset)>,
+    ) -> Option<(Vec<Bytes>, Totals)> {
+        self.epochs = epochs;
+        self.finish()
+    }
+
     /// The last bytes, and what the manifest has to know; none when there was no batch.
     pub(in super::super) fn finish(mut self) -> Option<(Vec<Bytes>, Totals)> {
         let mut rest = self.close();

@@ -26,13 +26,18 @@ pub(in crate::tiered) struct Segment {
 /// Blocks that came, and what is wrong with the others.
 #[derive(Debug, Default)]
 pub(in crate::tiered) struct Checked {
-    pub(super) blocks: Vec<(usize, Arc<Block>)>,
+    pub(in crate::tiered) blocks: Vec<(usize, Arc<Block>)>,
     pub(in crate::tiered) flaws: Vec<(usize, Damage)>,
 }
 
 impl Checked {
+    /// The blocks that are as they were written, in order.
+    pub(in crate::tiered) fn into_blocks(self) -> Vec<Arc<Block>> {
+        self.blocks.into_iter().map(|(_, block)| block).collect()
+    }
+
     /// What is wrong with a block.
-    pub(super) fn flaw_of(&mut self, number: usize) -> Option<Damage> {
+    pub(in crate::tiered) fn flaw_of(&mut self, number: usize) -> Option<Damage> {
         let at = self.flaws.iter().position(|(found, _)| *found == number)?;
         Some(self.flaws.swap_remove(at).1)
     }

@@ -9,7 +9,7 @@ use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, PartitionId};
 
 use crate::tiered::object::Blocks;
 use crate::tiered::page::PageDocument;
-use crate::tiered::{Bucket, Entry, Head, PageRef, PartitionArchive, Place, document};
+use crate::tiered::{Bucket, Entry, Head, PageRef, PartitionArchive, Place, Tombstones, document};
 
 /// The writer of one archive.
 pub(in crate::tiered) struct Writer {
@@ -41,6 +41,9 @@ impl Writer {
             gone: vec![],
             points: vec![],
             borrowed: vec![],
+            compacted: Offset::ZERO,
+            tombstones: Tombstones::default(),
+            purging: false,
         };
         let mut writer = Self {
             bucket,

@@ -1,6 +1,8 @@
 //! The archive as a whole, on stores that fail in every way and at every moment.
 
 mod borrow;
+mod cat;
+mod compaction;
 mod crash_points;
 mod damage;
 mod faults;
