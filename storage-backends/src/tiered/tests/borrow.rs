@@ -351,6 +351,6 @@ async fn what_is_borrowed_is_looked_at_where_it_lies() {
             .iter()
             .map(|finding| finding.file.display().to_string())
             .collect();
-        assert_eq!(keys, [key.clone()], "{place}");
+        assert_eq!(keys, std::slice::from_ref(&key), "{place}");
     }
 }

@@ -281,7 +281,7 @@ async fn a_leader_that_publishes_at_the_same_time_goes_on_and_loses_nothing() {
             // Before there was a HEAD.
             Err(error) => assert!(call < 4, "{call}: {error}"),
             Ok(point) => {
-                assert_eq!(registered(&inner).await, [point.clone()]);
+                assert_eq!(registered(&inner).await, std::slice::from_ref(&point));
                 let state = plain(&inner).load(&point).await.unwrap();
                 let names = names(&inner).await;
                 for entry in &state.entries {
