@@ -70,7 +70,6 @@ impl Archives {
         let tools = settings.target.as_ref().map(|target| {
             let bucket = Bucket::open(&target.url, &bucket_options(target))?;
             let reads = ReadSettings {
-                memory_bytes: usize::try_from(settings.cache_memory).unwrap_or(usize::MAX),
                 disk: (settings.cache_disk > 0).then(|| DiskSettings {
                     disk: Arc::clone(disk),
                     directory: data_dir.join(CACHE_DIRECTORY),
@@ -79,6 +78,7 @@ impl Archives {
                 deadline: settings.fetch_timeout,
                 ..ReadSettings::default()
             };
+            let reads = reads.within(settings.cache_memory);
             Ok(Tools {
                 bucket: Arc::new(bucket),
                 reads: ArchiveReads::new(reads, Handle::current()),
