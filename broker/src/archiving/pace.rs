@@ -86,7 +86,7 @@ mod tests {
     fn when_the_load_is_over_the_rest_goes_at_full_speed() {
         let (mut pace, now) = (Pace::default(), Instant::now());
         look(&mut pace, now, 20 * MIB, 0);
-        let later = |seconds| now + Duration::from_secs(10 + seconds);
+        let later = |seconds: u64| now + Duration::from_secs(10 + seconds);
         let rates: Vec<_> = (0..30)
             .map(|seconds| pace.look(190 * MIB, 0, later(seconds)))
             .collect();
