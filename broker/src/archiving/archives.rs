@@ -229,11 +229,11 @@ impl Archives {
     }
 
     /// Uploads take no more than this from now on, in bytes a second, nor more than the settings say.
-    pub(super) fn set_pace(&self, pace: Option<u64>) {
+    pub(super) fn set_upload_rate(&self, wanted: Option<u64>) {
         let configured = Some(self.settings.upload_rate).filter(|&rate| rate > 0);
         if let Some(tools) = &self.tools {
-            let rate = pace.map_or(configured, |pace| {
-                Some(configured.map_or(pace, |most| most.min(pace)))
+            let rate = wanted.map_or(configured, |wanted| {
+                Some(configured.map_or(wanted, |most| most.min(wanted)))
             });
             tools.throttle.set_rate(rate);
         }

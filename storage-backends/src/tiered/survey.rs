@@ -15,8 +15,6 @@ use super::reads::Segment;
 use super::{ArchiveError, Bucket, BucketError, Entry, PartitionArchive, Place, Totals, View, check_header};
 use crate::check::Finding;
 
-/// Objects below one partition that a listing takes in.
-const MOST_LISTED: usize = 4_000_000;
 /// Bytes that one request reads, unless a single block is larger.
 const READ_BYTES: u64 = 8 << 20;
 
@@ -108,7 +106,7 @@ impl Survey {
     ///
     /// The bucket cannot be asked.
     pub async fn is_empty(&self, place: &Place) -> Result<bool, BucketError> {
-        let listed = self.bucket.list(&place.to_string(), MOST_LISTED).await?;
+        let listed = place.list(&self.bucket).await?;
         Ok(listed.is_empty())
     }
 
@@ -151,7 +149,7 @@ impl Survey {
             }
         };
         let entries = entries(&archive, &view, witness).await?;
-        let listed = self.bucket.list(&place.to_string(), MOST_LISTED).await?;
+        let listed = place.list(&self.bucket).await?;
         let lengths: BTreeMap<_, _> = listed
             .iter()
             .filter_map(|object| Some((place.name_of(&object.key)?, object.bytes)))

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use strandline_core::PartitionId;
-use strandline_core::metadata::{ClusterId, PlaceRoot};
+use strandline_core::metadata::PlaceRoot;
 use strandline_storage_backends::tiered::purge as objects;
 use strandline_storage_backends::tiered::purge::Contents;
 use strandline_storage_backends::tiered::{ArchiveError, BucketError, Place};
 
 use super::Survey;
-use crate::archiving::{ManifestError, named_places};
+use crate::archiving::{ClusterManifest, ManifestError, named_places};
 use crate::streams::describe;
 
 /// What the clusters of a bucket say that they need.
@@ -50,13 +50,11 @@ impl Uses {
 /// The bucket cannot be asked.
 pub async fn uses(survey: &Survey, dead: &[String]) -> Result<Uses, BucketError> {
     let mut uses = Uses::default();
-    for cluster in survey.bucket().directories("").await? {
+    for id in ClusterManifest::candidates(survey.bucket()).await? {
+        let cluster = id.to_string();
         if dead.contains(&cluster) {
             continue;
         }
-        let Ok(id) = ClusterId::new(cluster.clone()) else {
-            continue;
-        };
         match named_places(survey.bucket(), &id).await {
             Ok(places) => {
                 for place in places {

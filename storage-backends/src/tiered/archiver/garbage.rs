@@ -11,8 +11,6 @@ use super::{Archiver, Situation, Step};
 
 /// Objects that one step deletes.
 const AT_ONCE: usize = 64;
-/// Objects of a place that a collection looks at.
-const MOST_LISTED: usize = 4_000_000;
 
 /// What a collection of left-over objects found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,11 +84,7 @@ impl Archiver {
     ) -> Result<Orphans, ArchiveError> {
         self.recheck_or_claim().await?;
         let place = self.archive.place().clone();
-        let listed = self
-            .archive
-            .bucket()
-            .list(&place.to_string(), MOST_LISTED)
-            .await?;
+        let listed = place.list(self.archive.bucket()).await?;
         // What is published after the listing is not in it or is in the manifest that is read now.
         self.recheck().await?;
         let Some(held) = self.held().cloned() else {
