@@ -43,9 +43,7 @@ async def filled(archiving, store, unique):
     async with api.connected(broker) as stub:
         for name, options in ((unique, {}), (f"{unique}-secret", {"encryption": True})):
             await create(stub, name, **options)
-            # So many at a time that they are not all in one segment.
-            for first in range(0, 200, 20):
-                await fill(stub, name, range(first, first + 20))
+            await fill(stub, name, range(200))
             await archived(broker, name, 200)
         replayed = await api.replay(stub, unique)
     broker.stop()

@@ -327,9 +327,7 @@ async def test_damage_is_named_and_the_rest_is_served(archiving, mounting, direc
     async with api.connected(broker) as live:
         for name in (unique, other):
             await create(live, name)
-            # So many at a time that they are not all in one segment.
-            for first in range(0, 200, 20):
-                await fill(live, name, range(first, first + 20))
+            await fill(live, name, range(200))
             await archived(broker, name, 200)
     broker.stop()
     segments = sorted(name for name in directory.objects() if "/segments/" in name and f"/{unique}." in name)

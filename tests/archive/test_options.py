@@ -40,6 +40,9 @@ async def test_what_was_read_is_read_again_from_the_cache_on_the_disk(behind, ne
     async def written():
         return cached.exists() and any(path.is_file() for path in cached.rglob("*"))
 
+    behind.stop()
+    # What was just published is in memory, so it is read from the bucket only now.
+    assert await fetched(behind, network, unique) > segments(network)
     await eventually(written, "blocks are in the cache")
     behind.stop()
     # Nothing is in memory: footers are fetched, and blocks are not.

@@ -51,9 +51,7 @@ async def test_retention_goes_over_both_tiers(archiving, directory, unique):
     broker = archiving(directory).start()
     async with api.connected(broker) as stub:
         await create(stub, unique, retentionMaxMessages=100)
-        # Segments go whole, and one holds at least what came in one batch: few at a time.
-        for first in range(0, 300, 20):
-            await fill(stub, unique, range(first, first + 20))
+        await fill(stub, unique, range(300))
         await archived(broker, unique, 300, local_start=260)
 
         async def few():
@@ -70,7 +68,7 @@ async def test_the_newest_records_stay_though_their_segment_is_over_the_limit(ar
     broker = archiving(directory).start()
     async with api.connected(broker) as stub:
         await create(stub, unique, retentionMaxMessages=100, segmentMaxBytes=100 * SEGMENT_BYTES)
-        await fill(stub, unique, range(300))
+        await fill(stub, unique, range(300), at_once=300)
         await archived(broker, unique, 300, local_start=300)
         await asyncio.sleep(3)
         found = await api.replay(stub, unique)

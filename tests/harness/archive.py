@@ -1,6 +1,5 @@
 """What the archive's suites ask of a broker and its commands."""
 
-import asyncio
 import json
 import subprocess
 from typing import List, Sequence
@@ -57,20 +56,17 @@ def values(numbers: Sequence[int]) -> List[bytes]:
     return [b"%d " % number + b"x" * (VALUE_BYTES - len(b"%d " % number)) for number in numbers]
 
 
-async def fill(stub, stream: str, numbers: Sequence[int]) -> None:
-    """Publishes a record for each number, in order, and waits for all acks."""
+async def fill(stub, stream: str, numbers: Sequence[int], *, at_once: int = 20) -> None:
+    """Publishes a record for each number, in order, and waits for all acks. No more of them than `at_once` can come in one batch,
+    and so in one segment, however slow the machine is."""
     call = stub.PublishAsync(timeout=api.PATIENCE)
     numbers = list(numbers)
-
-    async def send() -> None:
-        for value in values(numbers):
+    for first in range(0, len(numbers), at_once):
+        for value in values(numbers[first : first + at_once]):
             await call.write(PublishRequest(stream=stream, value=value, ackPolicy=api.LEADER, expectedOffset=-1))
-
-    sending = asyncio.ensure_future(send())
-    for _ in numbers:
-        answer = await call.read()
-        assert answer and not answer.HasField("asyncError"), answer
-    await sending
+        for _ in numbers[first : first + at_once]:
+            answer = await call.read()
+            assert answer and not answer.HasField("asyncError"), answer
     call.cancel()
 
 

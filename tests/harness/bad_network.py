@@ -30,7 +30,6 @@ UNAVAILABLE = Fault(reaches=False, answer=(503, "SlowDown"))
 BROKEN = Fault(reaches=False, answer=(500, "InternalError"))
 TOO_MANY = Fault(reaches=False, answer=(429, "TooManyRequests"))
 DENIED = Fault(reaches=False, answer=(403, "AccessDenied"))
-CONFLICT = Fault(reaches=False, answer=(409, "OperationAborted"))
 DONE_BUT_BROKEN = Fault(answer=(500, "InternalError"))
 DONE_BUT_UNHEARD = Fault()
 HALF = Fault(kept=0.5)
@@ -59,8 +58,18 @@ class BadNetwork:
         return self
 
     def end(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        """Ends what is under way, too: some of it would never end."""
+        self._server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

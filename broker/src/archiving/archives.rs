@@ -75,7 +75,6 @@ impl Archives {
         let tools = settings.target.as_ref().map(|target| {
             let bucket = Bucket::open(&target.url, &bucket_options(target))?;
             let reads = ReadSettings {
-                memory_bytes: usize::try_from(settings.cache_memory).unwrap_or(usize::MAX),
                 disk: (settings.cache_disk > 0).then(|| DiskSettings {
                     disk: Arc::clone(disk),
                     directory: data_dir.join(CACHE_DIRECTORY),
@@ -84,6 +83,7 @@ impl Archives {
                 deadline: settings.fetch_timeout,
                 ..ReadSettings::default()
             };
+            let reads = reads.within(settings.cache_memory);
             Ok(Tools {
                 bucket: Arc::new(bucket),
                 reads: ArchiveReads::new(reads, Handle::current()),
@@ -236,11 +236,11 @@ impl Archives {
     }
 
     /// Uploads take no more than this from now on, in bytes a second, nor more than the settings say.
-    pub(super) fn set_pace(&self, pace: Option<u64>) {
+    pub(super) fn set_upload_rate(&self, wanted: Option<u64>) {
         let configured = Some(self.settings.upload_rate).filter(|&rate| rate > 0);
         if let Some(tools) = &self.tools {
-            let rate = pace.map_or(configured, |pace| {
-                Some(configured.map_or(pace, |most| most.min(pace)))
+            let rate = wanted.map_or(configured, |wanted| {
+                Some(configured.map_or(wanted, |most| most.min(wanted)))
             });
             tools.throttle.set_rate(rate);
         }

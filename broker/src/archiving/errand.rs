@@ -12,7 +12,7 @@ use strandline_storage_backends::tiered::{Archiver, Orphans};
 
 use super::NoArchive;
 use super::partition::ArchivedPartition;
-use super::turn::{Trouble, new_archiver, place};
+use super::turn::{Trouble, archiver_in, place};
 use crate::context::Context;
 use crate::partition::ArchiveHold;
 use crate::streams::describe;
@@ -116,13 +116,8 @@ impl Errand<'_> {
     async fn find(&self, archiver: &mut Option<Archiver>, wanted: &Collect) -> Result<Orphans, ErrandError> {
         let placed = place(self.context, self.partition).await;
         let (_, archive) = placed.map_err(|trouble| failed(&trouble))?;
-        let archiver = match archiver {
-            Some(archiver) => archiver,
-            None => {
-                let made = new_archiver(self.context, self.partition, &archive);
-                archiver.insert(made.map_err(|trouble| failed(&trouble))?)
-            }
-        };
+        let archiver = archiver_in(archiver, self.context, self.partition, &archive);
+        let archiver = archiver.map_err(|trouble| failed(&trouble))?;
         let now = self.context.clock.now();
         let found = match wanted.only_look {
             true => archiver.find_orphans(now, wanted.older_than).await,

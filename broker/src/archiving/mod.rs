@@ -10,13 +10,13 @@ mod errand;
 mod hurry;
 mod lag;
 mod numbers;
-mod pace;
 mod partition;
 mod proof;
 mod renewal;
 mod service;
 mod turn;
 mod turns;
+mod upload_rate;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
 pub(crate) use cluster::{

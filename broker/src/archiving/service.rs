@@ -11,10 +11,10 @@ use strandline_core::LogId;
 use strandline_core::metadata::State;
 
 use super::archives::Archives;
-use super::pace::Pace;
 use super::partition::{ArchivedPartition, Wish};
 use super::turn::{Turn, take_turn};
 use super::turns::{Ended, Turns};
+use super::upload_rate::UploadRate;
 use crate::ages::Ages;
 use crate::context::Context;
 use crate::settings::CompactionLimits;
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
     let mut turns = Turns::new(idle.clamp(TICK, LONGEST_IDLE));
     let (report, mut ended) = mpsc::channel(MAX_TURNS);
     let mut known = None;
-    let (mut pace, mut looked) = (Pace::default(), Instant::now());
+    let (mut upload_rate, mut looked) = (UploadRate::default(), Instant::now());
     while !context.stopping.is_cancelled() {
         let changes = (context.streams.changes(), archives.renewals());
         if known.replace(changes) != Some(changes) {
@@ -48,7 +48,8 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
         }
         if looked.elapsed() >= TICK {
             looked = Instant::now();
-            archives.set_pace(pace.look(context.metrics.append.bytes.get(), waiting(&archives), looked));
+            let appended = context.metrics.append.bytes.get();
+            archives.set_upload_rate(upload_rate.look(appended, waiting(&archives), looked));
         }
         for log in turns.begin(Instant::now(), MAX_TURNS) {
             start(&Turn::new(&context, &ages, limits), log, &report);

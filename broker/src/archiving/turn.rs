@@ -137,12 +137,7 @@ async fn steps(
     let begun = Instant::now();
     turn.context.archives.prove().await?;
     let (entry, archive) = place(&turn.context, partition).await?;
-    if archiver.is_none() {
-        *archiver = Some(new_archiver(&turn.context, partition, &archive)?);
-    }
-    let Some(archiver) = archiver else {
-        return Err(Trouble::Closed);
-    };
+    let archiver = archiver_in(archiver, &turn.context, partition, &archive)?;
     loop {
         let archived = archive.view().map_or(Offset::ZERO, |view| view.end());
         let situation = situation(turn, partition, wish, archived);
@@ -187,7 +182,20 @@ pub(super) async fn place(
     Ok((entry, archive))
 }
 
-pub(super) fn new_archiver(
+/// The partition's archiver, which is made at its first turn.
+pub(super) fn archiver_in<'a>(
+    known: &'a mut Option<Archiver>,
+    context: &Context,
+    partition: &ArchivedPartition,
+    archive: &Arc<PartitionArchive>,
+) -> Result<&'a mut Archiver, Trouble> {
+    match known {
+        Some(archiver) => Ok(archiver),
+        None => Ok(known.insert(new_archiver(context, partition, archive)?)),
+    }
+}
+
+fn new_archiver(
     context: &Context,
     partition: &ArchivedPartition,
     archive: &Arc<PartitionArchive>,

@@ -129,10 +129,7 @@ impl CatSource {
 /// The streams of all clusters that the bucket was told of. One whose word cannot be read is passed over: its archives can.
 async fn known(survey: &Survey) -> Result<Vec<Known>, BucketError> {
     let mut known = Vec::new();
-    for name in survey.bucket().directories("").await? {
-        let Ok(cluster) = ClusterId::new(name) else {
-            continue;
-        };
+    for cluster in ClusterManifest::candidates(survey.bucket()).await? {
         match state(survey, &cluster).await {
             Ok(Some(state)) => known.extend(streams(&state)),
             Ok(None) => {}

@@ -106,6 +106,20 @@ impl Harness {
         assert_eq!(end.code(), Code::ResourceExhausted);
         messages.iter().map(|message| text(&message.value)).collect()
     }
+
+    /// As `values`, once there are so many of them.
+    pub(crate) async fn wait_for_values(&mut self, stream: &str, count: usize) -> Vec<String> {
+        let waiting = async {
+            loop {
+                let values = self.values(stream).await;
+                if values.len() >= count {
+                    return values;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(TIMEOUT, waiting).await.unwrap()
+    }
 }
 
 pub(crate) fn settings(directory: &TempDir) -> Settings {

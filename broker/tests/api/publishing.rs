@@ -259,7 +259,8 @@ async fn a_message_on_a_subject_reaches_every_stream_of_it() {
     assert_eq!((ack.msg_subject.as_str(), ack.offset), ("orders.eu", 0));
     harness.publish("two", "by name").await.unwrap();
     assert_eq!(harness.values("two").await, ["x", "by name"]);
-    assert_eq!(harness.values("one").await, ["x", "by name"]);
+    // The ack is of the stream that was named. The other one of the subject, which nobody waits for, was late on a busy machine.
+    assert_eq!(harness.wait_for_values("one", 2).await, ["x", "by name"]);
     let subscribe = SubscribeRequest {
         stream: "one".into(),
         start_position: StartPosition::Earliest.into(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use strandline_core::record::{Batch, BatchIter, crc32c};
-use strandline_core::{OffsetRange, Timestamp};
+use strandline_core::{LeaderEpoch, OffsetRange, Timestamp};
 
 use super::cut::{Cut, Part, first_head, truncated};
 use super::nonce::nonce;
@@ -28,8 +28,6 @@ use super::{
 
 /// Bytes that one request reads of a segment that is copied, unless a single block is larger.
 const READ_BYTES: u64 = 8 << 20;
-/// Objects that a loan can leave, and some room.
-const MOST_LEFT: usize = 1000;
 /// How often HEAD of the new place is written while answers are lost.
 const TRIES: u32 = 4;
 
@@ -233,8 +231,8 @@ impl Loan {
         borrower: &PartitionArchive,
         means: Means<'_>,
     ) -> Result<Entry, ArchiveError> {
-        let (base, end) = (part.entry.range.start.get(), part.end.get());
-        let name = format!("segments/{base:020}-{end:020}-0-{}", nonce::<8>()?);
+        let range = OffsetRange::new(part.entry.range.start, part.end);
+        let name = Entry::new_name(range, LeaderEpoch::default())?;
         let key = borrower.place().key(&name);
         let mut upload = borrower.bucket().upload_in_parts(&key, means.part_bytes);
         let entry = match self.fill(&mut upload, part, name, means.throttle).await {
@@ -245,13 +243,7 @@ impl Loan {
             }
         };
         let length = upload.finish().await?;
-        if length != entry.object_bytes {
-            let reason = format!(
-                "{} bytes were meant and {length} were written",
-                entry.object_bytes
-            );
-            return Err(ArchiveError::damaged(&key, reason));
-        }
+        entry.check_length(&key, length)?;
         Ok(entry)
     }
 
@@ -285,19 +277,7 @@ impl Loan {
         for piece in rest {
             upload.write(piece).await?;
         }
-        Ok(Entry {
-            name,
-            place: None,
-            range,
-            records: totals.records,
-            bytes: totals.bytes,
-            object_bytes: totals.object_bytes,
-            footer_bytes: totals.footer_bytes,
-            crc32c: totals.crc32c,
-            first_time: totals.first_time,
-            last_time: totals.last_time,
-            epochs: totals.epochs,
-        })
+        Ok(Entry::of(name, range, totals))
     }
 
     /// Removes what a loan that came to nothing has left in a place that no stream has, and the lender's point.
@@ -317,7 +297,7 @@ impl Loan {
         let (bucket, place) = (borrower.bucket(), borrower.place());
         let head = place.key(Place::HEAD);
         // A copy that HEAD does not name yet is there, too.
-        let listed = bucket.list(&place.to_string(), MOST_LEFT).await?;
+        let listed = place.list(bucket).await?;
         for object in listed.iter().filter(|object| object.key != head) {
             bucket.delete(&object.key).await?;
         }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use strandline_core::storage::SegmentSummary;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
-use super::Place;
-use super::object::{HEADER_BYTES, TRAILER_BYTES};
+use super::nonce::nonce;
+use super::object::{HEADER_BYTES, ObjectTotals, TRAILER_BYTES};
+use super::{ArchiveError, Place};
 
 /// A segment in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,38 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A name for an object of these offsets that no other leader, and no other try, gives.
+    pub(super) fn new_name(range: OffsetRange, epoch: LeaderEpoch) -> Result<String, ArchiveError> {
+        let (base, end) = (range.start.get(), range.end.get());
+        Ok(format!("segments/{base:020}-{end:020}-{epoch}-{}", nonce::<8>()?))
+    }
+
+    /// What the manifest says of an object that was written.
+    pub(super) fn of(name: String, range: OffsetRange, totals: ObjectTotals) -> Self {
+        Self {
+            name,
+            place: None,
+            range,
+            records: totals.records,
+            bytes: totals.bytes,
+            object_bytes: totals.object_bytes,
+            footer_bytes: totals.footer_bytes,
+            crc32c: totals.crc32c,
+            first_time: totals.first_time,
+            last_time: totals.last_time,
+            epochs: totals.epochs,
+        }
+    }
+
+    /// Whether the object in the bucket is as long as what was written.
+    pub(super) fn check_length(&self, key: &str, found: u64) -> Result<(), ArchiveError> {
+        if found == self.object_bytes {
+            return Ok(());
+        }
+        let reason = format!("{} bytes were meant and {found} were written", self.object_bytes);
+        Err(ArchiveError::damaged(key, reason))
+    }
+
     /// Whether the numbers can be true together.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use strandline_core::storage::SegmentSummary;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, PartitionId, Timestamp};
 
 use super::entry::{self, check_entries, is_borrowed_from_a_place, is_name};
-use super::{Entry, Found, Place};
+use super::nonce::nonce;
+use super::{ArchiveError, Entry, Found, Place};
 
 /// What HEAD says of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,11 @@ pub struct PageRef {
 }
 
 impl PageRef {
+    /// A name for a page of the HEAD with this number that no other leader, and no other try, gives.
+    pub(super) fn new_name(sequence: u64) -> Result<String, ArchiveError> {
+        Ok(format!("manifest/{sequence:020}.{}", nonce::<8>()?))
+    }
+
     /// What HEAD says of a page with these entries; none without any.
     pub(super) fn of(name: String, entries: &[Entry]) -> Option<Self> {
         let (first, last) = entries.first().zip(entries.last())?;

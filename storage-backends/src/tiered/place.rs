@@ -5,6 +5,11 @@ use std::fmt;
 use strandline_core::PartitionId;
 use strandline_core::metadata::PlaceRoot;
 
+use super::bucket::{Bucket, BucketError, Listed};
+
+/// Objects of a place that a listing takes in.
+const MOST_LISTED: usize = 4_000_000;
+
 /// One partition's part of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -32,6 +37,11 @@ impl Place {
     /// The key of an object by its name within the place, such as `HEAD` or an entry's.
     pub fn key(&self, name: &str) -> String {
         format!("{self}/{name}")
+    }
+
+    /// All that is in the place, whoever put it there.
+    pub(super) async fn list(&self, bucket: &Bucket) -> Result<Vec<Listed>, BucketError> {
+        bucket.list(&self.to_string(), MOST_LISTED).await
     }
 
     /// The name within the place of an object with this key.

@@ -17,8 +17,6 @@ use super::{
     lent_points,
 };
 
-/// Objects below one partition that a listing takes in.
-const MOST_LISTED: usize = 4_000_000;
 /// How often HEAD is marked while others change it.
 const TRIES: u32 = 5;
 /// Looks for objects that were on their way when HEAD was marked.
@@ -50,7 +48,7 @@ pub async fn look(bucket: &Bucket, place: &Place) -> Result<Contents, ArchiveErr
         contents.points = points(&content);
         contents.is_begun = content.get("purging") == Some(&Value::Bool(true));
     }
-    for object in bucket.list(&place.to_string(), MOST_LISTED).await? {
+    for object in place.list(bucket).await? {
         match place.name_of(&object.key) {
             Some(name) if name == Place::HEAD || is_ours(name) => {
                 contents.objects += 1;
@@ -122,7 +120,7 @@ pub async fn purge(
     // An upload that was under way when HEAD was marked may still arrive.
     let mut seen = BTreeSet::new();
     for _ in 0..ROUNDS {
-        let listed = bucket.list(&place.to_string(), MOST_LISTED).await?;
+        let listed = place.list(bucket).await?;
         let ours = |key: &str| place.name_of(key).is_some_and(is_ours);
         let left: Vec<_> = listed.into_iter().filter(|object| ours(&object.key)).collect();
         if left.is_empty() {

@@ -18,8 +18,6 @@ use super::{
 };
 use crate::check::Finding;
 
-/// Objects below one partition that a listing takes in.
-const MOST_LISTED: usize = 4_000_000;
 /// Bytes that one request reads, unless a single block is larger.
 const READ_BYTES: u64 = 8 << 20;
 
@@ -120,7 +118,7 @@ impl Survey {
     ///
     /// The bucket cannot be asked.
     pub async fn is_empty(&self, place: &Place) -> Result<bool, BucketError> {
-        let listed = self.bucket.list(&place.to_string(), MOST_LISTED).await?;
+        let listed = place.list(&self.bucket).await?;
         Ok(listed.is_empty())
     }
 
@@ -165,7 +163,7 @@ impl Survey {
         let mut kept = Kept::default();
         kept.add(&archive, &view, witness).await?;
         kept.add_points(&archive, &view, witness).await?;
-        let listed = self.bucket.list(&place.to_string(), MOST_LISTED).await?;
+        let listed = place.list(&self.bucket).await?;
         let lengths: BTreeMap<_, _> = listed
             .iter()
             .filter_map(|object| Some((place.name_of(&object.key)?, object.bytes)))

@@ -133,16 +133,16 @@ impl Copying<'_> {
 
     /// Where each would end; none of one that has nothing in the archive.
     async fn cuts(&self, originals: &[Original]) -> Result<Vec<Option<Cut>>, Problem> {
-        let cuts = originals.iter().map(|original| async {
-            let loan = self.loan(original).await?;
-            let cut = match &loan {
-                Some(loan) => Some(loan.cut(self.wanted.to).await),
-                None => None,
-            };
-            cut.transpose()
-                .map_err(|source| archive_problem(original, source))
-        });
+        let cuts: Vec<_> = originals.iter().map(|original| self.cut(original)).collect();
         stream::iter(cuts).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn cut(&self, original: &Original) -> Result<Option<Cut>, Problem> {
+        let Some(loan) = self.loan(original).await? else {
+            return Ok(None);
+        };
+        let cut = loan.cut(self.wanted.to).await;
+        cut.map(Some).map_err(|source| archive_problem(original, source))
     }
 
     async fn loan(&self, original: &Original) -> Result<Option<Loan>, Problem> {
@@ -182,6 +182,7 @@ impl Copying<'_> {
         let borrowed = originals
             .iter()
             .map(|original| self.borrow_partition(original, root));
+        let borrowed: Vec<_> = borrowed.collect();
         // All of them come to an end: what one does must not go on when it is taken back.
         let borrowed: Vec<_> = stream::iter(borrowed).buffered(AT_ONCE).collect().await;
         borrowed.into_iter().collect()

@@ -68,7 +68,12 @@ pub(crate) async fn run(context: Arc<Context>) {
     let mut failing = false;
     loop {
         changes.mark_unchanged();
-        let told = match exporter.tell().await {
+        // A request that is on its way is given up: a bucket that says nothing would hold up the stop of the broker.
+        let told = tokio::select! {
+            () = context.stopping.cancelled() => return,
+            told = exporter.tell() => told,
+        };
+        let told = match told {
             Err(error @ ExportError::Overtaken { .. }) => {
                 tracing::error!(%error, "the archive is no longer told of streams, cursors and plugins");
                 return;

@@ -85,6 +85,12 @@ impl ManifestError {
 }
 
 impl ClusterManifest {
+    /// Clusters that may have left their word in a bucket: directories that have such a name.
+    pub(crate) async fn candidates(bucket: &Bucket) -> Result<Vec<ClusterId>, BucketError> {
+        let found = bucket.directories("").await?.into_iter();
+        Ok(found.filter_map(|name| ClusterId::new(name).ok()).collect())
+    }
+
     /// Where the manifest of a cluster is.
     pub(super) fn key(cluster: &ClusterId) -> String {
         format!("{cluster}/CLUSTER")

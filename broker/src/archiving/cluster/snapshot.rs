@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 
 use strandline_core::metadata::{ClusterId, PlaceRoot, StreamEntry};
-use strandline_core::{LogId, Offset, PartitionId, StreamName};
+use strandline_core::{LogId, Offset, PartitionId, StreamName, Timestamp};
 use strandline_storage_backends::tiered::{
     ArchiveError, Bucket, PartitionArchive, Place, PointError, PointRef, Points, is_free_point_name,
 };
@@ -242,6 +242,7 @@ async fn register(
 ) -> Result<(), PointFailure> {
     let name = point.name.clone();
     let registered = targets.iter().map(|target| register_one(context, target, &name));
+    let registered: Vec<_> = registered.collect();
     let registered: Vec<_> = stream::iter(registered)
         .buffer_unordered(AT_ONCE)
         .try_collect()
@@ -342,17 +343,10 @@ pub(crate) async fn remove(
         return removing.map(|_| ());
     }
     let now = context.clock.now();
-    let removals = places.iter().map(|place| async {
-        let archive = PartitionArchive::new(Arc::clone(&bucket), place.clone());
-        match Points::of(&archive).remove(name, now).await {
-            // The place was purged.
-            Err(PointError::Archive(ArchiveError::Missing { .. })) => Ok(false),
-            removed => removed.map_err(|source| PointFailure::Partition {
-                partition: place.to_string(),
-                source,
-            }),
-        }
-    });
+    let removals: Vec<_> = places
+        .into_iter()
+        .map(|place| remove_one(PartitionArchive::new(Arc::clone(&bucket), place), name, now))
+        .collect();
     let removed: Vec<bool> = stream::iter(removals)
         .buffer_unordered(AT_ONCE)
         .try_collect()
@@ -361,6 +355,22 @@ pub(crate) async fn remove(
         Ok(_) => ClusterPoint::delete(&bucket, &cluster, name).await,
         Err(_) if removed.contains(&true) => Ok(()),
         Err(failure) => Err(failure),
+    }
+}
+
+/// Whether there was one.
+async fn remove_one(
+    archive: Arc<PartitionArchive>,
+    name: &str,
+    now: Timestamp,
+) -> Result<bool, PointFailure> {
+    match Points::of(&archive).remove(name, now).await {
+        // The place was purged.
+        Err(PointError::Archive(ArchiveError::Missing { .. })) => Ok(false),
+        removed => removed.map_err(|source| PointFailure::Partition {
+            partition: archive.place().to_string(),
+            source,
+        }),
     }
 }
 

@@ -111,13 +111,9 @@ impl Source {
 pub(super) async fn the_other_cluster(context: &Context, bucket: &Bucket) -> Result<ClusterId, RestoreError> {
     let state = context.metadata.state();
     let is_other = |found: &ClusterId| Some(found) != state.cluster();
-    let found = bucket.directories("").await?;
-    let found = found
-        .into_iter()
-        .filter_map(|name| ClusterId::new(name).ok())
-        .filter(is_other);
+    let found = ClusterManifest::candidates(bucket).await?;
     let mut clusters = Vec::new();
-    for cluster in found {
+    for cluster in found.into_iter().filter(is_other) {
         match bucket.head(&ClusterManifest::key(&cluster)).await {
             Ok(_) => clusters.push(cluster),
             Err(BucketError::NotFound { .. }) => {}

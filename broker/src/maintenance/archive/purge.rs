@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use strandline_core::metadata::{ClusterId, PlaceRoot};
+use strandline_core::metadata::PlaceRoot;
 use strandline_core::{Clock as _, PartitionId};
 use strandline_storage_backends::tiered::purge as objects;
 use strandline_storage_backends::tiered::purge::Contents;
 use strandline_storage_backends::tiered::{ArchiveError, BucketError, Place, PointError};
 
 use super::Survey;
-use crate::archiving::{ManifestError, named_places};
+use crate::archiving::{ClusterManifest, ManifestError, named_places};
 use crate::clock::SystemClock;
 use crate::streams::describe;
 
@@ -51,13 +51,11 @@ impl Uses {
 /// The bucket cannot be asked.
 pub async fn uses(survey: &Survey, dead: &[String]) -> Result<Uses, BucketError> {
     let mut uses = Uses::default();
-    for cluster in survey.bucket().directories("").await? {
+    for id in ClusterManifest::candidates(survey.bucket()).await? {
+        let cluster = id.to_string();
         if dead.contains(&cluster) {
             continue;
         }
-        let Ok(id) = ClusterId::new(cluster.clone()) else {
-            continue;
-        };
         match named_places(survey.bucket(), &id).await {
             Ok(places) => {
                 for place in places {

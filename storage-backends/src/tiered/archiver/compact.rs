@@ -7,14 +7,13 @@ use strandline_core::storage::Log;
 use strandline_core::{Offset, Timestamp};
 
 use super::super::head::{Tombstones, Waiting};
-use super::super::nonce::nonce;
-use super::super::{ArchiveError, Entry, Head, Page, PartitionArchive};
+use super::super::{ArchiveError, Entry, Head, Page, PageRef, PartitionArchive};
 use super::swap::{Swap, Swapped};
 use super::{Archiver, ArchiverSettings, Held};
 
 /// How often a change is decided anew when HEAD had moved.
 const TRIES: u32 = 4;
-/// Pages that one swap writes at the most; a nonce is drawn for each before.
+/// Pages that one swap writes at the most; a name is drawn for each before.
 const MOST_PAGES: usize = 64;
 
 /// What a pass over the archive has done.
@@ -128,14 +127,13 @@ impl Archiver {
         pages: &[Arc<Page>],
     ) -> Result<Option<Swapped>, ArchiveError> {
         let sequence = head.sequence.saturating_add(1);
-        let mut nonces = Vec::new();
+        let mut names = Vec::new();
         if !pages.is_empty() {
             for _ in 0..MOST_PAGES {
-                nonces.push(nonce::<8>()?);
+                names.push(PageRef::new_name(sequence)?);
             }
         }
-        let name = || format!("manifest/{sequence:020}.{}", nonces.pop().unwrap_or_default());
-        Ok(swap.apply(head, pages, name))
+        Ok(swap.apply(head, pages, || names.pop().unwrap_or_default()))
     }
 
     /// Records how far the archive is compacted.

@@ -14,8 +14,6 @@ use super::{Archiver, Situation, Step};
 const AT_ONCE: usize = 64;
 /// As that where there are points: each step has to look at all that they lead to.
 const AT_ONCE_BESIDE_POINTS: usize = 512;
-/// Objects of a place that a collection looks at.
-const MOST_LISTED: usize = 4_000_000;
 
 /// What a collection of left-over objects found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,11 +99,7 @@ impl Archiver {
     ) -> Result<Orphans, ArchiveError> {
         self.recheck_or_claim().await?;
         let place = self.archive.place().clone();
-        let listed = self
-            .archive
-            .bucket()
-            .list(&place.to_string(), MOST_LISTED)
-            .await?;
+        let listed = place.list(self.archive.bucket()).await?;
         // What is published after the listing is not in it or is in the manifest that is read now.
         self.recheck().await?;
         let Some(held) = self.held().cloned() else {

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::super::nonce::nonce;
 use super::super::page::PageDocument;
 use super::super::{ArchiveError, Entry, Head, PageRef, Place, document};
 use super::{Archiver, Held, State};
@@ -104,7 +103,7 @@ impl Archiver {
         if self.encoded(&lasting)?.len() <= HEAD_BYTES {
             return Ok(());
         }
-        let name = format!("manifest/{:020}.{}", next.sequence, nonce::<8>()?);
+        let name = PageRef::new_name(next.sequence)?;
         let Some(entries) = spilled(next, name.clone()) else {
             return Ok(());
         };

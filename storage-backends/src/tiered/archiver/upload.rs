@@ -3,7 +3,6 @@
 use strandline_core::storage::SegmentSummary;
 use strandline_core::{Offset, OffsetRange};
 
-use super::super::nonce::nonce;
 use super::super::object::{Source, write_segment};
 use super::super::{ArchiveError, Entry, Head, Upload};
 use super::{Archiver, Situation, Step};
@@ -107,8 +106,7 @@ impl Archiver {
 
     /// Writes the object; none when compaction has emptied the range meanwhile.
     async fn upload_range(&self, range: OffsetRange) -> Result<Option<Entry>, ArchiveError> {
-        let (base, end, epoch) = (range.start.get(), range.end.get(), self.settings.epoch);
-        let name = format!("segments/{base:020}-{end:020}-{epoch}-{}", nonce::<8>()?);
+        let name = Entry::new_name(range, self.settings.epoch)?;
         let key = self.archive.place().key(&name);
         let mut upload: Upload = self
             .archive
@@ -129,26 +127,8 @@ impl Archiver {
             }
         };
         let length = upload.finish().await?;
-        let entry = Entry {
-            name,
-            place: None,
-            range,
-            records: totals.records,
-            bytes: totals.bytes,
-            object_bytes: totals.object_bytes,
-            footer_bytes: totals.footer_bytes,
-            crc32c: totals.crc32c,
-            first_time: totals.first_time,
-            last_time: totals.last_time,
-            epochs: totals.epochs,
-        };
-        if length != entry.object_bytes {
-            let reason = format!(
-                "{} bytes were meant and {length} were written",
-                entry.object_bytes
-            );
-            return Err(ArchiveError::damaged(&key, reason));
-        }
+        let entry = Entry::of(name, range, totals);
+        entry.check_length(&key, length)?;
         Ok(Some(entry))
     }
 }

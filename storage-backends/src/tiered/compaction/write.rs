@@ -12,8 +12,7 @@ use strandline_core::storage::StorageError;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange};
 
 use super::{ArchiveSegments, Failure};
-use crate::tiered::nonce::nonce;
-use crate::tiered::object::Blocks;
+use crate::tiered::object::{Blocks, ObjectTotals};
 use crate::tiered::{ArchiveError, Entry, Upload};
 
 /// Objects that wait for their deletion at the most, so that HEAD stays small: beyond it compaction waits, too.
@@ -30,8 +29,7 @@ impl ArchiveSegments<'_> {
     ) -> Result<(), StorageError> {
         self.wait_for_deletions()?;
         let old = self.covering(range)?;
-        let name = self.new_name(range).map_err(|error| self.failed(error))?;
-        let new = self.write(&name, range, &old, batches)?;
+        let new = self.write(range, &old, batches)?;
         let now = (self.now)();
         let swapped = {
             let mut archiver = self.archiver.lock();
@@ -67,51 +65,46 @@ impl ArchiveSegments<'_> {
         }
     }
 
-    fn new_name(&self, range: OffsetRange) -> Result<String, ArchiveError> {
-        let (base, end) = (range.start.get(), range.end.get());
-        let epoch = self.archiver.lock().settings().epoch;
-        Ok(format!("segments/{base:020}-{end:020}-{epoch}-{}", nonce::<8>()?))
-    }
-
     /// Writes the object; none when nothing is left.
     fn write(
         &self,
-        name: &str,
         range: OffsetRange,
         old: &[Arc<Entry>],
         batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
     ) -> Result<Option<Entry>, StorageError> {
-        let key = self.archive.place().key(name);
-        let part_bytes = self.archiver.lock().settings().part_bytes;
+        let (epoch, part_bytes) = {
+            let archiver = self.archiver.lock();
+            (archiver.settings().epoch, archiver.settings().part_bytes)
+        };
+        let name = Entry::new_name(range, epoch).map_err(|error| self.failed(error))?;
+        let key = self.archive.place().key(&name);
         let mut upload = self.archive.bucket().upload_in_parts(&key, part_bytes);
         let written = self.write_batches(&mut upload, range, old, batches);
-        let entry = match written {
-            Ok(Some(entry)) => entry,
+        let totals = match written {
+            Ok(Some(totals)) => totals,
             other => {
                 // When nobody is to wait its parts stay until a rule of the bucket removes them.
                 let _ = self.wait(upload.abort());
-                return other;
+                return other.map(|_| None);
             }
         };
         let finish = async { upload.finish().await.map_err(ArchiveError::from) };
         let length = self.ask(finish).ok_or_else(stopped)?;
-        if length != entry.object_bytes {
-            let meant = entry.object_bytes;
-            let reason = format!("{meant} bytes were meant and {length} were written");
-            return Err(self.failed(ArchiveError::damaged(&key, reason)));
-        }
-        let name = name.to_owned();
-        Ok(Some(Entry { name, ..entry }))
+        let entry = Entry::of(name, range, totals);
+        entry
+            .check_length(&key, length)
+            .map_err(|error| self.failed(error))?;
+        Ok(Some(entry))
     }
 
-    /// Writes all but the last step that makes the object visible. The entry that it returns lacks its name.
+    /// Writes all but the last step that makes the object visible.
     fn write_batches(
         &self,
         upload: &mut Upload,
         range: OffsetRange,
         old: &[Arc<Entry>],
         batches: &mut dyn Iterator<Item = Result<Batch, StorageError>>,
-    ) -> Result<Option<Entry>, StorageError> {
+    ) -> Result<Option<ObjectTotals>, StorageError> {
         let (mut blocks, header) = Blocks::begin(range.start);
         self.send(upload, vec![header])?;
         for batch in batches {
@@ -130,19 +123,7 @@ impl ArchiveSegments<'_> {
             return Ok(None);
         };
         self.send(upload, rest)?;
-        Ok(Some(Entry {
-            name: String::new(),
-            place: None,
-            range,
-            records: totals.records,
-            bytes: totals.bytes,
-            object_bytes: totals.object_bytes,
-            footer_bytes: totals.footer_bytes,
-            crc32c: totals.crc32c,
-            first_time: totals.first_time,
-            last_time: totals.last_time,
-            epochs: totals.epochs,
-        }))
+        Ok(Some(totals))
     }
 
     /// Sends pieces as fast as uploads may be.

@@ -25,7 +25,7 @@ pub(in super::super) struct Blocks {
 }
 
 /// What the manifest has to know of a finished object.
-pub(in super::super) struct Totals {
+pub(in super::super) struct ObjectTotals {
     pub(in super::super) records: u64,
     pub(in super::super) bytes: u64,
     pub(in super::super) footer_bytes: u64,
@@ -110,19 +110,19 @@ impl Blocks {
     pub(in super::super) fn finish_for(
         mut self,
         epochs: Vec<(LeaderEpoch, Offset)>,
-    ) -> Option<(Vec<Bytes>, Totals)> {
+    ) -> Option<(Vec<Bytes>, ObjectTotals)> {
         self.epochs = epochs;
         self.finish()
     }
 
     /// The last bytes, and what the manifest has to know; none when there was no batch.
-    pub(in super::super) fn finish(mut self) -> Option<(Vec<Bytes>, Totals)> {
+    pub(in super::super) fn finish(mut self) -> Option<(Vec<Bytes>, ObjectTotals)> {
         let mut rest = self.close();
         let (first_time, last_time) = self.times?;
         let footer = Footer::new(self.blocks, self.epochs.clone());
         let tail = footer.encode();
         self.whole.update(&tail);
-        let totals = Totals {
+        let totals = ObjectTotals {
             records: self.records,
             bytes: self.position - HEADER_BYTES as u64,
             footer_bytes: (tail.len() - TRAILER_BYTES) as u64,

@@ -30,7 +30,7 @@ mod blocks;
 mod footer;
 mod write;
 
-pub(super) use blocks::Blocks;
+pub(super) use blocks::{Blocks, ObjectTotals};
 pub use footer::{Block, Footer};
 pub(super) use write::{Source, write_segment};
 

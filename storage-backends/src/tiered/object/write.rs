@@ -8,7 +8,7 @@ use strandline_core::{Offset, OffsetRange};
 
 use super::super::bucket::{Throttle, Upload};
 use super::super::{ArchiveError, BucketError};
-use super::blocks::Totals;
+use super::blocks::ObjectTotals;
 use super::{BLOCK_BYTES, Blocks};
 
 /// What becomes an object: whole batches of the local log.
@@ -28,7 +28,7 @@ pub(in super::super) struct Source<'a> {
 pub(in super::super) async fn write_segment(
     upload: &mut Upload,
     source: &Source<'_>,
-) -> Result<Option<Totals>, ArchiveError> {
+) -> Result<Option<ObjectTotals>, ArchiveError> {
     let (mut blocks, header) = Blocks::begin(source.range.start);
     upload.write(header).await?;
     let mut next = source.range.start;

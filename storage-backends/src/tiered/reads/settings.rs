@@ -16,7 +16,7 @@ pub struct ReadSettings {
     /// How long a reader waits for one fetch before it is told that the archive does not answer.
     pub deadline: Duration,
     /// Bytes of blocks that are fetched at a time, in memory beside those that are kept; at least two requests are. A request is
-    /// of up to 8 MiB, or an eighth of `memory_bytes` if that is less.
+    /// of up to 8 MiB, or a quarter of `memory_bytes` if that is less.
     pub fetching_bytes: usize,
 }
 
@@ -34,13 +34,27 @@ pub struct DiskSettings {
 
 impl ReadSettings {
     /// Size of the memory when nothing else is said.
-    pub const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
+    pub const DEFAULT_MEMORY_BYTES: usize = 32 << 20;
     /// The deadline when nothing else is said.
     pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
     /// Least size of the memory: a fetch has to find room in it.
     const MIN_MEMORY_BYTES: usize = 8 << 20;
+    /// Bytes that are fetched at a time, at the most.
+    const MAX_FETCHING_BYTES: usize = 32 << 20;
     /// Largest request.
     const MAX_REQUEST_BYTES: u64 = 8 << 20;
+
+    /// Limits that keep to so many bytes of memory together: half of them, up to 32 MiB, for what is fetched at the moment.
+    #[must_use]
+    pub fn within(self, bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let fetching_bytes = (bytes / 2).min(Self::MAX_FETCHING_BYTES);
+        Self {
+            memory_bytes: bytes - fetching_bytes,
+            fetching_bytes,
+            ..self
+        }
+    }
 
     /// Size of the memory.
     pub(super) fn memory_bytes(&self) -> usize {
@@ -50,7 +64,7 @@ impl ReadSettings {
     /// Bytes that one request asks for at the most, unless a block is larger. Small memory is not to be turned over by a few
     /// requests.
     pub(super) fn request_bytes(&self) -> u64 {
-        (self.memory_bytes() as u64 / 8).min(Self::MAX_REQUEST_BYTES)
+        (self.memory_bytes() as u64 / 4).min(Self::MAX_REQUEST_BYTES)
     }
 
     /// Permits that there are for what is fetched at a time. Half of them are kept for readers that wait.
@@ -70,7 +84,7 @@ impl Default for ReadSettings {
             memory_bytes: Self::DEFAULT_MEMORY_BYTES,
             disk: None,
             deadline: Self::DEFAULT_DEADLINE,
-            fetching_bytes: 32 << 20,
+            fetching_bytes: Self::MAX_FETCHING_BYTES,
         }
     }
 }

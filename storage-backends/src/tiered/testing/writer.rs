@@ -90,23 +90,15 @@ impl Writer {
         };
         rest.iter().for_each(|bytes| object.extend_from_slice(bytes));
         self.objects += 1;
-        let entry = Entry {
-            name: format!(
+        let entry = Entry::of(
+            format!(
                 "segments/{:020}-{end:020}-1-{:032x}",
                 range.start.get(),
                 self.objects
             ),
-            place: None,
             range,
-            records: totals.records,
-            bytes: totals.bytes,
-            object_bytes: totals.object_bytes,
-            footer_bytes: totals.footer_bytes,
-            crc32c: totals.crc32c,
-            first_time: totals.first_time,
-            last_time: totals.last_time,
-            epochs: totals.epochs,
-        };
+            totals,
+        );
         self.put(&entry.name, object.into()).await;
         self.head.entries.push(entry);
         self.head.end = end;

@@ -24,19 +24,11 @@ fn object(batches: &[u64]) -> (Vec<u8>, Entry) {
     }
     let (rest, totals) = blocks.finish().unwrap();
     rest.iter().for_each(|piece| bytes.extend_from_slice(piece));
-    let entry = Entry {
-        name: "segments/x".to_owned(),
-        place: None,
-        range: strandline_core::OffsetRange::new(Offset::new(5), Offset::new(base)),
-        records: totals.records,
-        bytes: totals.bytes,
-        object_bytes: totals.object_bytes,
-        footer_bytes: totals.footer_bytes,
-        crc32c: totals.crc32c,
-        first_time: totals.first_time,
-        last_time: totals.last_time,
-        epochs: totals.epochs,
-    };
+    let entry = Entry::of(
+        "segments/x".to_owned(),
+        strandline_core::OffsetRange::new(Offset::new(5), Offset::new(base)),
+        totals,
+    );
     (bytes, entry)
 }
 

@@ -1,9 +1,11 @@
 //! A manifest with more entries than HEAD takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::memory::InMemory;
 use strandline_core::Offset;
+use strandline_core::retention::RetentionLimits;
 
 use super::super::{Expected, Found, PartitionArchive, Situation};
 use super::store::Faulty;
@@ -49,9 +51,14 @@ async fn entries_move_into_pages_are_found_there_and_leave_with_them() {
     assert_eq!(entry.range.start.get(), 4);
 
     // Into the first page, then into the second, then all.
-    for keep in [END - 10, END - page.records - 10, 0] {
+    let by_age = RetentionLimits {
+        max_age: Some(Duration::ZERO),
+        ..RetentionLimits::default()
+    };
+    let cuts = [END - 10, END - page.records - 10].map(|keep| (keep, records(keep)));
+    for (keep, total) in cuts.into_iter().chain([(0, by_age)]) {
         let situation = Situation {
-            total: records(keep),
+            total,
             ..keeping(&log, 1000)
         };
         drive(&mut archiver, &situation).await.unwrap();

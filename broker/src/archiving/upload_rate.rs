@@ -21,13 +21,13 @@ const MEMORY: Duration = Duration::from_secs(1);
 
 /// The speed of uploads, from how fast records come in.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct UploadRate {
     seen: Option<(Instant, u64)>,
     /// Bytes a second that came in lately.
     incoming: f64,
 }
 
-impl Pace {
+impl UploadRate {
     /// What uploads may take together from now on, in bytes a second; none = as much as they can. `appended` are all bytes that ever
     /// came in, `waiting` those that could be uploaded now.
     pub(super) fn look(&mut self, appended: u64, waiting: u64, now: Instant) -> Option<u64> {
@@ -53,10 +53,10 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     /// Ten seconds of looks at a load.
-    fn look(pace: &mut Pace, begin: Instant, per_second: u64, waiting: u64) -> Option<u64> {
+    fn look(speed: &mut UploadRate, begin: Instant, per_second: u64, waiting: u64) -> Option<u64> {
         let at = |half: u64| begin + Duration::from_millis(500 * half);
         (0..20)
-            .map(|half| pace.look(per_second * half / 2, waiting, at(half)))
+            .map(|half| speed.look(per_second * half / 2, waiting, at(half)))
             .last()
             .flatten()
     }
@@ -64,31 +64,31 @@ mod tests {
     #[test]
     fn nobody_is_considered_who_does_not_publish() {
         let now = Instant::now();
-        assert_eq!(look(&mut Pace::default(), now, 0, 0), None);
-        assert_eq!(look(&mut Pace::default(), now, MIB / 2, 1 << 40), None);
+        assert_eq!(look(&mut UploadRate::default(), now, 0, 0), None);
+        assert_eq!(look(&mut UploadRate::default(), now, MIB / 2, 1 << 40), None);
     }
 
     #[test]
     fn segments_go_twice_as_fast_as_records_come_in() {
-        let rate = look(&mut Pace::default(), Instant::now(), 20 * MIB, 100 * MIB).unwrap();
+        let rate = look(&mut UploadRate::default(), Instant::now(), 20 * MIB, 100 * MIB).unwrap();
         assert!(rate > 38 * MIB && rate <= 40 * MIB, "{rate}");
-        let slow = look(&mut Pace::default(), Instant::now(), 2 * MIB, 0);
+        let slow = look(&mut UploadRate::default(), Instant::now(), 2 * MIB, 0);
         assert_eq!(slow, Some(8 * MIB));
     }
 
     #[test]
     fn what_has_piled_up_goes_as_fast_as_it_takes() {
-        let rate = look(&mut Pace::default(), Instant::now(), 20 * MIB, 5_000 * MIB);
+        let rate = look(&mut UploadRate::default(), Instant::now(), 20 * MIB, 5_000 * MIB);
         assert_eq!(rate, Some(500 * MIB));
     }
 
     #[test]
     fn when_the_load_is_over_the_rest_goes_at_full_speed() {
-        let (mut pace, now) = (Pace::default(), Instant::now());
-        look(&mut pace, now, 20 * MIB, 0);
-        let later = |seconds| now + Duration::from_secs(10 + seconds);
+        let (mut speed, now) = (UploadRate::default(), Instant::now());
+        look(&mut speed, now, 20 * MIB, 0);
+        let later = |seconds: u64| now + Duration::from_secs(10 + seconds);
         let rates: Vec<_> = (0..30)
-            .map(|seconds| pace.look(190 * MIB, 0, later(seconds)))
+            .map(|seconds| speed.look(190 * MIB, 0, later(seconds)))
             .collect();
         assert!(rates[0].is_some() && rates[29].is_none(), "{rates:?}");
     }
