@@ -14,9 +14,8 @@ use strandline_storage_backends::tiered::{
     ArchiveError, Bucket, BucketOptions, Cut, Loan, Means, PartitionArchive, Place, PointError, Throttle,
 };
 
-use super::point::{ClusterPoint, PartitionPoint};
+use super::point::{ClusterPoint, PartitionPoint, place};
 use super::restore::{AT_ONCE, ArchivedRange, Restore, RestoredStream};
-use super::snapshot::place;
 use super::takeover::{Problem, epoch_beyond};
 use crate::context::Context;
 use crate::metadata::ChangeError;

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! [`export`] keeps it up to date, [`restore`] makes a cluster of it: [`takeover`] goes on in its places, [`copy`] brings streams
-//! back as they were at a time, in places of their own. [`snapshot`] makes points.
+//! back as they were at a time, in places of their own. [`snapshot`] makes points,
+//! [`points`] shows and removes them.
 
 mod copy;
 mod cursors;
@@ -19,6 +20,7 @@ mod manifest;
 mod mount;
 mod plugins;
 mod point;
+mod points;
 mod restore;
 mod snapshot;
 mod source;
@@ -29,6 +31,7 @@ pub(crate) use export::run as run_export;
 pub(crate) use manifest::{ClusterManifest, ManifestError};
 pub(crate) use mount::mount;
 pub(crate) use point::{ClusterPoint, PointFailure};
+pub(crate) use points::{list as list_points, remove as remove_point};
 pub(crate) use restore::{ArchivedRange, Restore, RestoreError, RestoredStream, restore};
-pub(crate) use snapshot::{list as list_points, remove as remove_point, snapshot};
+pub(crate) use snapshot::snapshot;
 pub(crate) use uses::named_places;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use strandline_core::metadata::{ClusterId, PlaceRoot, State};
 use strandline_core::plugin::Sha256;
-use strandline_core::{Offset, StreamName, Timestamp};
-use strandline_storage_backends::tiered::{Bucket, BucketError, PointError, Version};
+use strandline_core::{Offset, PartitionId, StreamName, Timestamp};
+use strandline_storage_backends::tiered::{Bucket, BucketError, Place, PointError, Version};
 
 use super::super::NoArchive;
 use super::export::ExportError;
@@ -225,6 +225,14 @@ impl ClusterPoint {
     /// What is in it of a stream.
     pub(super) fn stream(&self, name: &StreamName) -> Option<&StreamPoint> {
         self.streams.iter().find(|point| point.stream == *name)
+    }
+}
+
+/// Where a partition is archived.
+pub(super) fn place(root: &PlaceRoot, partition: PartitionId) -> Place {
+    Place {
+        root: root.as_str().to_owned(),
+        partition,
     }
 }
 

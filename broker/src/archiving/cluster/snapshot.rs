@@ -1,4 +1,4 @@
-//! Making points of the cluster, showing them and removing them.
+//! Making points of the cluster.
 //!
 //! The order makes a point consistent: cursors and metadata are taken first, then the ends of what is committed, and everything
 //! up to there is archived before a partition's point is registered; so no cursor of the point is beyond its records. It counts
@@ -11,11 +11,9 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 
-use strandline_core::metadata::{ClusterId, PlaceRoot, StreamEntry};
-use strandline_core::{LogId, Offset, PartitionId, StreamName, Timestamp};
-use strandline_storage_backends::tiered::{
-    ArchiveError, Bucket, PartitionArchive, Place, PointError, PointRef, Points, is_free_point_name,
-};
+use strandline_core::metadata::StreamEntry;
+use strandline_core::{LogId, Offset, PartitionId, StreamName};
+use strandline_storage_backends::tiered::{Bucket, PointError, PointRef, Points, is_free_point_name};
 
 use super::super::{ArchivedPartition, NoArchive, Phase};
 use super::cursors;
@@ -24,7 +22,7 @@ use super::manifest::ClusterManifest;
 use super::point::{ClusterPoint, PartitionPoint, PointFailure, StreamPoint};
 use crate::context::Context;
 
-/// Partitions that are registered, or looked at, at the same time.
+/// Partitions that are registered at the same time.
 const AT_ONCE: usize = 16;
 /// How often it is looked how far partitions are archived.
 const LOOK: Duration = Duration::from_millis(50);
@@ -69,6 +67,7 @@ pub(crate) async fn snapshot(
     let deadline = Instant::now() + timeout;
     let bucket = context.archives.bucket().ok_or(NoArchive)?;
     let _alone = context.archives.points.lock().await;
+    wait_for_places(context, deadline).await?;
     let mut begun = begin(context, &bucket, name).await?;
     if begun.point.streams.is_empty() {
         return Err(PointFailure::Nothing);
@@ -104,6 +103,38 @@ pub(crate) async fn snapshot(
         "point made in the archive"
     );
     Ok(begun)
+}
+
+/// Waits until every stream that is to be archived has its place in the bucket.
+async fn wait_for_places(context: &Context, deadline: Instant) -> Result<(), PointFailure> {
+    loop {
+        let state = context.metadata.state();
+        let is_waiting = |entry: &&Arc<StreamEntry>| {
+            let (definition, wants) = (&entry.definition, &context.archives);
+            entry.archive.is_none() && !definition.name.is_reserved() && wants.wants(&definition.settings)
+        };
+        let waiting = state.streams().filter(is_waiting);
+        let partitions: Vec<_> = waiting
+            .flat_map(|entry| entry.partitions.iter())
+            .filter_map(|known| context.archives.get(known.log))
+            .collect();
+        let Some(first) = partitions.first() else {
+            return Ok(());
+        };
+        if Instant::now() >= deadline {
+            let info = first.handle().info();
+            return Err(PointFailure::Late {
+                partition: named(&info.stream, info.partition),
+                wanted: first.handle().readable().end,
+                archived: Offset::ZERO,
+                reason: reason_of(&first.standing().error),
+            });
+        }
+        for partition in &partitions {
+            context.archives.hurry.ask(partition.handle().info().log);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// The document without what is known of partitions.
@@ -196,6 +227,14 @@ fn named(stream: &StreamName, number: PartitionId) -> String {
     format!("stream {stream} partition {number}")
 }
 
+/// What keeps a partition from being archived, with a separator before it.
+fn reason_of(error: &str) -> String {
+    match error {
+        "" => String::new(),
+        error => format!(": {error}"),
+    }
+}
+
 fn log_of(target: &Target) -> LogId {
     target.partition.handle().info().log
 }
@@ -218,16 +257,11 @@ async fn wait(target: &Target, deadline: Instant) -> Result<(), PointFailure> {
             Phase::Starting | Phase::Working | Phase::Failing => false,
         };
         if is_over || partition.is_closed() || Instant::now() >= deadline {
-            let reason = match standing.error.as_str() {
-                "" => String::new(),
-                error => format!(": {error}"),
-            };
-            let partition = target.name.clone();
             return Err(PointFailure::Late {
-                partition,
+                partition: target.name.clone(),
                 wanted,
                 archived,
-                reason,
+                reason: reason_of(&standing.error),
             });
         }
         tokio::time::sleep(LOOK).await;
@@ -282,123 +316,4 @@ async fn register_one<'t>(
         made = points.register(name, now).await;
     }
     Ok(Some((target, made.map_err(problem)?)))
-}
-
-/// The points of a cluster, this one if none is named, by name; instead of one that cannot be read its name and why.
-///
-/// # Errors
-///
-/// The bucket cannot be asked.
-pub(crate) async fn list(
-    context: &Context,
-    cluster: Option<ClusterId>,
-) -> Result<Vec<Result<ClusterPoint, (String, String)>>, PointFailure> {
-    let bucket = context.archives.bucket().ok_or(NoArchive)?;
-    let Some(cluster) = cluster.or_else(|| context.metadata.state().cluster().cloned()) else {
-        return Ok(Vec::new());
-    };
-    let mut found = Vec::new();
-    for name in ClusterPoint::names(&bucket, &cluster).await? {
-        match ClusterPoint::load(&bucket, &cluster, &name).await {
-            Ok((point, _)) => found.push(Ok(point)),
-            // Removed since.
-            Err(PointFailure::NoSuchPoint { .. }) => {}
-            Err(failure) => found.push(Err((name, crate::streams::describe(&failure)))),
-        }
-    }
-    Ok(found)
-}
-
-/// Removes a point of a cluster, this one if none is named; what only it kept is deleted after the grace time. One whose removal, or
-/// making, was interrupted is removed as well.
-///
-/// Cancel safety: not safe; to be called from a task of its own. Repeating it goes on.
-///
-/// # Errors
-///
-/// There is none, or the bucket cannot be asked.
-pub(crate) async fn remove(
-    context: &Context,
-    cluster: Option<ClusterId>,
-    name: &str,
-) -> Result<(), PointFailure> {
-    let bucket = context.archives.bucket().ok_or(NoArchive)?;
-    let _alone = context.archives.points.lock().await;
-    let own = context.metadata.state().cluster().cloned();
-    let Some(cluster) = cluster.or_else(|| own.clone()) else {
-        return Err(PointFailure::Nothing);
-    };
-    if !is_free_point_name(name) {
-        let name = name.to_owned();
-        return Err(PointFailure::InvalidName { name });
-    }
-    let removing = ClusterPoint::begin_removal(&bucket, &cluster, name).await;
-    let places: Vec<Place> = match &removing {
-        Ok(point) => point.streams.iter().flat_map(places_of).collect(),
-        // An attempt to make it may have left something.
-        Err(PointFailure::NoSuchPoint { .. }) if own.as_ref() == Some(&cluster) => places_here(context),
-        Err(_) => Vec::new(),
-    };
-    if !matches!(&removing, Ok(_) | Err(PointFailure::NoSuchPoint { .. })) {
-        return removing.map(|_| ());
-    }
-    let now = context.clock.now();
-    let removals: Vec<_> = places
-        .into_iter()
-        .map(|place| remove_one(PartitionArchive::new(Arc::clone(&bucket), place), name, now))
-        .collect();
-    let removed: Vec<bool> = stream::iter(removals)
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
-    match removing {
-        Ok(_) => ClusterPoint::delete(&bucket, &cluster, name).await,
-        Err(_) if removed.contains(&true) => Ok(()),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// Whether there was one.
-async fn remove_one(
-    archive: Arc<PartitionArchive>,
-    name: &str,
-    now: Timestamp,
-) -> Result<bool, PointFailure> {
-    match Points::of(&archive).remove(name, now).await {
-        // The place was purged.
-        Err(PointError::Archive(ArchiveError::Missing { .. })) => Ok(false),
-        removed => removed.map_err(|source| PointFailure::Partition {
-            partition: archive.place().to_string(),
-            source,
-        }),
-    }
-}
-
-fn places_of(stream: &StreamPoint) -> Vec<Place> {
-    let numbered = (0..).map(PartitionId::new).zip(&stream.partitions);
-    numbered
-        .filter(|(_, point)| point.is_some())
-        .map(|(number, _)| place(&stream.place, number))
-        .collect()
-}
-
-fn places_here(context: &Context) -> Vec<Place> {
-    let state = context.metadata.state();
-    let of_stream = |stream: &StreamEntry| -> Vec<Place> {
-        let archived = stream
-            .numbered_partitions()
-            .filter(|(_, known)| known.is_archived);
-        let root = stream.archive.as_ref().map(|place| &place.root);
-        root.map_or_else(Vec::new, |root| {
-            archived.map(|(number, _)| place(root, number)).collect()
-        })
-    };
-    state.streams().flat_map(|stream| of_stream(stream)).collect()
-}
-
-pub(super) fn place(root: &PlaceRoot, partition: PartitionId) -> Place {
-    Place {
-        root: root.as_str().to_owned(),
-        partition,
-    }
 }
