@@ -8,6 +8,7 @@ mod faults;
 mod gaps;
 mod objects;
 mod pages;
+mod probe;
 mod retention;
 mod store;
 mod support;
