@@ -16,30 +16,24 @@ PASSING = {
     "done but broken": bad_network.DONE_BUT_BROKEN,
     "done but unheard": bad_network.DONE_BUT_UNHEARD,
     "half": bad_network.HALF,
+    "in the way": bad_network.IN_THE_WAY,
     "late": bad_network.LATE,
 }
 
 
 @pytest.mark.parametrize("fault", PASSING)
 async def test_faults_that_pass_cost_time_and_nothing_else(behind, network, unique, fault):
+    network.rule = every(3, PASSING[fault])
     behind.start()
     async with api.connected(behind) as stub:
         await create(stub, unique)
-        await fill(stub, unique, range(40))
-        # The bucket is tried at each start, and that wants a moment without faults.
-        await archived(behind, unique, 40)
-        network.rule = every(3, PASSING[fault])
-        await fill(stub, unique, range(40, 200))
+        await fill(stub, unique, range(200))
         await archived(behind, unique, 200, local_start=160)
         await check(stub, unique, range(200))
         behind.kill()
-    network.rule = lambda method, path: None
     behind.start()
     async with api.connected(behind) as stub:
-        await fill(stub, unique, range(200, 220))
-        await archived(behind, unique, 220)
-        network.rule = every(3, PASSING[fault])
-        await fill(stub, unique, range(220, 300))
+        await fill(stub, unique, range(200, 300))
         await archived(behind, unique, 300)
         await check(stub, unique, range(300))
 

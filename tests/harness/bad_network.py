@@ -29,6 +29,7 @@ class Fault:
 UNAVAILABLE = Fault(reaches=False, answer=(503, "SlowDown"))
 BROKEN = Fault(reaches=False, answer=(500, "InternalError"))
 TOO_MANY = Fault(reaches=False, answer=(429, "TooManyRequests"))
+IN_THE_WAY = Fault(reaches=False, answer=(409, "OperationAborted"))
 DENIED = Fault(reaches=False, answer=(403, "AccessDenied"))
 DONE_BUT_BROKEN = Fault(answer=(500, "InternalError"))
 DONE_BUT_UNHEARD = Fault()

@@ -243,6 +243,10 @@ impl Archives {
                 Some(configured.map_or(wanted, |most| most.min(wanted)))
             });
             tools.throttle.set_rate(rate);
+            // A little faster, so that a part has left before the next one is full.
+            tools
+                .bucket
+                .set_pace(rate.map(|rate| rate.saturating_add(rate / 2)));
         }
     }
 

@@ -4,6 +4,7 @@
 //! this broker leads has its turns: [`service`] gives them, [`turns`] says when, [`turn`] is one of them.
 
 mod archives;
+mod background;
 mod cluster;
 mod compaction;
 mod errand;

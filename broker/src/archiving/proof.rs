@@ -11,12 +11,21 @@ use strandline_storage_backends::tiered::check::probe;
 /// How long a bucket that failed is not tried again, however many partitions ask.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The bucket does not do what archives need.
+/// The bucket does not do what archives need, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bucket cannot be used for archives: {failures}")]
-pub(super) struct Unfit {
-    /// What was tried, and what came of it.
-    failures: String,
+pub(super) enum Unfit {
+    /// It does not.
+    #[error("the bucket cannot be used for archives: {failures}")]
+    Proven {
+        /// What was tried, and what came of it.
+        failures: String,
+    },
+    /// It gives no answers, or only such as pass.
+    #[error("whether the bucket can be used for archives cannot be told now, it is tried again: {failures}")]
+    Unknown {
+        /// What was tried, and what came of it.
+        failures: String,
+    },
 }
 
 /// What is known of a bucket.
@@ -57,8 +66,10 @@ impl Proof {
             Ok(()) => finding.what.to_owned(),
             Err(reason) => format!("{}: {reason}", finding.what),
         });
-        let unfit = Unfit {
-            failures: failures.collect::<Vec<_>>().join("; "),
+        let failures = failures.collect::<Vec<_>>().join("; ");
+        let unfit = match report.is_proven() {
+            true => Unfit::Proven { failures },
+            false => Unfit::Unknown { failures },
         };
         *known = Known::Unfit(Instant::now(), unfit.clone());
         Err(unfit)

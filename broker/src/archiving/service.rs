@@ -11,6 +11,7 @@ use strandline_core::LogId;
 use strandline_core::metadata::State;
 
 use super::archives::Archives;
+use super::background::Background;
 use super::partition::{ArchivedPartition, Wish};
 use super::turn::{Turn, take_turn};
 use super::turns::{Ended, Turns};
@@ -37,6 +38,7 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
     let mut turns = Turns::new(idle.clamp(TICK, LONGEST_IDLE));
     let (report, mut ended) = mpsc::channel(MAX_TURNS);
     let mut known = None;
+    let background = Background::begin(MAX_TURNS);
     let (mut upload_rate, mut looked) = (UploadRate::default(), Instant::now());
     while !context.stopping.is_cancelled() {
         let changes = (context.streams.changes(), archives.renewals());
@@ -52,7 +54,8 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
             archives.set_upload_rate(upload_rate.look(appended, waiting(&archives), looked));
         }
         for log in turns.begin(Instant::now(), MAX_TURNS) {
-            start(&Turn::new(&context, &ages, limits), log, &report);
+            let turn = Turn::new(&context, &ages, background.handle(), limits);
+            start(&turn, log, &report);
         }
         let now = Instant::now();
         let wake = turns
@@ -85,7 +88,11 @@ fn start(turn: &Turn, log: LogId, report: &mpsc::Sender<(LogId, Ended)>) {
         let how = match partition {
             None => Ended::Over,
             Some(partition) => {
-                let taken = tokio::task::spawn_blocking(move || take_turn(&turn, &partition)).await;
+                let taken = turn
+                    .runtime
+                    .clone()
+                    .spawn_blocking(move || take_turn(&turn, &partition))
+                    .await;
                 // A turn that panics has said so.
                 taken.unwrap_or(Ended::Failed)
             }

@@ -66,12 +66,17 @@ pub(super) enum Trouble {
 }
 
 impl Turn {
-    /// Of this broker, from within its runtime.
-    pub(super) fn new(context: &Arc<Context>, ages: &Arc<Ages>, limits: CompactionLimits) -> Self {
+    /// Of this broker, to be taken on threads of this runtime.
+    pub(super) fn new(
+        context: &Arc<Context>,
+        ages: &Arc<Ages>,
+        runtime: &Handle,
+        limits: CompactionLimits,
+    ) -> Self {
         Self {
             context: Arc::clone(context),
             ages: Arc::clone(ages),
-            runtime: Handle::current(),
+            runtime: runtime.clone(),
             limits,
         }
     }

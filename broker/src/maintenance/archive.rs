@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 pub use super::archive_cat::{CatError, CatSource};
 pub use strandline_storage_backends::tiered::cat::{CatFrom, CatTaker};
-pub use strandline_storage_backends::tiered::check::{Finding as Tried, Report as Tries, probe};
+pub use strandline_storage_backends::tiered::check::{Failed, Finding as Tried, Report as Tries, probe};
 pub use strandline_storage_backends::tiered::purge::Contents;
 pub use strandline_storage_backends::tiered::survey::{Depth, Summary, Survey, Witness};
 pub use strandline_storage_backends::tiered::{ArchiveError, Bucket, BucketError, Place};

@@ -1,12 +1,14 @@
 //! Proving that a bucket can hold archives, before something depends on it: what it lets us do, and whether it keeps its word.
 //!
 //! Some stores take the headers of conditional writes and let two writers win. Such a bucket loses data silently, so
-//! that it is tried and not believed.
+//! that it is tried and not believed. Faults that pass prove nothing: what they hit is tried again, on objects of its own.
 
-use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
 
 use super::nonce::nonce;
 use super::{Bucket, BucketError, BucketOptions, Version};
@@ -15,6 +17,32 @@ use super::{Bucket, BucketError, BucketOptions, Version};
 const RACERS: usize = 16;
 /// A race that nobody wins, because the store answered all of them with a conflict, is run so often.
 const RACES: usize = 3;
+/// How often one conditional write is made until there is an answer.
+const TRIES: usize = 3;
+/// Nothing is tried again when so much time has passed.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Wait before something is tried the second time; it doubles with every further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why something that was tried has not worked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// The bucket does not do it, or does not let us.
+    #[error("{0}")]
+    Proven(String),
+    /// No usable answer, however often it was tried: whether the bucket does it is not known.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl From<BucketError> for Failed {
+    fn from(error: BucketError) -> Self {
+        match error.leaves_doubt() {
+            true => Self::Unknown(error.to_string()),
+            false => Self::Proven(error.to_string()),
+        }
+    }
+}
 
 /// One thing that the archive needs of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +50,7 @@ pub struct Finding {
     /// What was tried.
     pub what: &'static str,
     /// Why it does not work.
-    pub result: Result<(), String>,
+    pub result: Result<(), Failed>,
 }
 
 /// What a bucket can do.
@@ -35,17 +63,18 @@ pub struct Report {
 impl Report {
     /// Whether archives can be kept in the bucket.
     pub fn is_usable(&self) -> bool {
-        self.findings.iter().all(|finding| finding.result.is_ok())
+        self.failures().next().is_none()
+    }
+
+    /// Whether something is known that the bucket does not do.
+    pub fn is_proven(&self) -> bool {
+        self.failures()
+            .any(|finding| matches!(finding.result, Err(Failed::Proven(_))))
     }
 
     /// What is missing.
     pub fn failures(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.result.is_err())
-    }
-
-    async fn add(&mut self, what: &'static str, tried: impl Future<Output = Result<(), String>>) {
-        let result = tried.await;
-        self.findings.push(Finding { what, result });
     }
 }
 
@@ -56,228 +85,320 @@ pub async fn probe(bucket: &Bucket) -> Report {
     let root = match nonce::<8>() {
         Ok(nonce) => format!("strandline-check/{nonce}"),
         Err(error) => {
-            let result = Err(error.to_string());
-            report.findings.push(Finding {
-                what: "draw a name",
-                result,
-            });
+            let result = Err(Failed::Unknown(error.to_string()));
+            let what = "draw a name";
+            report.findings.push(Finding { what, result });
             return report;
         }
     };
-    let probe = Probe { bucket, root };
+    let probe = Probe {
+        bucket,
+        root,
+        keys: Mutex::default(),
+        until: Instant::now() + PATIENCE,
+    };
+    for trial in Trial::ALL {
+        let is_silent = report.failures().count() > 0 && !report.is_proven() && Instant::now() >= probe.until;
+        let result = match is_silent && trial != Trial::Delete {
+            true => Err(Failed::Unknown(
+                "not tried, since the bucket gives no usable answers".to_owned(),
+            )),
+            false => probe.run(trial).await,
+        };
+        let what = trial.what();
+        report.findings.push(Finding { what, result });
+    }
     report
-        .add("write an object if there is none", probe.create())
-        .await;
-    report.add("read an object", probe.get()).await;
-    report
-        .add("refuse to write an object a second time", probe.create_again())
-        .await;
-    report
-        .add("replace an object of a known version", probe.replace())
-        .await;
-    report
-        .add(
-            "refuse to replace an object of an old version",
-            probe.replace_stale(),
-        )
-        .await;
-    report
-        .add("let one of many writers create an object", probe.race_to_create())
-        .await;
-    report
-        .add(
-            "let one of many writers replace an object",
-            probe.race_to_replace(),
-        )
-        .await;
-    report.add("read a part of an object", probe.get_range()).await;
-    report.add("write an object in parts", probe.multipart()).await;
-    report.add("list objects", probe.list()).await;
-    report.add("delete objects", probe.delete()).await;
-    report
+}
+
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    Create,
+    Get,
+    CreateAgain,
+    Replace,
+    ReplaceStale,
+    RaceToCreate,
+    RaceToReplace,
+    GetRange,
+    Multipart,
+    List,
+    Delete,
+}
+
+impl Trial {
+    const ALL: [Self; 11] = [
+        Self::Create,
+        Self::Get,
+        Self::CreateAgain,
+        Self::Replace,
+        Self::ReplaceStale,
+        Self::RaceToCreate,
+        Self::RaceToReplace,
+        Self::GetRange,
+        Self::Multipart,
+        Self::List,
+        Self::Delete,
+    ];
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Create => "write an object if there is none",
+            Self::Get => "read an object",
+            Self::CreateAgain => "refuse to write an object a second time",
+            Self::Replace => "replace an object of a known version",
+            Self::ReplaceStale => "refuse to replace an object of an old version",
+            Self::RaceToCreate => "let one of many writers create an object",
+            Self::RaceToReplace => "let one of many writers replace an object",
+            Self::GetRange => "read a part of an object",
+            Self::Multipart => "write an object in parts",
+            Self::List => "list objects",
+            Self::Delete => "delete objects",
+        }
+    }
 }
 
 struct Probe<'a> {
     bucket: &'a Bucket,
     root: String,
+    /// Of all objects that there may be now.
+    keys: Mutex<Vec<String>>,
+    until: Instant,
 }
 
 const ONE: Bytes = Bytes::from_static(b"one");
 const TWO: Bytes = Bytes::from_static(b"two");
+const THREE: Bytes = Bytes::from_static(b"three");
 
 impl Probe<'_> {
-    fn key(&self, name: &str) -> String {
-        format!("{}/{name}", self.root)
-    }
-
-    async fn create(&self) -> Result<(), String> {
-        let created = self.bucket.create(&self.key("object"), ONE).await;
-        created.map(|_| ()).map_err(text)
-    }
-
-    async fn get(&self) -> Result<(), String> {
-        let (bytes, _) = self.bucket.get(&self.key("object")).await.map_err(text)?;
-        is_same(&bytes, &ONE)
-    }
-
-    async fn create_again(&self) -> Result<(), String> {
-        must_conflict(self.bucket.create(&self.key("object"), TWO).await)?;
-        self.get().await
-    }
-
-    async fn version(&self, key: &str) -> Result<Version, String> {
-        self.bucket
-            .get(key)
-            .await
-            .map(|(_, version)| version)
-            .map_err(text)
-    }
-
-    async fn replace(&self) -> Result<(), String> {
-        let key = self.key("object");
-        let version = self.version(&key).await?;
-        self.bucket.replace(&key, TWO, &version).await.map_err(text)?;
-        let (bytes, _) = self.bucket.get(&key).await.map_err(text)?;
-        is_same(&bytes, &TWO)
-    }
-
-    async fn replace_stale(&self) -> Result<(), String> {
-        let key = self.key("stale");
-        let stale = self.bucket.create(&key, ONE).await.map_err(text)?;
-        self.bucket.replace(&key, TWO, &stale).await.map_err(text)?;
-        let third = Bytes::from_static(b"three");
-        must_conflict(self.bucket.replace(&key, third, &stale).await)?;
-        let (bytes, _) = self.bucket.get(&key).await.map_err(text)?;
-        is_same(&bytes, &TWO)
-    }
-
-    async fn race_to_create(&self) -> Result<(), String> {
-        for race in 0..RACES {
-            let key = self.key(&format!("create-{race}"));
-            let racers = (0..RACERS).map(|racer| {
-                let bytes = Bytes::from(format!("racer {racer}"));
-                let key = &key;
-                async move { self.bucket.create(key, bytes).await }
-            });
-            if self.one_wins(&key, join_all(racers).await).await? {
-                return Ok(());
+    /// Tries something until there is an answer.
+    async fn run(&self, trial: Trial) -> Result<(), Failed> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let result = match trial {
+                Trial::Create => self.create().await,
+                Trial::Get => self.get().await,
+                Trial::CreateAgain => self.create_again().await,
+                Trial::Replace => self.replace().await,
+                Trial::ReplaceStale => self.replace_stale().await,
+                Trial::RaceToCreate => self.race_to_create().await,
+                Trial::RaceToReplace => self.race_to_replace().await,
+                Trial::GetRange => self.get_range().await,
+                Trial::Multipart => self.multipart().await,
+                Trial::List => self.list().await,
+                Trial::Delete => self.delete().await,
+            };
+            if !matches!(result, Err(Failed::Unknown(_))) || Instant::now() + pause >= self.until {
+                return result;
             }
+            sleep(pause).await;
+            pause *= 2;
         }
-        Err(format!("nobody won any of {RACES} races"))
     }
 
-    async fn race_to_replace(&self) -> Result<(), String> {
-        let key = self.key("replace");
-        let mut version = self.bucket.create(&key, ONE).await.map_err(text)?;
+    /// A key that nothing was written to.
+    fn new_key(&self) -> String {
+        let mut keys = self.keys.lock();
+        let key = format!("{}/{}", self.root, keys.len());
+        keys.push(key.clone());
+        key
+    }
+
+    /// An object with this content, and its version.
+    async fn object(&self, content: Bytes) -> Result<(String, Version), Failed> {
+        let key = self.new_key();
+        self.bucket.put(&key, content.clone()).await?;
+        let (found, version) = self.bucket.get(&key).await?;
+        is_same(&found, &content)?;
+        Ok((key, version))
+    }
+
+    async fn holds(&self, key: &str, content: &[u8]) -> Result<(), Failed> {
+        is_same(&self.bucket.get(key).await?.0, content)
+    }
+
+    /// Whether a write that has to work did. That of a try whose answer was lost is a conflict afterwards.
+    async fn is_done(
+        &self,
+        written: Result<Version, BucketError>,
+        key: &str,
+        content: &[u8],
+    ) -> Result<(), Failed> {
+        match written {
+            Ok(_) => self.holds(key, content).await,
+            Err(error @ BucketError::Conflict { .. }) => match self.bucket.get(key).await {
+                Ok((found, _)) if found == content => Ok(()),
+                _ => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn create(&self) -> Result<(), Failed> {
+        let key = self.new_key();
+        let created = insist(|| self.bucket.create(&key, ONE)).await;
+        self.is_done(created, &key, &ONE).await
+    }
+
+    async fn get(&self) -> Result<(), Failed> {
+        self.object(ONE).await.map(drop)
+    }
+
+    async fn create_again(&self) -> Result<(), Failed> {
+        let (key, _) = self.object(ONE).await?;
+        must_conflict(insist(|| self.bucket.create(&key, TWO)).await)?;
+        self.holds(&key, &ONE).await
+    }
+
+    async fn replace(&self) -> Result<(), Failed> {
+        let (key, version) = self.object(ONE).await?;
+        let replaced = insist(|| self.bucket.replace(&key, TWO, &version)).await;
+        self.is_done(replaced, &key, &TWO).await
+    }
+
+    async fn replace_stale(&self) -> Result<(), Failed> {
+        let (key, stale) = self.object(ONE).await?;
+        self.bucket.put(&key, TWO).await?;
+        must_conflict(insist(|| self.bucket.replace(&key, THREE, &stale)).await)?;
+        self.holds(&key, &TWO).await
+    }
+
+    async fn race_to_create(&self) -> Result<(), Failed> {
         for _ in 0..RACES {
+            let key = self.new_key();
             let racers = (0..RACERS).map(|racer| {
-                let bytes = Bytes::from(format!("racer {racer}"));
-                let (key, version) = (&key, &version);
-                async move { self.bucket.replace(key, bytes, version).await }
+                let key = &key;
+                async move { self.bucket.create(key, of_racer(racer)).await }
             });
             if self.one_wins(&key, join_all(racers).await).await? {
                 return Ok(());
             }
-            version = self.version(&key).await?;
         }
-        Err(format!("nobody won any of {RACES} races"))
+        Err(nobody_won())
+    }
+
+    async fn race_to_replace(&self) -> Result<(), Failed> {
+        for _ in 0..RACES {
+            let (key, version) = self.object(ONE).await?;
+            let racers = (0..RACERS).map(|racer| {
+                let (key, version) = (&key, &version);
+                async move { self.bucket.replace(key, of_racer(racer), version).await }
+            });
+            if self.one_wins(&key, join_all(racers).await).await? {
+                return Ok(());
+            }
+        }
+        Err(nobody_won())
     }
 
     /// Whether there was a winner, and the object is what the winner wrote.
-    async fn one_wins(&self, key: &str, results: Vec<Result<Version, BucketError>>) -> Result<bool, String> {
+    async fn one_wins(&self, key: &str, results: Vec<Result<Version, BucketError>>) -> Result<bool, Failed> {
         let mut winners = Vec::new();
         for (racer, result) in results.into_iter().enumerate() {
             match result {
                 Ok(_) => winners.push(racer),
-                Err(BucketError::Conflict { .. }) => {}
-                Err(error) => return Err(text(error)),
+                Err(error) if error.leaves_doubt() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         match winners.as_slice() {
             [] => Ok(false),
-            [winner] => {
-                let (bytes, _) = self.bucket.get(key).await.map_err(text)?;
-                is_same(&bytes, format!("racer {winner}").as_bytes()).map(|()| true)
-            }
-            winners => Err(format!(
+            [winner] => self.holds(key, &of_racer(*winner)).await.map(|()| true),
+            winners => Err(Failed::Proven(format!(
                 "{} of {RACERS} writers were told that they had won: the store does not keep conditional writes apart, and two \
                  leaders would overwrite each other's archive",
                 winners.len()
-            )),
+            ))),
         }
     }
 
-    async fn get_range(&self) -> Result<(), String> {
-        let bytes = self
-            .bucket
-            .get_range(&self.key("object"), 1..3)
-            .await
-            .map_err(text)?;
-        is_same(&bytes, b"wo")
+    async fn get_range(&self) -> Result<(), Failed> {
+        let (key, _) = self.object(TWO).await?;
+        is_same(&self.bucket.get_range(&key, 1..3).await?, b"wo")
     }
 
-    async fn multipart(&self) -> Result<(), String> {
-        let key = self.key("parts");
+    async fn multipart(&self) -> Result<(), Failed> {
+        let key = self.new_key();
         let size = BucketOptions::MIN_PART_BYTES;
         let mut upload = self.bucket.upload_in_parts(&key, size);
         for piece in [Bytes::from(vec![b'a'; size]), Bytes::from_static(b"bcd")] {
             if let Err(error) = upload.write(piece).await {
                 upload.abort().await;
-                return Err(text(error));
+                return Err(error.into());
             }
         }
-        upload.finish().await.map_err(text)?;
+        upload.finish().await?;
         let end = size as u64 + 3;
-        let bytes = self.bucket.get_range(&key, end - 4..end).await.map_err(text)?;
-        is_same(&bytes, b"abcd")
+        is_same(&self.bucket.get_range(&key, end - 4..end).await?, b"abcd")
     }
 
-    async fn list(&self) -> Result<(), String> {
-        let listed = self.bucket.list(&self.root, 1000).await.map_err(text)?;
-        let wanted = self.key("object");
-        match listed.iter().any(|object| object.key == wanted) {
+    async fn list(&self) -> Result<(), Failed> {
+        let (key, _) = self.object(ONE).await?;
+        let listed = self.bucket.list(&self.root, 1000).await?;
+        match listed.iter().any(|object| object.key == key) {
             true => Ok(()),
-            false => Err("an object that was written is not listed".to_owned()),
+            false => proven("an object that was written is not listed"),
         }
     }
 
-    async fn delete(&self) -> Result<(), String> {
-        let fixed = ["object", "stale", "replace", "parts"].map(str::to_owned);
-        let raced = (0..RACES).map(|race| format!("create-{race}"));
-        for name in fixed.into_iter().chain(raced) {
-            self.bucket.delete(&self.key(&name)).await.map_err(text)?;
+    async fn delete(&self) -> Result<(), Failed> {
+        let (last, _) = self.object(ONE).await?;
+        let keys = self.keys.lock().clone();
+        for key in &keys {
+            self.bucket.delete(key).await?;
         }
-        match self.bucket.get(&self.key("object")).await {
+        match self.bucket.get(&last).await {
             Err(BucketError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(text(error)),
-            Ok(_) => Err("an object that was deleted is still there".to_owned()),
+            Err(error) => Err(error.into()),
+            Ok(_) => proven("an object that was deleted is still there"),
         }
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
-fn text(error: BucketError) -> String {
-    error.to_string()
+/// Makes a conditional write until it is answered; faults that come at regular intervals do not hit all tries of that.
+async fn insist<F>(write: impl Fn() -> F) -> Result<Version, BucketError>
+where
+    F: Future<Output = Result<Version, BucketError>>,
+{
+    for _ in 1..TRIES {
+        match write().await {
+            Err(error) if error.is_transient() => {}
+            answered => return answered,
+        }
+    }
+    write().await
 }
 
-fn must_conflict(result: Result<Version, BucketError>) -> Result<(), String> {
+fn of_racer(racer: usize) -> Bytes {
+    Bytes::from(format!("racer {racer}"))
+}
+
+fn nobody_won() -> Failed {
+    Failed::Unknown(format!("nobody won any of {RACES} races"))
+}
+
+fn proven(reason: &str) -> Result<(), Failed> {
+    Err(Failed::Proven(reason.to_owned()))
+}
+
+fn must_conflict(result: Result<Version, BucketError>) -> Result<(), Failed> {
     match result {
         Err(BucketError::Conflict { .. }) => Ok(()),
-        Err(error) => Err(text(error)),
-        Ok(_) => Err(
+        Err(error) => Err(error.into()),
+        Ok(_) => proven(
             "the store accepted it: it does not know conditional writes, without which two leaders would overwrite each \
-             other's archive"
-                .to_owned(),
+             other's archive",
         ),
     }
 }
 
-fn is_same(found: &[u8], expected: &[u8]) -> Result<(), String> {
+fn is_same(found: &[u8], expected: &[u8]) -> Result<(), Failed> {
     match found == expected {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(Failed::Proven(format!(
             "{} bytes were read that are not what was written",
             found.len()
-        )),
+        ))),
     }
 }

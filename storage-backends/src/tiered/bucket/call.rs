@@ -52,6 +52,7 @@ impl Bucket {
                 Ok((Err(Failure::Store(error)), status)) => error::classify(&error, status, action, key),
                 Err(_) => BucketError::unreachable(action, key, format!("no answer within {limit:?}")),
             };
+            let error = unconditional(error, once, action);
             if !error.is_transient() {
                 return Err(error);
             }
@@ -61,6 +62,18 @@ impl Bucket {
             tracing::debug!("trying again in {wait:?}: {error}");
             sleep(wait).await;
         }
+    }
+}
+
+/// A call without a condition conflicts only with others that are under way: that passes.
+fn unconditional(error: BucketError, once: Once, action: &'static str) -> BucketError {
+    match error {
+        BucketError::Conflict { key } if once == Once::No => BucketError::unreachable(
+            action,
+            &key,
+            "the store says that another request is in its way (409)",
+        ),
+        error => error,
     }
 }
 

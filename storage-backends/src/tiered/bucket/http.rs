@@ -21,6 +21,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
+use super::pace::{Pace, Paced};
+
 /// Time for a connection to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that nobody uses is closed after this time.
@@ -45,16 +47,17 @@ pub(super) async fn with_status<F: Future>(call: F) -> (F::Output, Option<u16>) 
 /// Connects all clients of one bucket through one pool.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
-    client: Client<HttpsConnector<TcpConnector>, HttpRequestBody>,
+    client: Client<HttpsConnector<TcpConnector>, Paced<HttpRequestBody>>,
+    pace: Pace,
 }
 
 impl Connector {
-    /// A pool that trusts the authorities of the PEM file, or else those of the system.
+    /// A pool that trusts the authorities of the PEM file, or else those of the system, and sends bodies at this pace.
     ///
     /// # Errors
     ///
     /// The file cannot be read or holds no certificate; as text.
-    pub(super) fn new(ca: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn new(ca: Option<&Path>, pace: Pace) -> Result<Self, String> {
         let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -70,7 +73,7 @@ impl Connector {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
             .build(https);
-        Ok(Self { client })
+        Ok(Self { client, pace })
     }
 }
 
@@ -118,6 +121,7 @@ impl HttpConnector for Connector {
 #[async_trait]
 impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let request = request.map(|body| Paced::new(body, self.pace.clone()));
         let response = self.client.request(request).await.map_err(|error| {
             let kind = if error.is_connect() {
                 HttpErrorKind::Connect
@@ -148,10 +152,10 @@ mod tests {
 
     #[test]
     fn a_file_of_authorities_that_cannot_be_used_is_named() {
-        let missing = Connector::new(Some(Path::new("/nowhere/ca.pem"))).unwrap_err();
+        let missing = Connector::new(Some(Path::new("/nowhere/ca.pem")), Pace::default()).unwrap_err();
         assert!(missing.contains("/nowhere/ca.pem"), "{missing}");
         let file = tempfile::NamedTempFile::new().unwrap();
-        let empty = Connector::new(Some(file.path())).unwrap_err();
+        let empty = Connector::new(Some(file.path()), Pace::default()).unwrap_err();
         assert!(empty.contains("none"), "{empty}");
     }
 

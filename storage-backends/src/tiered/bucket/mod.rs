@@ -6,6 +6,7 @@ mod http;
 mod local;
 mod open;
 mod options;
+mod pace;
 mod profile;
 mod requests;
 mod retry;
@@ -32,6 +33,7 @@ use strandline_core::Timestamp;
 use call::{Failure, Once, whole};
 pub use error::BucketError;
 pub use options::BucketOptions;
+use pace::Pace;
 use requests::Counters;
 pub use requests::Requests;
 use room::Room;
@@ -52,6 +54,8 @@ pub struct Bucket {
     /// The store takes no smaller parts, except the last one of an object.
     least_part_bytes: usize,
     counters: Arc<Counters>,
+    /// Of bodies.
+    pace: Pace,
     /// For parts of uploads.
     room: Room,
 }
@@ -95,8 +99,10 @@ impl Bucket {
         options: &BucketOptions,
         variables: &BTreeMap<String, String>,
     ) -> Result<Self, BucketError> {
-        let opened = open::open(url, options, variables)?;
+        let pace = Pace::default();
+        let opened = open::open(url, options, variables, &pace)?;
         Ok(Self {
+            pace,
             store: opened.store,
             multipart: opened.multipart,
             url: url.into(),
@@ -125,6 +131,7 @@ impl Bucket {
         Self {
             store,
             multipart,
+            pace: Pace::default(),
             url: "memory://".into(),
             prefix: "".into(),
             options: Arc::new(options.clone()),
@@ -137,6 +144,12 @@ impl Bucket {
     /// The URL that the bucket was opened with.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Sends each body at this speed from now on, in bytes a second, instead of in a burst; none = as fast as the connection takes it.
+    /// A directory knows no such thing.
+    pub fn set_pace(&self, rate: Option<u64>) {
+        self.pace.set(rate);
     }
 
     /// Requests so far, of all that share this bucket.

@@ -12,6 +12,7 @@ use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use super::http::Connector;
+use super::pace::Pace;
 use super::profile::{Credentials, credentials_of};
 use super::{BucketError, BucketOptions, local};
 
@@ -39,11 +40,12 @@ pub(super) fn environment() -> Environment {
         .collect()
 }
 
-/// Opens what the URL names. Nothing is asked of the store yet.
+/// Opens what the URL names, to send to it at this pace. Nothing is asked of the store yet.
 pub(super) fn open(
     url: &str,
     options: &BucketOptions,
     environment: &Environment,
+    pace: &Pace,
 ) -> Result<Opened, BucketError> {
     let invalid = |reason: String| BucketError::invalid(url, reason);
     let Some((scheme, rest)) = url.split_once("://") else {
@@ -66,7 +68,7 @@ pub(super) fn open(
         environment,
     };
     target.check_endpoint().map_err(invalid)?;
-    let connector = Connector::new(options.ca.as_deref()).map_err(invalid)?;
+    let connector = Connector::new(options.ca.as_deref(), pace.clone()).map_err(invalid)?;
     let opened = match scheme {
         "s3" | "s3a" => target.open_s3(connector),
         "gs" => target.open_gcs(connector),
@@ -287,7 +289,9 @@ mod tests {
     use super::*;
 
     fn reason(url: &str, options: &BucketOptions) -> String {
-        let error = open(url, options, &Environment::new()).err().unwrap();
+        let error = open(url, options, &Environment::new(), &Pace::default())
+            .err()
+            .unwrap();
         error.to_string()
     }
 
@@ -323,7 +327,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         for (url, prefix) in [("s3://b", ""), ("s3://b/", ""), ("s3://b/x/y/", "x/y")] {
-            let opened = open(url, &BucketOptions::default(), &environment).unwrap();
+            let opened = open(url, &BucketOptions::default(), &environment, &Pace::default()).unwrap();
             assert_eq!(opened.prefix, prefix);
         }
     }
@@ -337,7 +341,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap().to_owned();
         let environment = Environment::from([("AWS_SHARED_CREDENTIALS_FILE".to_owned(), path)]);
-        let error = open("s3://b", &options, &environment).err().unwrap().to_string();
+        let error = open("s3://b", &options, &environment, &Pace::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("ghost"), "{error}");
     }
 }

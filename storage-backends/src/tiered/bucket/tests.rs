@@ -195,7 +195,7 @@ async fn requests_go_over_http_and_answers_are_told_apart() {
     let environment = environment
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-    let opened = open::open("s3://bucket/pre", &options, &environment).unwrap();
+    let opened = open::open("s3://bucket/pre", &options, &environment, &Pace::default()).unwrap();
     let bucket = Bucket {
         prefix: opened.prefix.into(),
         ..Bucket::of_stores(opened.store, opened.multipart, &options)

@@ -10,6 +10,7 @@ mod gaps;
 mod objects;
 mod pages;
 mod points;
+mod probe;
 mod retention;
 mod store;
 mod support;

@@ -1,0 +1,58 @@
+//! The threads on which turns at the archive are taken.
+//!
+//! Sixteen megabytes of a part are checked, hashed and sent in one go, which takes a processor for 20 ms: on threads like all others
+//! publishers felt it several times a second. So these have threads of their own, which run when nobody else wants to.
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// How much they give way: what `nice` calls it.
+const NICENESS: i32 = 10;
+/// Those that drive requests.
+const DRIVERS: usize = 1;
+
+/// Threads that give way to all others of the process.
+#[derive(Debug)]
+pub(super) struct Background {
+    /// None when there can be no threads: the others do it then.
+    runtime: Option<Runtime>,
+    others: Handle,
+}
+
+impl Background {
+    /// Begins so many threads that may block, besides those that drive requests; from within the runtime that serves clients.
+    pub(super) fn begin(blocking: usize) -> Self {
+        let built = Builder::new_multi_thread()
+            .thread_name("archive")
+            .worker_threads(DRIVERS)
+            .max_blocking_threads(blocking)
+            .on_thread_start(give_way)
+            .enable_all()
+            .build();
+        let runtime = built
+            .inspect_err(|error| tracing::warn!("uploads have no threads of their own: {error}"))
+            .ok();
+        let others = Handle::current();
+        Self { runtime, others }
+    }
+
+    /// The way to them.
+    pub(super) fn handle(&self) -> &Handle {
+        self.runtime.as_ref().map_or(&self.others, Runtime::handle)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Whoever has a turn has been told to stop; nobody may wait for it here.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn give_way() {
+    // On Linux niceness is a thread's.
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!("uploads do not give way: {error}");
+    }
+}
