@@ -253,7 +253,7 @@ mod tests {
         assert!(matches!(two.check(), Err(RestoreError::NotOne)));
         let one = Restore {
             streams: vec![name("a")],
-            ..two.clone()
+            ..two
         };
         assert!(one.check().is_ok() && one.copies());
         let subject = Restore {
