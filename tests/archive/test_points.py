@@ -158,7 +158,7 @@ async def test_a_stream_is_copied_as_of_a_time_into_an_empty_broker(archiving, s
     assert end_of(look, unique) == 150, look
     assert end_of(restore(other, "--to", str(then), unique), unique) == 150
     nothing = f"{unique}-nothing"
-    assert end_of(restore(other, "--to", "1980-01-01", "--as", nothing, unique), nothing) == 0
+    assert end_of(restore(other, "--to", "1980-01-01", "--as", nothing, "--subject", nothing, unique), nothing) == 0
     async with api.connected(other) as copy:
         await check(copy, unique, range(150))
         await fill(copy, unique, range(150, 200))
@@ -203,15 +203,17 @@ async def test_a_copy_lives_beside_its_original_while_both_go_on(archiving, stor
         await archived(broker, copy, end + 100)
         await archived(broker, unique, 500)
         await retained(broker, unique, 120)
-        # Segments that only the copy has are still there.
+        # Segments that only the copy has are still there, but for those that its own retention has taken.
         found = await api.replay(stub, copy)
-        assert [message.offset for message in found] == list(range(end + 100))
+        assert found[0].offset < end
+        assert [message.offset for message in found] == list(range(found[0].offset, end + 100))
         broker.kill()
         broker.start()
     async with api.connected(broker) as stub:
         await in_state(broker, copy, "archiving")
         found = await api.replay(stub, copy)
-        assert [message.offset for message in found] == list(range(end + 100))
+        assert found[0].offset < end
+        assert [message.offset for message in found] == list(range(found[0].offset, end + 100))
         found = await api.replay(stub, unique)
         assert found[-1].offset == 499
         await fill(stub, copy, range(3000, 3300))
