@@ -8,6 +8,7 @@ mod archive;
 mod care;
 mod description;
 mod plugins;
+mod points;
 mod restore;
 mod update;
 
@@ -30,6 +31,7 @@ pub use plugins::{
     FetchedPlugin, NewAttachment, Plugin, PluginDescription, PluginEvent, PluginLog, PluginLogLine,
     PluginNumbers, PluginVersion, Pushed, Side, Variant,
 };
+pub use points::{ArchivePoint, ArchivePointStream, Snapshot};
 pub use restore::{RestoreOptions, Restored, RestoredPartition, RestoredStream};
 pub use update::StreamUpdate;
 

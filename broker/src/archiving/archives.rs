@@ -18,6 +18,7 @@ use strandline_storage_backends::tiered::{
     Requests, Throttle, TieredLog,
 };
 
+use super::hurry::Hurry;
 use super::numbers::ArchiveNumbers;
 use super::partition::ArchivedPartition;
 use super::proof::{Proof, Unfit};
@@ -45,6 +46,10 @@ pub(crate) struct Archives {
     /// Times that an archive was begun anew.
     renewals: AtomicU64,
     pub(crate) numbers: ArchiveNumbers,
+    /// Whose turn is not to be waited for.
+    pub(super) hurry: Hurry,
+    /// Held by who makes or removes a point of the cluster: one after the other.
+    pub(super) points: tokio::sync::Mutex<()>,
 }
 
 /// What all partitions share.
@@ -93,6 +98,8 @@ impl Archives {
             compacting: Mutex::default(),
             renewals: AtomicU64::default(),
             numbers: ArchiveNumbers::default(),
+            hurry: Hurry::default(),
+            points: tokio::sync::Mutex::default(),
         })
     }
 

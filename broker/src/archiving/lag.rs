@@ -74,6 +74,12 @@ pub(super) fn is_to_be_sealed(
     !max_age.is_zero() && committed >= active.range.end && now.since(first) >= max_age
 }
 
+/// Whether the active segment is to be sealed because somebody waits for what is in it to be archived.
+pub(super) fn is_awaited(segments: &[SegmentSummary], awaited: Offset) -> bool {
+    let active = segments.last();
+    active.is_some_and(|active| !active.sealed && active.records > 0 && active.range.start < awaited)
+}
+
 #[cfg(test)]
 mod tests {
     use strandline_core::OffsetRange;
@@ -118,6 +124,12 @@ mod tests {
             Lag::of(&segments(), offset(20), offset(30)).age(at(50)),
             Duration::from_secs(30)
         );
+    }
+
+    #[test]
+    fn what_somebody_waits_for_is_sealed_at_once() {
+        assert!(is_awaited(&segments(), offset(21)));
+        assert!(!is_awaited(&segments(), offset(20)), "all of that is sealed");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod background;
 mod cluster;
 mod compaction;
 mod errand;
+mod hurry;
 mod lag;
 mod numbers;
 mod partition;
@@ -20,8 +21,8 @@ mod upload_rate;
 
 pub(crate) use archives::{Archives, NoArchive, bucket_options};
 pub(crate) use cluster::{
-    ArchivedRange, ClusterManifest, ManifestError, Restore, RestoreError, RestoredStream, mount,
-    named_places, restore, run_export,
+    ArchivedRange, ClusterManifest, ClusterPoint, ManifestError, PointFailure, Restore, RestoreError,
+    RestoredStream, list_points, mount, named_places, remove_point, restore, run_export, snapshot,
 };
 pub(crate) use errand::{Collect, ErrandError, collect};
 pub(crate) use partition::{ArchivedPartition, Phase};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -61,6 +61,8 @@ pub(crate) struct ArchivedPartition {
     pub(super) epoch: LeaderEpoch,
     /// Whether the metadata knows of its HEAD.
     is_made: AtomicBool,
+    /// Up to here somebody waits for it to be archived, however young it is.
+    awaited: AtomicU64,
     wish: Mutex<Option<Wish>>,
     standing: Mutex<Standing>,
     /// In use by one turn at a time.
@@ -94,6 +96,7 @@ impl ArchivedPartition {
             tiers,
             epoch,
             is_made: AtomicBool::new(made.is_some()),
+            awaited: AtomicU64::new(0),
             wish: Mutex::new(None),
             standing: Mutex::new(Standing {
                 phase: Phase::Starting,
@@ -127,6 +130,16 @@ impl ArchivedPartition {
         self.tiers.archive()?.view()
     }
 
+    /// Its archive, if there is one.
+    pub(super) fn archive(&self) -> Option<Arc<PartitionArchive>> {
+        self.tiers.archive()
+    }
+
+    /// Whether it is closed for good.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         self.standing.lock().clone()
     }
@@ -153,6 +166,16 @@ impl ArchivedPartition {
         }
         let archived = self.view().map_or(Offset::ZERO, |view| view.end());
         Lag::of(&self.local.segments(), archived, self.handle.readable().end)
+    }
+
+    /// Has everything below an offset archived as soon as it can be.
+    pub(super) fn await_archived(&self, end: Offset) {
+        self.awaited.fetch_max(end.get(), Ordering::AcqRel);
+    }
+
+    /// Up to where somebody waits for it to be archived.
+    pub(super) fn awaited(&self) -> Offset {
+        Offset::new(self.awaited.load(Ordering::Acquire))
     }
 
     /// Bytes that could be uploaded now.

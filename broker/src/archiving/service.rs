@@ -45,6 +45,9 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
         if known.replace(changes) != Some(changes) {
             turns.replace(follow(&context), Instant::now());
         }
+        for log in archives.hurry.take() {
+            turns.hurry(log, Instant::now());
+        }
         if looked.elapsed() >= TICK {
             looked = Instant::now();
             let appended = context.metrics.append.bytes.get();
@@ -61,6 +64,7 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
         tokio::select! {
             () = context.stopping.cancelled() => return,
             Some((log, how)) = ended.recv() => turns.ended(log, how, Instant::now(), chance()),
+            () = archives.hurry.asked() => {}
             // Also when one is due that finds all turns taken.
             () = tokio::time::sleep_until(wake.max(now + Duration::from_millis(10))) => {}
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use strandline_core::Offset;
-use strandline_core::metadata::{ClusterId, StreamEntry};
+use strandline_core::metadata::{ClusterId, PlaceRoot, StreamEntry};
 use strandline_core::retention::RetentionLimits;
 use strandline_core::storage::StorageError;
 use strandline_storage_backends::tiered::{
@@ -15,7 +15,7 @@ use strandline_storage_backends::tiered::{
 };
 
 use super::compaction::compact;
-use super::lag::is_to_be_sealed;
+use super::lag::{is_awaited, is_to_be_sealed};
 use super::partition::{ArchivedPartition, Phase, Wish};
 use super::proof::Unfit;
 use super::turns::Ended;
@@ -121,11 +121,12 @@ fn go(turn: &Turn, partition: &ArchivedPartition, wish: Wish) -> Result<Ended, T
     })
 }
 
-/// Seals the active segment if it is old enough to be archived.
+/// Seals the active segment if it is old enough to be archived, or awaited.
 pub(super) fn seal(turn: &Turn, partition: &ArchivedPartition, wish: Wish) -> Result<(), StorageError> {
     let max_age = turn.context.archives.settings().upload_max_age;
     let (segments, committed) = (partition.local.segments(), partition.handle().readable().end);
-    if wish.archives && is_to_be_sealed(&segments, max_age, committed, turn.context.clock.now()) {
+    let is_old = || is_to_be_sealed(&segments, max_age, committed, turn.context.clock.now());
+    if wish.archives && (is_awaited(&segments, partition.awaited()) || is_old()) {
         partition.local.roll()?;
     }
     Ok(())
@@ -223,11 +224,12 @@ fn new_archiver(
     ))
 }
 
-/// Whether the place is one that this cluster has given, and not one that a restored stream came with.
+/// Whether the place is one whose HEAD this cluster has made for the partition, and not one that a restored stream came with.
 fn is_own(context: &Context, archive: &PartitionArchive) -> bool {
-    let state = context.metadata.state();
-    let given_by = archive.place().root.split_once('/').map(|(cluster, _)| cluster);
-    state.cluster().map(ClusterId::as_str) == given_by
+    let (state, root) = (context.metadata.state(), &archive.place().root);
+    let given_by = root.split_once('/').map(|(cluster, _)| cluster);
+    let is_drawn = PlaceRoot::new(root.as_str()).is_ok_and(|root| root.is_drawn());
+    state.cluster().map(ClusterId::as_str) == given_by && !is_drawn
 }
 
 /// What the archiver decides by. When archiving is turned off nothing is committed for it beyond what it has, and what stays

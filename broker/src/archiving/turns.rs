@@ -83,6 +83,13 @@ impl Turns {
         }));
     }
 
+    /// Somebody waits for what this one has to do: it is due at once.
+    pub(super) fn hurry(&mut self, log: LogId, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(&log).filter(|entry| !entry.is_gone) {
+            entry.due = Some(now);
+        }
+    }
+
     /// Those whose turn it is, longest due first, as many as there may be at a time. Each is in its turn until it
     /// [ended](Self::ended).
     pub(super) fn begin(&mut self, now: Instant, max_running: usize) -> Vec<LogId> {
@@ -219,6 +226,21 @@ mod tests {
         assert_eq!(turns.begin(now, 1), [], "it is in its turn");
         turns.ended(log(1), Ended::Idle, now, 0.0);
         assert_eq!(turns.begin(now, 1), [log(1)]);
+    }
+
+    #[test]
+    fn one_that_somebody_waits_for_is_due_at_once_and_after_its_turn_once_more() {
+        let now = Instant::now();
+        let mut turns = turns(now, &[1]);
+        turns.begin(now, 1);
+        turns.hurry(log(1), now);
+        turns.hurry(log(2), now);
+        turns.ended(log(1), Ended::Idle, now, 0.0);
+        assert_eq!(turns.begin(now, 2), [log(1)]);
+        turns.ended(log(1), Ended::Idle, now, 0.0);
+        assert_eq!(turns.begin(now, 2), []);
+        turns.hurry(log(1), now);
+        assert_eq!(turns.begin(now, 2), [log(1)]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use strandline_core::subject::InvalidSubject;
 use strandline_proto::convert::{NegativeSetting, UnknownPosition};
 use strandline_proto::wire::{AsyncError, AsyncErrorCode, FrameError};
 
-use crate::archiving::{ErrandError, NoArchive, RenewalError, RestoreError};
+use crate::archiving::{ErrandError, NoArchive, PointFailure, RenewalError, RestoreError};
 use crate::bus::BusError;
 use crate::compaction::RewriteError;
 use crate::cursors::{CursorError, InvalidKey};
@@ -129,7 +129,26 @@ pub(super) fn restore(error: &RestoreError) -> Status {
         }
         RestoreError::NoCluster { .. } | RestoreError::NoSuchStream { .. } => Status::not_found(reason),
         RestoreError::Manifest(error) if error.is_missing() => Status::not_found(reason),
+        RestoreError::NotOne => Status::invalid_argument(reason),
+        RestoreError::Point(error) => point(error),
         RestoreError::Manifest(_) => Status::unavailable(reason),
+    }
+}
+
+pub(super) fn point(error: &PointFailure) -> Status {
+    let reason = describe(error);
+    match error {
+        PointFailure::NoArchive(_)
+        | PointFailure::Nothing
+        | PointFailure::Removing { .. }
+        | PointFailure::Late { .. } => Status::failed_precondition(reason),
+        PointFailure::InvalidName { .. } => Status::invalid_argument(reason),
+        PointFailure::Taken { .. } => Status::already_exists(reason),
+        PointFailure::NoSuchPoint { .. } => Status::not_found(reason),
+        PointFailure::Contended { .. } | PointFailure::Gone { .. } | PointFailure::Partition { .. } => {
+            Status::aborted(reason)
+        }
+        PointFailure::Export(_) | PointFailure::Manifest(_) => Status::unavailable(reason),
     }
 }
 

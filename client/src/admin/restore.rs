@@ -12,6 +12,14 @@ pub struct RestoreOptions {
     pub cluster: Option<String>,
     /// Only these streams, without plugins and cursors; empty = everything.
     pub streams: Vec<String>,
+    /// As of this point of the cluster. With this or one of the next two streams are copied: that cluster goes on.
+    pub point: Option<String>,
+    /// Each partition up to the last batch whose records are not later; nanoseconds since 1970.
+    pub to: Option<i64>,
+    /// The one stream that is named above under this name; it may be one of the broker's own cluster.
+    pub new_name: Option<String>,
+    /// The NATS subject that it records, if not the same as before. Only with a new name.
+    pub subject: Option<String>,
     /// Only say what would be restored.
     pub only_look: bool,
 }
@@ -59,7 +67,7 @@ pub struct RestoredPartition {
 
 impl Admin {
     /// Brings back what another cluster has archived in the bucket of this broker. That cluster's brokers cannot archive there
-    /// any more. Repeating it restores what is missing.
+    /// any more, unless streams are copied. Repeating it restores what is missing.
     ///
     /// Cancel safety: the broker goes on.
     ///
@@ -70,12 +78,16 @@ impl Admin {
         let request = admin::RestoreArchiveRequest {
             cluster: options.cluster.clone().unwrap_or_default(),
             streams: options.streams.clone(),
+            point: options.point.clone().unwrap_or_default(),
+            to: options.to,
+            new_name: options.new_name.clone().unwrap_or_default(),
+            subject: options.subject.clone().unwrap_or_default(),
             only_look: options.only_look,
         };
         let call = |server: &str| {
             let (mut admin, request) = (
                 self.client.admin_at(server)?,
-                self.client.admin_request(request.clone()),
+                self.client.patient_admin_request(request.clone()),
             );
             Ok(async move { admin.restore_archive(request).await })
         };

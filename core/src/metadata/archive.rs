@@ -21,6 +21,9 @@ use serde::{Deserialize, Serialize};
 use super::ClusterId;
 use crate::{LogId, StreamName, Timestamp};
 
+/// Numbers from here on are those of places that borrow: drawn, not those of logs.
+const FIRST_DRAWN: u64 = 1 << 63;
+
 /// A stream's place in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchivePlace {
@@ -46,6 +49,19 @@ impl PlaceRoot {
     /// The root of a stream with this name whose first partition has this log.
     pub fn of(cluster: &ClusterId, name: &StreamName, first: LogId) -> Self {
         Self(format!("{cluster}/{}.{first}", escaped(name.as_str())))
+    }
+
+    /// The root of a stream with this name that begins with what it borrows from another place. `drawn` is any number that was
+    /// drawn at random: no log has the one that stands in the root.
+    pub fn drawn(cluster: &ClusterId, name: &StreamName, drawn: u64) -> Self {
+        Self::of(cluster, name, LogId::new(drawn | FIRST_DRAWN))
+    }
+
+    /// Whether the number in it was drawn.
+    pub fn is_drawn(&self) -> bool {
+        let number = self.0.rsplit_once('.').map(|(_, number)| number);
+        let number: Option<u64> = number.and_then(|number| number.parse().ok());
+        number.is_some_and(|number| number >= FIRST_DRAWN)
     }
 
     /// The root of a stream that gives up the one that it had. `number` is one that no log has or gets, so that it is no
@@ -145,6 +161,16 @@ mod tests {
         assert_eq!(root("orders"), "c-1/orders.7");
         assert_eq!(root("a b%ü"), "c-1/a%20b%25%C3%BC.7");
         assert_eq!(root("ends."), "c-1/ends%2E.7");
+    }
+
+    #[test]
+    fn a_number_that_was_drawn_is_not_one_of_a_log() {
+        let (cluster, name) = (ClusterId::new("c-1").unwrap(), StreamName::new("orders").unwrap());
+        let drawn = PlaceRoot::drawn(&cluster, &name, 5);
+        assert_eq!(drawn.as_str(), "c-1/orders.9223372036854775813");
+        assert!(drawn.is_drawn() && PlaceRoot::new(drawn.as_str()).is_ok());
+        assert!(!PlaceRoot::of(&cluster, &name, LogId::new(5)).is_drawn());
+        assert!(!PlaceRoot::new("c/orders").unwrap().is_drawn());
     }
 
     #[test]

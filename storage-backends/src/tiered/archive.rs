@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::page::PageDocument;
@@ -77,16 +78,16 @@ impl PartitionArchive {
     ///
     /// The page is missing, damaged or not the one that HEAD means; or the bucket cannot be asked.
     pub async fn page(&self, page: &PageRef) -> Result<Arc<Page>, ArchiveError> {
-        if let Some(kept) = self.pages.get(&page.name) {
+        let key = page.key(&self.place);
+        if let Some(kept) = self.pages.get(&key) {
             return Ok(kept);
         }
-        let key = self.place.key(&page.name);
         let (bytes, _) = self.bucket.get(&key).await?;
         let document: PageDocument = document::decode(PageDocument::KIND, &bytes)
             .map_err(|error| ArchiveError::damaged(&key, error.to_string()))?;
         let loaded = Page::of(document, page, &self.place);
         let loaded = Arc::new(loaded.map_err(|reason| ArchiveError::damaged(&key, reason))?);
-        self.pages.keep(&page.name, &loaded);
+        self.pages.keep(&key, &loaded);
         Ok(loaded)
     }
 
@@ -96,14 +97,14 @@ impl PartitionArchive {
     ///
     /// The object is missing, damaged or not the one that the manifest means; or the bucket cannot be asked.
     pub async fn footer(&self, entry: &Entry) -> Result<Arc<Footer>, ArchiveError> {
-        if let Some(kept) = self.footers.get(&entry.name) {
+        let key = entry.key(&self.place);
+        if let Some(kept) = self.footers.get(&key) {
             return Ok(kept);
         }
-        let key = self.place.key(&entry.name);
         let bytes = self.bucket.get_range(&key, Footer::range_of(entry)).await?;
         let footer = Footer::parse(&bytes, entry);
         let footer = Arc::new(footer.map_err(|reason| ArchiveError::damaged(&key, reason))?);
-        self.footers.keep(&entry.name, &footer);
+        self.footers.keep(&key, &footer);
         Ok(footer)
     }
 
@@ -138,6 +139,29 @@ impl PartitionArchive {
             }),
             _ => Ok((head, version)),
         }
+    }
+
+    /// Replaces this version of HEAD, once. The inner error says that it is not known whether that was done.
+    pub(super) async fn replace_head(
+        &self,
+        next: &Head,
+        version: &Version,
+    ) -> Result<Result<Version, BucketError>, ArchiveError> {
+        let (key, bytes) = (self.place.key(Place::HEAD), self.encode_head(next)?);
+        match self.bucket.replace(&key, bytes, version).await {
+            Err(error) if error.leaves_doubt() => Ok(Err(error)),
+            replaced => Ok(Ok(replaced?)),
+        }
+    }
+
+    /// HEAD as it is stored, if it can be true.
+    pub(super) fn encode_head(&self, head: &Head) -> Result<Bytes, ArchiveError> {
+        let mistake = |reason: String| {
+            let key = self.place.key(Place::HEAD);
+            ArchiveError::damaged(&key, format!("it was about to be: {reason}"))
+        };
+        head.check().map_err(mistake)?;
+        document::encode(Head::KIND, head).map_err(|error| mistake(error.to_string()))
     }
 
     /// Shows this state to the readers from now on, unless they see a newer one. Returns what they see.

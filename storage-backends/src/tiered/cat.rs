@@ -109,7 +109,7 @@ impl Walk<'_> {
                 Ok(page) => self.entries(view, page.entries()).await?,
                 Err(error) => {
                     let lost = Lost {
-                        key: self.archive.place().key(&page.name),
+                        key: page.key(self.archive.place()),
                         range: page.range,
                         position: None,
                     };
@@ -145,7 +145,7 @@ impl Walk<'_> {
     }
 
     async fn entry(&mut self, view: &Arc<View>, entry: &Arc<Entry>) -> Result<Next, ArchiveError> {
-        let key = self.archive.place().key(&entry.name);
+        let key = entry.key(self.archive.place());
         let lost = Lost {
             key: key.clone(),
             range: entry.range,

@@ -4,15 +4,19 @@ use serde::{Deserialize, Serialize};
 use strandline_core::storage::SegmentSummary;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, Timestamp};
 
-use super::ArchiveError;
 use super::nonce::nonce;
 use super::object::{HEADER_BYTES, ObjectTotals, TRAILER_BYTES};
+use super::{ArchiveError, Place};
 
 /// A segment in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Name of its object within the place, `segments/…`.
     pub name: String,
+    /// Where the object lies if it is borrowed: another partition's place, as it is shown. It is read there and never deleted from
+    /// here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The offsets that it answers for. Its first batch may begin later: compaction leaves gaps.
     #[serde(flatten)]
     pub range: OffsetRange,
@@ -45,6 +49,7 @@ impl Entry {
     pub(super) fn of(name: String, range: OffsetRange, totals: ObjectTotals) -> Self {
         Self {
             name,
+            place: None,
             range,
             records: totals.records,
             bytes: totals.bytes,
@@ -76,6 +81,9 @@ impl Entry {
         if !is_name(&self.name, "segments/") {
             return broken("the name is not one of a segment");
         }
+        if !is_borrowed_from_a_place(self.place.as_deref()) {
+            return broken("it is borrowed from what is no place");
+        }
         if self.range.is_empty() || self.range.end > Offset::MAX {
             return broken("the range is not one of offsets");
         }
@@ -104,6 +112,11 @@ impl Entry {
         Ok(())
     }
 
+    /// The key of its object; `place` is the one whose manifest this is.
+    pub fn key(&self, place: &Place) -> String {
+        key(place, self.place.as_deref(), &self.name)
+    }
+
     /// The entry as retention sees segments.
     pub fn summary(&self) -> SegmentSummary {
         SegmentSummary {
@@ -124,6 +137,19 @@ pub(super) fn is_name(name: &str, directory: &str) -> bool {
     name.strip_prefix(directory).is_some_and(|rest| {
         (1..=160).contains(&rest.len()) && rest != "." && rest != ".." && rest.bytes().all(is_plain)
     })
+}
+
+/// The key of an object that may be borrowed.
+pub(super) fn key(place: &Place, lender: Option<&str>, name: &str) -> String {
+    match lender {
+        Some(lender) => format!("{lender}/{name}"),
+        None => place.key(name),
+    }
+}
+
+/// Whether what is borrowed is so from something that can be a place.
+pub(super) fn is_borrowed_from_a_place(lender: Option<&str>) -> bool {
+    lender.is_none_or(|lender| Place::parse(lender).is_some())
 }
 
 /// Puts entries in order with what lies between them, and finds what cannot be: used by HEAD and by pages.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strandline_core::{LeaderEpoch, LogId, Offset, OffsetRange, PartitionId, Timestamp};
 
 use super::entry::check_entries;
+use super::point::{Borrowed, MAX_POINTS, PointRef};
 use super::{Entry, PageRef};
 
 /// An object that the manifest does not name any more and that is deleted after a grace time.
@@ -46,6 +47,12 @@ pub struct Head {
     /// What is to be deleted.
     #[serde(default)]
     pub gone: Vec<Gone>,
+    /// States that are kept: nothing that one of them leads to is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<PointRef>,
+    /// By which points of other places what is borrowed is kept there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borrowed: Vec<Borrowed>,
     /// Below it the archive was compacted by key; 0 = it never was.
     #[serde(default)]
     pub compacted: Offset,
@@ -69,6 +76,21 @@ pub struct Tombstones {
     /// Below this offset they have left.
     #[serde(default)]
     pub left: Offset,
+}
+
+impl Tombstones {
+    /// What is known of them of an archive that ends at `end`: rather too little than too much.
+    pub(super) fn up_to(self, end: Offset) -> Self {
+        let is_cut = self.waiting.is_some_and(|waiting| waiting.before > end);
+        Self {
+            waiting: self.waiting.map(|waiting| Waiting {
+                before: waiting.before.min(end),
+                ..waiting
+            }),
+            newer: self.newer || is_cut,
+            left: self.left.min(end),
+        }
+    }
 }
 
 /// Tombstones that nobody has read an older record of their keys before, once the grace time is over.
@@ -105,12 +127,31 @@ impl Head {
         }
         self.pages.iter().try_for_each(PageRef::check)?;
         check_entries(&self.entries)?;
-        let is_ours =
-            |name: &str| super::entry::is_name(name, "segments/") || super::entry::is_name(name, "manifest/");
+        self.check_points()?;
+        let is_ours = |name: &str| {
+            let directories = ["segments/", "manifest/", PointRef::DIRECTORY];
+            directories
+                .iter()
+                .any(|directory| super::entry::is_name(name, directory))
+        };
         if let Some(gone) = self.gone.iter().find(|gone| !is_ours(&gone.name)) {
             return Err(format!("{:?} is not an object of an archive", gone.name));
         }
         self.check_cover()
+    }
+
+    fn check_points(&self) -> Result<(), String> {
+        if self.points.len() > MAX_POINTS || self.borrowed.len() > MAX_POINTS {
+            return Err(format!("it has more than {MAX_POINTS} points"));
+        }
+        self.points.iter().try_for_each(PointRef::check)?;
+        self.borrowed.iter().try_for_each(Borrowed::check)?;
+        for (number, point) in self.points.iter().enumerate() {
+            if self.points[..number].iter().any(|other| other.name == point.name) {
+                return Err(format!("two points are called {:?}", point.name));
+            }
+        }
+        Ok(())
     }
 
     fn check_cover(&self) -> Result<(), String> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use strandline_core::storage::SegmentSummary;
 use strandline_core::{LeaderEpoch, Offset, OffsetRange, PartitionId, Timestamp};
 
-use super::entry::{check_entries, is_name};
+use super::entry::{self, check_entries, is_borrowed_from_a_place, is_name};
 use super::nonce::nonce;
 use super::{ArchiveError, Entry, Found, Place};
 
@@ -15,6 +15,10 @@ use super::{ArchiveError, Entry, Found, Place};
 pub struct PageRef {
     /// Name of its object within the place, `manifest/…`.
     pub name: String,
+    /// Where it lies, with those of its entries that do not say otherwise, if it is borrowed: another partition's place, as it is
+    /// shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The offsets that it answers for, gaps between its entries included.
     #[serde(flatten)]
     pub range: OffsetRange,
@@ -42,6 +46,7 @@ impl PageRef {
         let sum = |of: fn(&Entry) -> u64| entries.iter().map(of).fold(0, u64::saturating_add);
         Some(Self {
             name,
+            place: None,
             range: OffsetRange::new(first.range.start, last.range.end),
             segments: entries.len() as u64,
             records: sum(|entry| entry.records),
@@ -60,10 +65,21 @@ impl PageRef {
         if !is_name(&self.name, "manifest/") {
             return Err(format!("page {:?}: the name is not one of a page", self.name));
         }
+        if !is_borrowed_from_a_place(self.place.as_deref()) {
+            return Err(format!(
+                "page {:?}: it is borrowed from what is no place",
+                self.name
+            ));
+        }
         if self.range.is_empty() || self.range.end > Offset::MAX {
             return Err(format!("page {:?}: the range is not one of offsets", self.name));
         }
         Ok(())
+    }
+
+    /// The key of its object; `place` is the one whose HEAD names it.
+    pub fn key(&self, place: &Place) -> String {
+        entry::key(place, self.place.as_deref(), &self.name)
     }
 
     /// What retention may know of a page that is not loaded: as if it were one segment.
@@ -106,8 +122,12 @@ impl Page {
     ///
     /// What contradicts HEAD, or itself.
     pub(super) fn of(document: PageDocument, page: &PageRef, place: &Place) -> Result<Self, String> {
-        if document.place != place.root || document.partition != place.partition {
-            let found = format!("{}/{}", document.place, document.partition);
+        let found = format!("{}/{}", document.place, document.partition);
+        let is_meant = match &page.place {
+            Some(lender) => found == *lender,
+            None => document.place == place.root && document.partition == place.partition,
+        };
+        if !is_meant {
             return Err(format!("it belongs to {found}"));
         }
         check_entries(&document.entries)?;
@@ -125,9 +145,19 @@ impl Page {
         if found != (page.range, page.segments, page.records, page.bytes) {
             return Err(format!("it holds {covers}, which is not what HEAD says of it"));
         }
+        // What the lender has for its own is borrowed here.
+        let seen_from_here = |entry: Entry| Entry {
+            place: entry.place.or_else(|| page.place.clone()),
+            ..entry
+        };
         Ok(Self {
             range: covers,
-            entries: document.entries.into_iter().map(Arc::new).collect(),
+            entries: document
+                .entries
+                .into_iter()
+                .map(seen_from_here)
+                .map(Arc::new)
+                .collect(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use strandline_core::PartitionId;
+use strandline_core::metadata::PlaceRoot;
 
 use super::bucket::{Bucket, BucketError, Listed};
 
@@ -21,6 +22,17 @@ pub struct Place {
 impl Place {
     /// Name of the one object that is replaced.
     pub const HEAD: &str = "HEAD";
+
+    /// The place that is shown like this, `<cluster>/<stream>.<incarnation>/<partition>`; none if it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (root, partition) = text.rsplit_once('/')?;
+        let place = Self {
+            root: PlaceRoot::new(root).ok()?.into(),
+            partition: PartitionId::new(partition.parse().ok()?),
+        };
+        // One text a place: no sign and no zeros before the number.
+        (place.to_string() == text).then_some(place)
+    }
 
     /// The key of an object by its name within the place, such as `HEAD` or an entry's.
     pub fn key(&self, name: &str) -> String {
@@ -57,5 +69,24 @@ mod tests {
         assert_eq!(place.key("HEAD"), "c/s.1/3/HEAD");
         assert_eq!(place.name_of("c/s.1/3/segments/x"), Some("segments/x"));
         assert_eq!(place.name_of("c/s.1/30/HEAD"), None);
+    }
+
+    #[test]
+    fn only_what_a_place_is_shown_as_is_one() {
+        let place = Place::parse("c/s.1/3").unwrap();
+        assert_eq!((place.root.as_str(), place.partition.get()), ("c/s.1", 3));
+        for text in [
+            "",
+            "c",
+            "c/s.1",
+            "c/s.1/",
+            "c/s.1/+3",
+            "c/s.1/03",
+            "c/../3",
+            "c/s.1/0/3",
+            "/s.1/3",
+        ] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
     }
 }

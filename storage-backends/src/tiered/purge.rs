@@ -5,11 +5,17 @@
 //! purged, then the objects go, then HEAD.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use strandline_core::Timestamp;
+
 use super::entry::is_name;
-use super::{ArchiveError, Bucket, BucketError, Head, Place, Version, document};
+use super::{
+    ArchiveError, Bucket, BucketError, Head, PartitionArchive, Place, PointError, Points, Version, document,
+    lent_points,
+};
 
 /// How often HEAD is marked while others change it.
 const TRIES: u32 = 5;
@@ -91,22 +97,25 @@ pub async fn mark(bucket: &Bucket, place: &Place, purging: bool) -> Result<bool,
     last.map_or(Ok(false), |error| Err(error.into()))
 }
 
-/// Deletes the objects of a partition whose HEAD is [marked](mark), HEAD last, and tells of each. Can be cancelled and repeated.
+/// Deletes the objects of a partition whose HEAD is [marked](mark), HEAD last, and tells of each. Those who lent to it are told that
+/// it needs nothing of them any more. Can be cancelled and repeated.
 ///
 /// # Errors
 ///
 /// HEAD is not marked, or is damaged; or the bucket cannot be asked. What was deleted by then is gone.
 pub async fn purge(
-    bucket: &Bucket,
+    bucket: &Arc<Bucket>,
     place: &Place,
+    now: Timestamp,
     deleted: &mut (dyn FnMut(u64) + Send),
-) -> Result<(), ArchiveError> {
+) -> Result<(), PointError> {
     let key = place.key(Place::HEAD);
-    if let Some((content, _)) = read(bucket, place).await?
+    let content = read(bucket, place).await?.map(|(content, _)| content);
+    if let Some(content) = &content
         && content.get("purging") != Some(&Value::Bool(true))
     {
         let reason = "it is not marked as being purged".to_owned();
-        return Err(ArchiveError::damaged(&key, reason));
+        return Err(ArchiveError::damaged(&key, reason).into());
     }
     // An upload that was under way when HEAD was marked may still arrive.
     let mut seen = BTreeSet::new();
@@ -124,8 +133,31 @@ pub async fn purge(
             }
         }
     }
+    // While HEAD is there it says whom to tell.
+    if let Some(content) = content {
+        give_back(bucket, (&key, content), now).await?;
+    }
     bucket.delete(&key).await?;
     deleted(0);
+    Ok(())
+}
+
+/// Lets go of what the place has borrowed from others.
+async fn give_back(
+    bucket: &Arc<Bucket>,
+    (key, content): (&str, Value),
+    now: Timestamp,
+) -> Result<(), PointError> {
+    let head: Head =
+        serde_json::from_value(content).map_err(|error| ArchiveError::damaged(key, error.to_string()))?;
+    for (lender, point) in lent_points(&head) {
+        let lender = PartitionArchive::new(Arc::clone(bucket), lender);
+        match Points::of(&lender).remove(&point, now).await {
+            // Lost, or purged when nobody knew of this borrower any more.
+            Err(PointError::Archive(ArchiveError::Missing { .. })) => {}
+            removed => drop(removed?),
+        }
+    }
     Ok(())
 }
 
@@ -163,8 +195,6 @@ fn is_ours(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use strandline_core::{Offset, PartitionId};
 
     use super::super::records::batch_of;
@@ -202,11 +232,13 @@ mod tests {
         let found = look(&bucket, &place()).await.unwrap();
         assert_eq!((found.objects, found.is_begun), (5, false));
         assert_eq!(found.foreign, [note]);
-        let unmarked = purge(&bucket, &place(), &mut |_| {}).await.unwrap_err();
+        let unmarked = purge(&bucket, &place(), Timestamp::ZERO, &mut |_| {})
+            .await
+            .unwrap_err();
         assert!(unmarked.to_string().contains("not marked"), "{unmarked}");
         assert!(mark(&bucket, &place(), true).await.unwrap());
         let mut deleted = (0, 0);
-        purge(&bucket, &place(), &mut |bytes| {
+        purge(&bucket, &place(), Timestamp::ZERO, &mut |bytes| {
             deleted = (deleted.0 + 1, deleted.1 + bytes);
         })
         .await
@@ -215,7 +247,9 @@ mod tests {
         assert_eq!(keys(&bucket).await, [note]);
         // As after a crash at the very end.
         assert!(mark(&bucket, &place(), true).await.unwrap());
-        purge(&bucket, &place(), &mut |_| {}).await.unwrap();
+        purge(&bucket, &place(), Timestamp::ZERO, &mut |_| {})
+            .await
+            .unwrap();
     }
 
     #[tokio::test]

@@ -12,7 +12,10 @@ use strandline_core::{Offset, OffsetRange, PartitionId, Timestamp};
 use super::entry::is_name;
 use super::object::HEADER_BYTES;
 use super::reads::Segment;
-use super::{ArchiveError, Bucket, BucketError, Entry, PartitionArchive, Place, Totals, View, check_header};
+use super::{
+    ArchiveError, Bucket, BucketError, Entry, PartitionArchive, Place, PointRef, Points, Totals, View,
+    check_header,
+};
 use crate::check::Finding;
 
 /// Bytes that one request reads, unless a single block is larger.
@@ -20,6 +23,9 @@ const READ_BYTES: u64 = 8 << 20;
 
 /// What to do about an object that is damaged or missing.
 pub(super) const RESTORE: &str = "restore the object from a copy or an earlier version of the bucket; until then readers of it are told of it";
+/// What to do about a point whose document is damaged or missing.
+const REMOVE_POINT: &str = "restore the object from a copy or an earlier version of the bucket, or remove the point; until then \
+                            nothing of this place is deleted";
 /// What to do about what no manifest names.
 const LEFT_OVER: &str = "nothing: an upload that a crash or another leader ended, or one that is under way";
 /// What to do about other people's objects.
@@ -71,7 +77,7 @@ impl Survey {
     }
 
     /// The bucket.
-    pub fn bucket(&self) -> &Bucket {
+    pub fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
     }
 
@@ -91,10 +97,16 @@ impl Survey {
                 let numbers = self.bucket.directories(&root).await?;
                 let mut numbers: Vec<u32> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
                 numbers.sort_unstable();
-                places.extend(numbers.into_iter().map(|number| Place {
-                    root: root.clone(),
-                    partition: PartitionId::new(number),
-                }));
+                for number in numbers {
+                    let place = Place {
+                        root: root.clone(),
+                        partition: PartitionId::new(number),
+                    };
+                    // Where objects are files, directories stay when the last of them is deleted.
+                    if !self.bucket.url().starts_with("file:") || !self.is_empty(&place).await? {
+                        places.push(place);
+                    }
+                }
             }
         }
         Ok(places)
@@ -148,21 +160,23 @@ impl Survey {
                 return Ok(());
             }
         };
-        let entries = entries(&archive, &view, witness).await?;
+        let mut kept = Kept::default();
+        kept.add(&archive, &view, witness).await?;
+        kept.add_points(&archive, &view, witness).await?;
         let listed = place.list(&self.bucket).await?;
         let lengths: BTreeMap<_, _> = listed
             .iter()
             .filter_map(|object| Some((place.name_of(&object.key)?, object.bytes)))
             .collect();
-        for entry in &entries {
-            if is_there(place, entry, &lengths, witness) {
+        for entry in kept.entries.values() {
+            if self.is_there(place, entry, &lengths, witness).await? {
                 match depth {
                     Depth::Objects => witness.looked_at(entry.object_bytes),
                     Depth::Bytes => self.read(&archive, entry, witness).await?,
                 }
             }
         }
-        strangers(place, &view, (&entries, &lengths), witness);
+        strangers(place, &view, (&kept, &lengths), witness);
         Ok(())
     }
 
@@ -177,7 +191,7 @@ impl Survey {
         entry: &Arc<Entry>,
         witness: &mut dyn Witness,
     ) -> Result<(), BucketError> {
-        let key = archive.place().key(&entry.name);
+        let key = entry.key(archive.place());
         let footer = match archive.footer(entry).await {
             Ok(footer) => footer,
             Err(ArchiveError::Bucket(error)) => {
@@ -203,6 +217,34 @@ impl Survey {
         }
         witness.looked_at(entry.object_bytes - entry.bytes);
         Ok(())
+    }
+
+    /// Whether the object of a segment is there and as long as it should be. What is borrowed is looked for where it lies.
+    async fn is_there(
+        &self,
+        place: &Place,
+        entry: &Entry,
+        lengths: &BTreeMap<&str, u64>,
+        witness: &mut dyn Witness,
+    ) -> Result<bool, BucketError> {
+        let key = entry.key(place);
+        let found = match &entry.place {
+            None => lengths.get(entry.name.as_str()).copied(),
+            Some(_) => match self.bucket.head(&key).await {
+                Err(BucketError::NotFound { .. }) => None,
+                found => Some(found?),
+            },
+        };
+        let problem = match found {
+            Some(bytes) if bytes == entry.object_bytes => return Ok(true),
+            Some(bytes) => format!("it has {bytes} bytes instead of {}", entry.object_bytes),
+            None => format!(
+                "it is missing, with the offsets from {} to before {}",
+                entry.range.start, entry.range.end
+            ),
+        };
+        witness.found(Finding::damage(key, problem, RESTORE));
+        Ok(false)
     }
 
     async fn read_blocks(
@@ -239,61 +281,96 @@ fn is_stream(name: &str) -> bool {
         .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// All segments of the manifest, oldest first.
-async fn entries(
-    archive: &PartitionArchive,
-    view: &View,
-    witness: &mut dyn Witness,
-) -> Result<Vec<Arc<Entry>>, BucketError> {
-    let mut entries: Vec<Arc<Entry>> = Vec::new();
-    for page in view.pages() {
-        match archive.page(page).await {
-            Ok(page) => {
-                let kept = page
-                    .entries()
-                    .iter()
-                    .filter(|entry| entry.range.end > view.start());
-                entries.extend(kept.cloned());
+/// What the manifest and the points of a place lead to.
+#[derive(Default)]
+struct Kept {
+    /// Segments by key.
+    entries: BTreeMap<String, Arc<Entry>>,
+    /// Keys of pages.
+    pages: BTreeSet<String>,
+    /// Those of them that cannot be read.
+    bad_pages: BTreeSet<String>,
+}
+
+impl Kept {
+    /// Adds what a state of the manifest leads to.
+    async fn add(
+        &mut self,
+        archive: &PartitionArchive,
+        view: &View,
+        witness: &mut dyn Witness,
+    ) -> Result<(), BucketError> {
+        let place = archive.place();
+        for page in view.pages() {
+            let key = page.key(place);
+            if self.bad_pages.contains(&key) {
+                continue;
             }
-            Err(ArchiveError::Bucket(error)) if !matches!(error, BucketError::NotFound { .. }) => {
-                return Err(error);
-            }
-            Err(error) => {
-                let key = archive.place().key(&page.name);
-                witness.found(Finding::damage(key, error.to_string(), RESTORE));
+            self.pages.insert(key.clone());
+            match archive.page(page).await {
+                Ok(page) => {
+                    let kept = page.entries().iter();
+                    let kept = kept.filter(|entry| entry.range.end > view.start());
+                    self.entries
+                        .extend(kept.map(|entry| (entry.key(place), Arc::clone(entry))));
+                }
+                Err(ArchiveError::Bucket(error)) if !matches!(error, BucketError::NotFound { .. }) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    witness.found(Finding::damage(&key, error.to_string(), RESTORE));
+                    self.bad_pages.insert(key);
+                }
             }
         }
+        let entries = view.entries().iter();
+        self.entries
+            .extend(entries.map(|entry| (entry.key(place), Arc::clone(entry))));
+        Ok(())
     }
-    entries.extend(view.entries().iter().cloned());
-    Ok(entries)
+
+    /// Adds what the points of a manifest lead to.
+    async fn add_points(
+        &mut self,
+        archive: &Arc<PartitionArchive>,
+        view: &View,
+        witness: &mut dyn Witness,
+    ) -> Result<(), BucketError> {
+        for point in &view.head().points {
+            match Points::of(archive).load(point).await {
+                Ok(state) => self.add(archive, &View::of(state), witness).await?,
+                Err(ArchiveError::Bucket(error)) if !matches!(error, BucketError::NotFound { .. }) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let key = archive.place().key(&point.object);
+                    let problem = format!("point {}: {error}", point.name);
+                    witness.found(Finding::damage(key, problem, REMOVE_POINT));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn is_there(place: &Place, entry: &Entry, lengths: &BTreeMap<&str, u64>, witness: &mut dyn Witness) -> bool {
-    let problem = match lengths.get(entry.name.as_str()) {
-        Some(&bytes) if bytes == entry.object_bytes => return true,
-        Some(bytes) => format!("it has {bytes} bytes instead of {}", entry.object_bytes),
-        None => format!(
-            "it is missing, with the offsets from {} to before {}",
-            entry.range.start, entry.range.end
-        ),
-    };
-    witness.found(Finding::damage(place.key(&entry.name), problem, RESTORE));
-    false
-}
-
-/// Tells of the objects that the manifest does not lead to.
+/// Tells of the objects that neither the manifest nor a point leads to.
 fn strangers(
     place: &Place,
     view: &View,
-    (entries, lengths): (&[Arc<Entry>], &BTreeMap<&str, u64>),
+    (kept, lengths): (&Kept, &BTreeMap<&str, u64>),
     witness: &mut dyn Witness,
 ) {
-    let gone = view.head().gone.iter().map(|gone| gone.name.as_str());
-    let pages = view.pages().iter().map(|page| page.name.as_str());
-    let segments = entries.iter().map(|entry| entry.name.as_str());
-    let known: BTreeSet<_> = gone.chain(pages).chain(segments).chain([Place::HEAD]).collect();
-    for (name, bytes) in lengths.iter().filter(|(name, _)| !known.contains(*name)) {
-        let is_ours = is_name(name, "segments/") || is_name(name, "manifest/");
+    let head = view.head();
+    let gone = head.gone.iter().map(|gone| gone.name.as_str());
+    let points = head.points.iter().map(|point| point.object.as_str());
+    let known: BTreeSet<_> = gone.chain(points).chain([Place::HEAD]).collect();
+    let is_known = |name: &str| {
+        let key = place.key(name);
+        known.contains(name) || kept.entries.contains_key(&key) || kept.pages.contains(&key)
+    };
+    for (name, bytes) in lengths.iter().filter(|(name, _)| !is_known(name)) {
+        let directories = ["segments/", "manifest/", PointRef::DIRECTORY];
+        let is_ours = directories.iter().any(|directory| is_name(name, directory));
         let (problem, advice) = match is_ours {
             // What lies below the start went by retention with the page that lists it still there.
             true if below(name, view.start()) => continue,

@@ -193,7 +193,8 @@ impl Exporter {
         let (nonce, now) = (nonce(&*self.context.clock), self.context.clock.now());
         let mut next = next(before, cluster, &self.context);
         if !is_same {
-            next.modules = self.keep_modules(cluster, state, before).await?;
+            let known = (state, before);
+            next.modules = keep_modules(&self.context, &self.bucket, cluster, known).await?;
             let name = ClusterManifest::metadata_name(state.revision(), &nonce);
             let key = format!("{cluster}/{name}");
             self.bucket.put(&key, encode_state(&key, state)?).await?;
@@ -252,31 +253,31 @@ impl Exporter {
         };
         Ok(Some(cursors).filter(|cursors| *cursors != known.told))
     }
+}
 
-    /// Makes sure that the bytes of every plugin are in the bucket.
-    async fn keep_modules(
-        &self,
-        cluster: &ClusterId,
-        state: &State,
-        before: Option<&ClusterManifest>,
-    ) -> Result<BTreeSet<Sha256>, ExportError> {
-        let mut kept = before.map_or_else(BTreeSet::new, |before| before.modules.clone());
-        for module in state.plugins().modules() {
-            for version in &module.versions {
-                let sum = version.facts.sha256;
-                if kept.contains(&sum) {
-                    continue;
-                }
-                let (name, number) = (module.name.clone(), Some(version.number));
-                let (_, bytes) = self.context.plugins.fetch(name, number).await?;
-                self.bucket
-                    .put(&ClusterManifest::module_key(cluster, &sum), bytes)
-                    .await?;
-                kept.insert(sum);
+/// Makes sure that the bytes of every plugin are in the bucket; `before` are there. Returns all that are.
+pub(super) async fn keep_modules(
+    context: &Context,
+    bucket: &Bucket,
+    cluster: &ClusterId,
+    (state, before): (&State, Option<&ClusterManifest>),
+) -> Result<BTreeSet<Sha256>, ExportError> {
+    let mut kept = before.map_or_else(BTreeSet::new, |before| before.modules.clone());
+    for module in state.plugins().modules() {
+        for version in &module.versions {
+            let sum = version.facts.sha256;
+            if kept.contains(&sum) {
+                continue;
             }
+            let (name, number) = (module.name.clone(), Some(version.number));
+            let (_, bytes) = context.plugins.fetch(name, number).await?;
+            bucket
+                .put(&ClusterManifest::module_key(cluster, &sum), bytes)
+                .await?;
+            kept.insert(sum);
         }
-        Ok(kept)
     }
+    Ok(kept)
 }
 
 /// The version after this one, with nothing new in it yet.

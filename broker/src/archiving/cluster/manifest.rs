@@ -178,14 +178,14 @@ pub(super) fn encode_cursors(key: &str, cursors: &[StoredCursor]) -> Result<Byte
     encode(CURSORS, key, &cursors)
 }
 
-fn encode(kind: &str, key: &str, content: &impl Serialize) -> Result<Bytes, ManifestError> {
+pub(super) fn encode(kind: &str, key: &str, content: &impl Serialize) -> Result<Bytes, ManifestError> {
     document::encode(kind, content).map_err(|source| ManifestError::Damaged {
         key: key.to_owned(),
         source,
     })
 }
 
-fn decode<T: DeserializeOwned>(kind: &str, key: &str, bytes: &[u8]) -> Result<T, ManifestError> {
+pub(super) fn decode<T: DeserializeOwned>(kind: &str, key: &str, bytes: &[u8]) -> Result<T, ManifestError> {
     document::decode(kind, bytes).map_err(|source| ManifestError::Damaged {
         key: key.to_owned(),
         source,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use strandline_core::metadata::ClusterId;
+use strandline_core::subject::SubjectFilter;
 use strandline_core::{StreamName, Timestamp};
 use strandline_proto::admin::{
     ArchiveState, ArchiveStatusRequest, ArchiveStatusResponse, ArchivedPartition as Described,
@@ -64,6 +65,10 @@ pub(super) async fn restore(
     let wanted = Restore {
         cluster: cluster(request.cluster)?,
         streams: streams(request.streams)?,
+        point: Some(request.point).filter(|point| !point.is_empty()),
+        to: request.to.map(Timestamp::from_nanos),
+        new_name: new_name(request.new_name)?,
+        subject: subject(request.subject)?,
         only_look: request.only_look,
         by,
     };
@@ -88,13 +93,33 @@ pub(super) async fn restore(
     })
 }
 
-fn cluster(id: String) -> Result<Option<ClusterId>, Status> {
+pub(super) fn cluster(id: String) -> Result<Option<ClusterId>, Status> {
     if id.is_empty() {
         return Ok(None);
     }
     ClusterId::new(id)
         .map(Some)
         .map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn new_name(name: String) -> Result<Option<StreamName>, Status> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let name = StreamName::new(name).map_err(|error| errors::invalid_name(&error))?;
+    if name.is_reserved() {
+        let reason = format!("{name} is a name for the server's own streams: take another one");
+        return Err(Status::invalid_argument(reason));
+    }
+    Ok(Some(name))
+}
+
+fn subject(subject: String) -> Result<Option<SubjectFilter>, Status> {
+    if subject.is_empty() {
+        return Ok(None);
+    }
+    let subject = SubjectFilter::new(subject);
+    subject.map(Some).map_err(|error| errors::invalid_subject(&error))
 }
 
 fn streams(names: Vec<String>) -> Result<Vec<StreamName>, Status> {

@@ -3,6 +3,7 @@
 mod access;
 mod archive;
 mod archive_care;
+mod archive_points;
 mod by;
 mod change;
 mod describe;

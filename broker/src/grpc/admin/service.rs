@@ -12,7 +12,7 @@ use strandline_proto::admin::{
 };
 
 use super::by::Asker;
-use super::{archive, archive_care, describe, plugins, removal, update};
+use super::{archive, archive_care, archive_points, describe, plugins, removal, update};
 use crate::context::Context;
 
 /// The service. Who may call it is decided in front of it.
@@ -210,6 +210,34 @@ impl Admin for AdminService {
     ) -> Result<Response<admin::RestoreArchiveResponse>, Status> {
         let (by, request) = asked(request);
         Ok(Response::new(archive::restore(&self.context, by, request).await?))
+    }
+
+    async fn create_archive_point(
+        &self,
+        request: Request<admin::CreateArchivePointRequest>,
+    ) -> Result<Response<admin::CreateArchivePointResponse>, Status> {
+        let request = request.into_inner();
+        Ok(Response::new(
+            archive_points::create(&self.context, request).await?,
+        ))
+    }
+
+    async fn list_archive_points(
+        &self,
+        request: Request<admin::ListArchivePointsRequest>,
+    ) -> Result<Response<admin::ListArchivePointsResponse>, Status> {
+        let request = request.into_inner();
+        Ok(Response::new(archive_points::list(&self.context, request).await?))
+    }
+
+    async fn remove_archive_point(
+        &self,
+        request: Request<admin::RemoveArchivePointRequest>,
+    ) -> Result<Response<admin::RemoveArchivePointResponse>, Status> {
+        let request = request.into_inner();
+        Ok(Response::new(
+            archive_points::remove(&self.context, request).await?,
+        ))
     }
 
     async fn collect_archive(

@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use strandline_core::PartitionId;
 use strandline_core::metadata::PlaceRoot;
+use strandline_core::{Clock as _, PartitionId};
 use strandline_storage_backends::tiered::purge as objects;
 use strandline_storage_backends::tiered::purge::Contents;
-use strandline_storage_backends::tiered::{ArchiveError, BucketError, Place};
+use strandline_storage_backends::tiered::{ArchiveError, BucketError, Place, PointError};
 
 use super::Survey;
 use crate::archiving::{ClusterManifest, ManifestError, named_places};
+use crate::clock::SystemClock;
 use crate::streams::describe;
 
 /// What the clusters of a bucket say that they need.
@@ -141,6 +142,9 @@ pub enum PurgeError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// Another place has lent to it.
+    #[error(transparent)]
+    Point(#[from] PointError),
 }
 
 impl From<BucketError> for PurgeError {
@@ -199,15 +203,15 @@ pub async fn purge(
             return Err(held(&one.place, points));
         }
     }
-    let now = uses(survey, dead).await?;
+    let uses = uses(survey, dead).await?;
     for one in doomed {
-        if let Err(error) = check_unused(&now, &one.place.root) {
+        if let Err(error) = check_unused(&uses, &one.place.root) {
             unmark(survey, doomed).await?;
             return Err(error);
         }
     }
     for one in doomed {
-        objects::purge(survey.bucket(), &one.place, deleted).await?;
+        objects::purge(survey.bucket(), &one.place, SystemClock.now(), deleted).await?;
     }
     Ok(())
 }

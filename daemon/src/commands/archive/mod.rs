@@ -9,6 +9,7 @@ mod list;
 mod mount;
 mod purge;
 mod restore;
+mod snapshot;
 mod status;
 mod verify;
 
@@ -38,8 +39,10 @@ pub(crate) struct ArchiveArgs {
 enum ArchiveCommand {
     /// Show how far each partition is archived, and what keeps it from it
     Status(status::StatusArgs),
-    /// Bring back what another cluster has archived in the broker's bucket
+    /// Bring back what another cluster has archived in the broker's bucket, or copy streams as they were
     Restore(restore::RestoreArgs),
+    /// Keep the cluster as it is now under a name, show what is kept, or let go of it
+    Snapshot(snapshot::SnapshotArgs),
     /// Delete objects that nothing refers to: of uploads that crashes or other leaders ended
     Gc(gc::GcArgs),
     /// Archive what is left on the disk of a stream whose archive is lost
@@ -73,6 +76,7 @@ async fn run(args: ArchiveArgs) -> Result<Exit, Failure> {
     let (text, exit) = match &args.command {
         ArchiveCommand::Status(status) => (status::run(status, &args.connect().await?).await?, Exit::Success),
         ArchiveCommand::Restore(restore) => restore::run(restore, &args.connect().await?).await?,
+        ArchiveCommand::Snapshot(snapshot) => snapshot::run(snapshot, &args.connect().await?).await?,
         ArchiveCommand::Gc(gc) => gc::run(gc, &args.connect().await?).await?,
         ArchiveCommand::BeginAnew(anew) => begin_anew::run(anew, &args.connect().await?).await?,
         ArchiveCommand::Purge(purge) => return purge::run(purge, &mut output).await,

@@ -6,6 +6,7 @@ use strandline_client::Client;
 use strandline_client::admin::{RestoreOptions, Restored, RestoredStream};
 
 use super::super::connection::refused;
+use super::super::now;
 use super::super::stream::columns;
 use crate::exit::{Exit, Failure};
 use crate::time;
@@ -15,9 +16,23 @@ use crate::time;
 pub(super) struct RestoreArgs {
     /// Only these streams, without plugins and cursors [default: everything]
     streams: Vec<String>,
-    /// Identity of the cluster that archived them [default: the only other one in the bucket]
+    /// Identity of the cluster that archived them [default: with --as that of the broker if it has the stream, otherwise the only
+    /// other one in the bucket]
     #[arg(long, value_name = "ID")]
     cluster: Option<String>,
+    /// As of this point: see archive snapshot. That cluster goes on, and so do its streams
+    #[arg(long, value_name = "NAME")]
+    point: Option<String>,
+    /// Only what was there at this time, such as 2026-01-31T12:00:00Z or 90m (ago): each partition up to the last batch whose records
+    /// are not later. That cluster goes on
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse(text, now()))]
+    to: Option<i64>,
+    /// Under this name, beside the original: of exactly one stream
+    #[arg(long = "as", value_name = "NAME")]
+    new_name: Option<String>,
+    /// NATS subject that the stream records under its new name [default: the same]
+    #[arg(long, value_name = "SUBJECT", requires = "new_name")]
+    subject: Option<String>,
     /// Only show what would be restored
     #[arg(long)]
     dry_run: bool,
@@ -31,6 +46,10 @@ pub(super) async fn run(args: &RestoreArgs, client: &Client) -> Result<(String, 
     let options = RestoreOptions {
         cluster: args.cluster.clone(),
         streams: args.streams.clone(),
+        point: args.point.clone(),
+        to: args.to,
+        new_name: args.new_name.clone(),
+        subject: args.subject.clone(),
         only_look: args.dry_run,
     };
     let restored = client.admin().restore_archive(&options).await;

@@ -75,6 +75,8 @@ impl Claimant<'_> {
             entries: Vec::new(),
             gaps: Vec::new(),
             gone: Vec::new(),
+            points: Vec::new(),
+            borrowed: Vec::new(),
             compacted: Offset::ZERO,
             tombstones: Tombstones::default(),
             purging: false,

@@ -6,11 +6,14 @@ use std::time::Duration;
 use strandline_core::{LeaderEpoch, Timestamp};
 
 use super::super::bucket::Listed;
+use super::super::point::PointRef;
 use super::super::{ArchiveError, Place};
 use super::{Archiver, Situation, Step};
 
 /// Objects that one step deletes.
 const AT_ONCE: usize = 64;
+/// As that where there are points: each step has to look at all that they lead to.
+const AT_ONCE_BESIDE_POINTS: usize = 512;
 
 /// What a collection of left-over objects found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,27 +33,39 @@ impl Archiver {
             return Ok(None);
         };
         let is_due = |since: Timestamp| situation.now.since(since) > self.settings.grace;
-        let due = held
-            .head
-            .gone
-            .iter()
-            .filter(|gone| is_due(gone.since))
-            .take(AT_ONCE);
-        let names: HashSet<_> = due.map(|gone| gone.name.clone()).collect();
-        if names.is_empty() {
+        let due = held.head.gone.iter().filter(|gone| is_due(gone.since));
+        let due: Vec<&String> = due.map(|gone| &gone.name).collect();
+        if due.is_empty() {
             return Ok(None);
         }
-        for name in &names {
+        // What a point leads to stays. It is on the list again once the point is removed.
+        let kept = self.held_by_points(&held.head).await?;
+        let most = if held.head.points.is_empty() {
+            AT_ONCE
+        } else {
+            AT_ONCE_BESIDE_POINTS
+        };
+        let is_kept = |name: &&String| kept.contains(*name);
+        let deleted: Vec<_> = due
+            .iter()
+            .copied()
+            .filter(|name| !is_kept(name))
+            .take(most)
+            .collect();
+        for name in &deleted {
             self.archive
                 .bucket()
                 .delete(&self.archive.place().key(name))
                 .await?;
         }
+        let mut names: HashSet<_> = due.into_iter().filter(is_kept).collect();
+        names.extend(&deleted);
+        let number = deleted.len();
         let mut next = held.head.clone();
         next.gone.retain(|gone| !names.contains(&gone.name));
         let is_done = self.publish(held, next).await?;
         Ok(Some(if is_done {
-            Step::Deleted(names.len())
+            Step::Deleted(number)
         } else {
             Step::Resumed
         }))
@@ -98,6 +113,8 @@ impl Archiver {
         }
         known.extend(held.head.entries.iter().map(|entry| entry.name.clone()));
         known.extend(held.head.gone.iter().map(|gone| gone.name.clone()));
+        known.extend(held.head.points.iter().map(|point| point.object.clone()));
+        known.extend(self.held_by_points(&held.head).await?);
         let judge = Judge {
             place: &place,
             known: &known,
@@ -157,13 +174,14 @@ impl Judge<'_> {
     }
 }
 
-/// The epoch of the leader that wrote an object, by its name; of pages, which do not tell it, the first one. None for a name that
+/// The epoch of the leader that wrote an object, by its name; of pages and points, which do not tell it, the first one. None for a name that
 /// no archive gives.
 fn writer_epoch(name: &str) -> Option<LeaderEpoch> {
     let is_number = |text: &str| text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_nonce = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if let Some(page) = name.strip_prefix("manifest/") {
-        let (sequence, nonce) = page.split_once('.')?;
+    let document = ["manifest/", PointRef::DIRECTORY];
+    if let Some(document) = document.iter().find_map(|directory| name.strip_prefix(directory)) {
+        let (sequence, nonce) = document.split_once('.')?;
         return (is_number(sequence) && is_nonce(nonce)).then_some(LeaderEpoch::ZERO);
     }
     let mut parts = name.strip_prefix("segments/")?.split('-');

@@ -10,6 +10,7 @@ mod claim;
 mod compact;
 mod garbage;
 mod lag;
+mod points;
 mod publish;
 mod retention;
 mod swap;
@@ -73,7 +74,8 @@ pub struct Situation {
 pub enum Step {
     /// HEAD is ours.
     Claimed,
-    /// An earlier write of ours, whose answer was lost, was found in HEAD; the step is to be decided anew.
+    /// An earlier write of ours, whose answer was lost, or a point that somebody made or removed, was found in HEAD; the step is to
+    /// be decided anew.
     Resumed,
     /// These offsets are not archived and never will be: the local log has lost them before.
     Skipped(OffsetRange),
@@ -114,6 +116,8 @@ pub struct Archiver {
     /// Our nonce, once it is drawn.
     writer: Option<String>,
     state: State,
+    /// When it was last looked what others have done to HEAD.
+    looked: Timestamp,
 }
 
 impl Archiver {
@@ -125,6 +129,7 @@ impl Archiver {
             settings,
             writer: None,
             state: State::Unclaimed,
+            looked: Timestamp::ZERO,
         }
     }
 
@@ -163,6 +168,9 @@ impl Archiver {
             return Ok(step);
         }
         trimmed?;
+        if self.look_for_others(situation.now).await? {
+            return Ok(Step::Resumed);
+        }
         Ok(self.delete_gone(situation).await?.unwrap_or(Step::Idle))
     }
 

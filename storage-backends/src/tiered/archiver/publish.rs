@@ -87,12 +87,7 @@ impl Archiver {
     }
 
     pub(super) fn encoded(&self, head: &Head) -> Result<Bytes, ArchiveError> {
-        let mistake = |reason: String| {
-            let key = self.archive.place().key(Place::HEAD);
-            ArchiveError::damaged(&key, format!("it was about to be: {reason}"))
-        };
-        head.check().map_err(mistake)?;
-        document::encode(Head::KIND, head).map_err(|error| mistake(error.to_string()))
+        self.archive.encode_head(head)
     }
 
     /// Moves the older entries into a page when HEAD has become large. The page is there before HEAD names it.

@@ -66,7 +66,10 @@ pub(super) fn trimmed(head: &Head, oldest: Option<&Page>, cut: Offset, now: Time
     let mut next = head.clone();
     let mut gone = Vec::new();
     if let Some(page) = oldest {
-        let leaves = |entry: &&Arc<Entry>| entry.range.end > head.start && entry.range.end <= cut;
+        // What is borrowed is deleted by those who lent it, or not.
+        let leaves = |entry: &&Arc<Entry>| {
+            entry.range.end > head.start && entry.range.end <= cut && entry.place.is_none()
+        };
         gone.extend(
             page.entries()
                 .iter()
@@ -76,7 +79,7 @@ pub(super) fn trimmed(head: &Head, oldest: Option<&Page>, cut: Offset, now: Time
     }
     next.entries.retain(|entry| {
         let stays = entry.range.end > cut;
-        if !stays {
+        if !stays && entry.place.is_none() {
             gone.push(entry.name.clone());
         }
         stays
@@ -86,7 +89,7 @@ pub(super) fn trimmed(head: &Head, oldest: Option<&Page>, cut: Offset, now: Time
     next.start = gap.map_or(cut, |gap| gap.end);
     next.pages.retain(|page| {
         let stays = page.range.end > next.start;
-        if !stays {
+        if !stays && page.place.is_none() {
             gone.push(page.name.clone());
         }
         stays

@@ -70,8 +70,12 @@ impl Swap<'_> {
             .iter()
             .filter_map(|(name, entries)| PageRef::of(name.clone(), entries));
         let left: Vec<_> = next.pages.splice(touched, refs).collect();
-        let left = left.into_iter().map(|page| page.name);
-        let names = self.old.iter().map(|entry| entry.name.clone()).chain(left);
+        // What is borrowed is deleted by those who lent it, or not.
+        let left = left.into_iter().filter(|page| page.place.is_none());
+        let old = self.old.iter().filter(|entry| entry.place.is_none());
+        let names = old
+            .map(|entry| entry.name.clone())
+            .chain(left.map(|page| page.name));
         let since = self.now;
         next.gone.extend(names.map(|name| Gone { name, since }));
         self.fill(&mut next.gaps);
@@ -124,6 +128,7 @@ mod tests {
     fn entry(start: u64, end: u64) -> Entry {
         Entry {
             name: format!("segments/{start}-{end}"),
+            place: None,
             range: range(start, end),
             records: 1,
             bytes: 100,
@@ -174,6 +179,8 @@ mod tests {
             entries: entries.to_vec(),
             gaps: vec![],
             gone: vec![],
+            points: vec![],
+            borrowed: vec![],
             compacted: Offset::ZERO,
             tombstones: Tombstones::default(),
             purging: false,

@@ -60,6 +60,7 @@ mod tests {
 
     fn page(start: u64, end: u64) -> PageRef {
         PageRef {
+            place: None,
             name: "manifest/x".to_owned(),
             range: OffsetRange::new(Offset::new(start), Offset::new(end)),
             segments: 5,

@@ -82,7 +82,7 @@ impl ArchiveSegments<'_> {
 
     /// Consecutive blocks. What is wrong is fetched once more.
     fn blocks(&self, segment: &Segment, numbers: Range<usize>) -> Result<Vec<Arc<Block>>, ReadError> {
-        let key = self.archive.place().key(&segment.entry().name);
+        let key = segment.entry().key(self.archive.place());
         let mut flaw = None;
         for _ in 0..2 {
             let extent = segment.extent(&numbers);

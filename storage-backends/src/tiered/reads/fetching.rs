@@ -19,7 +19,8 @@ impl ArchiveReads {
         archive: &Arc<PartitionArchive>,
         then: impl FnOnce() + Send + 'static,
     ) -> ReadError {
-        let (what, archive) = (key_of(archive, Place::HEAD), Arc::clone(archive));
+        let head = archive.place().key(Place::HEAD);
+        let (what, archive) = (key_of(archive, &head), Arc::clone(archive));
         let deadline = self.deadline();
         self.document(&what.clone(), async move {
             let load = || source::load(Arc::clone(&archive));
@@ -39,7 +40,8 @@ impl ArchiveReads {
         archive: &Arc<PartitionArchive>,
         page: &PageRef,
     ) -> Result<Arc<Page>, ReadError> {
-        let what = key_of(archive, &page.name);
+        let key = page.key(archive.place());
+        let what = key_of(archive, &key);
         if let Some(page) = self.state.lock().pages.get(&what) {
             return Ok(page);
         }
@@ -49,7 +51,7 @@ impl ArchiveReads {
             let fetch = || source::page(Arc::clone(&archive), page.clone());
             match deadline.repeat(&what, fetch).await {
                 Err(Trouble::Missing(_)) => {
-                    source::explain_missing(&archive, &page.name, page.range, &deadline).await
+                    source::explain_missing(&archive, &key, page.range, &deadline).await
                 }
                 Err(trouble) => Err(trouble.into()),
                 Ok(page) => {
@@ -70,7 +72,8 @@ impl ArchiveReads {
         archive: &Arc<PartitionArchive>,
         entry: &Arc<Entry>,
     ) -> Result<Segment, ReadError> {
-        let what = key_of(archive, &entry.name);
+        let key = entry.key(archive.place());
+        let what = key_of(archive, &key);
         if let Some(footer) = self.state.lock().footers.get(&what) {
             return Ok(Segment::new(archive, entry, footer));
         }
@@ -80,7 +83,7 @@ impl ArchiveReads {
             let fetch = || source::footer(Arc::clone(&archive), Arc::clone(&entry));
             match deadline.repeat(&what, fetch).await {
                 Err(Trouble::Missing(_)) => {
-                    source::explain_missing(&archive, &entry.name, entry.range, &deadline).await
+                    source::explain_missing(&archive, &key, entry.range, &deadline).await
                 }
                 Err(trouble) => Err(trouble.into()),
                 Ok(footer) => {

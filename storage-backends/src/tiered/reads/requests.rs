@@ -143,8 +143,9 @@ impl ArchiveReads {
             };
             let bytes = match deadline.repeat(segment.key(), read).await {
                 Err(Trouble::Missing(_)) => {
-                    let entry = segment.entry();
-                    source::explain_missing(segment.archive(), &entry.name, entry.range, &deadline).await?;
+                    let (archive, entry) = (segment.archive(), segment.entry());
+                    let key = entry.key(archive.place());
+                    source::explain_missing(archive, &key, entry.range, &deadline).await?;
                     return Ok((Checked::default(), permit));
                 }
                 other => other?,

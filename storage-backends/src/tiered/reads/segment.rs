@@ -50,7 +50,7 @@ impl Segment {
         footer: Arc<Footer>,
     ) -> Self {
         Self {
-            key: key_of(archive, &entry.name).into(),
+            key: key_of(archive, &entry.key(archive.place())).into(),
             archive: Arc::clone(archive),
             entry: Arc::clone(entry),
             footer,
@@ -145,7 +145,7 @@ impl Segment {
     ///
     /// There is no object, it is shorter, or the bucket cannot be asked.
     pub(super) async fn read(&self, extent: Range<u64>) -> Result<Bytes, Trouble> {
-        let key = self.archive.place().key(&self.entry.name);
+        let key = self.entry.key(self.archive.place());
         let read = self.archive.bucket().get_range(&key, extent.clone()).await;
         read.map_err(|error| trouble_of(&self.archive, &error.into(), extent.start))
     }

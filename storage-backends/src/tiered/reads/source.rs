@@ -11,11 +11,7 @@ use crate::tiered::{
 };
 
 /// An object with the bucket that it is in, as messages and caches name it.
-pub(super) fn key_of(archive: &PartitionArchive, name: &str) -> String {
-    whole_name(archive, &archive.place().key(name))
-}
-
-fn whole_name(archive: &PartitionArchive, key: &str) -> String {
+pub(super) fn key_of(archive: &PartitionArchive, key: &str) -> String {
     let url = archive.bucket().url();
     format!("{}/{key}", url.strip_suffix('/').unwrap_or(url))
 }
@@ -49,21 +45,22 @@ pub(super) async fn footer(
 /// It does; or that cannot be found out.
 pub(super) async fn explain_missing(
     archive: &Arc<PartitionArchive>,
-    name: &str,
+    key: &str,
     range: OffsetRange,
     deadline: &Deadline,
 ) -> Result<(), FetchFailure> {
-    let head = key_of(archive, Place::HEAD);
+    let head = key_of(archive, &archive.place().key(Place::HEAD));
     deadline.repeat(&head, || load(Arc::clone(archive))).await?;
     let Some(view) = archive.view() else { return Ok(()) };
+    let place = archive.place();
     let is_named = match view.find(range.start) {
-        Some(Found::Entry(entry)) => entry.name == name,
-        Some(Found::Page(found)) if found.name == name => true,
+        Some(Found::Entry(entry)) => entry.key(place) == key,
+        Some(Found::Page(found)) if found.key(place) == key => true,
         Some(Found::Page(found)) => {
-            let what = key_of(archive, &found.name);
+            let what = key_of(archive, &found.key(place));
             let fetch = || page(Arc::clone(archive), found.clone());
             let found = deadline.repeat(&what, fetch).await?.find(range.start);
-            matches!(found, Some(Found::Entry(entry)) if entry.name == name)
+            matches!(found, Some(Found::Entry(entry)) if entry.key(place) == key)
         }
         Some(Found::Gap(_)) | None => false,
     };
@@ -71,7 +68,7 @@ pub(super) async fn explain_missing(
         return Ok(());
     }
     Err(FetchFailure::Damaged(Damage {
-        file: key_of(archive, name).into(),
+        file: key_of(archive, key).into(),
         position: 0,
         reason: "it is not in the bucket, although the manifest names it".to_owned(),
     }))
@@ -84,7 +81,7 @@ pub(super) fn trouble_of(archive: &PartitionArchive, error: &ArchiveError, posit
         ArchiveError::Bucket(BucketError::NotFound { .. }) => Trouble::Missing(in_bucket),
         ArchiveError::Bucket(BucketError::Damaged { key, reason })
         | ArchiveError::Damaged { key, reason } => Trouble::Damage(Damage {
-            file: whole_name(archive, key).into(),
+            file: key_of(archive, key).into(),
             position,
             reason: reason.clone(),
         }),

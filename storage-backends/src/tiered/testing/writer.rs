@@ -39,6 +39,8 @@ impl Writer {
             entries: vec![],
             gaps: vec![],
             gone: vec![],
+            points: vec![],
+            borrowed: vec![],
             compacted: Offset::ZERO,
             tombstones: Tombstones::default(),
             purging: false,
@@ -112,6 +114,7 @@ impl Writer {
         };
         let page = PageRef {
             name: format!("manifest/{:020}.{:032x}", self.head.sequence, 0),
+            place: None,
             range: OffsetRange::new(first.range.start, last.range.end),
             segments: entries.len() as u64,
             records: entries.iter().map(|entry| entry.records).sum(),

@@ -1,5 +1,6 @@
 //! The archive as a whole, on stores that fail in every way and at every moment.
 
+mod borrow;
 mod cat;
 mod compaction;
 mod crash_points;
@@ -8,6 +9,7 @@ mod faults;
 mod gaps;
 mod objects;
 mod pages;
+mod points;
 mod probe;
 mod retention;
 mod store;

@@ -161,8 +161,13 @@ pub(super) struct Contents {
 }
 
 pub(super) async fn contents(inner: &Arc<InMemory>) -> Contents {
+    contents_at(inner, place()).await
+}
+
+/// As [`contents`], of another place.
+pub(super) async fn contents_at(inner: &Arc<InMemory>, place: Place) -> Contents {
     let bucket = Faulty::new(inner).bucket();
-    let archive = PartitionArchive::new(Arc::clone(&bucket), place());
+    let archive = PartitionArchive::new(Arc::clone(&bucket), place.clone());
     let view = archive.load().await.unwrap();
     let mut entries = Vec::new();
     for page in view.pages() {
@@ -180,7 +185,7 @@ pub(super) async fn contents(inner: &Arc<InMemory>) -> Contents {
     entries.retain(|entry| entry.range.end > view.start());
     let mut records = BTreeMap::new();
     for entry in &entries {
-        let (object, _) = bucket.get(&place().key(&entry.name)).await.unwrap();
+        let (object, _) = bucket.get(&entry.key(&place)).await.unwrap();
         records.extend(records_of(&object, entry));
     }
     Contents {

@@ -19,7 +19,8 @@ use strandline_storage_backends::tiered::Bucket;
 
 use super::super::NoArchive;
 use super::manifest::ClusterManifest;
-use super::restore::{RestoreError, the_other_cluster};
+use super::restore::RestoreError;
+use super::source::the_other_cluster;
 use crate::context::Context;
 use crate::streams::describe;
 
