@@ -4,6 +4,9 @@
 //! content, takes that and decides anew. What a point leads to was in the manifest at the moment at which HEAD was replaced, or a
 //! point led to it that was there at that moment: so nobody was about to delete it.
 
+mod error;
+mod names;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +17,9 @@ use super::head::Gone;
 use super::nonce::nonce;
 use super::point::{MAX_POINTS, PointDocument, PointRef, is_point_name, lent_name};
 use super::{ArchiveError, BucketError, Found, Head, PartitionArchive, Place, Version, View, document};
+pub use error::PointError;
+pub(super) use names::held;
+use names::{Names, load};
 
 /// How often a change is tried while others change HEAD or answers are lost.
 const TRIES: u32 = 8;
@@ -21,48 +27,6 @@ const TRIES: u32 = 8;
 const WAIT: Duration = Duration::from_millis(50);
 /// Names that removing a point puts on the list of what is to be deleted. What is beyond is left to the collection of garbage.
 const MOST_RELEASED: usize = 4096;
-
-/// Why there is no such point.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PointError {
-    /// The archive.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// Nothing can be called so.
-    #[error(
-        "{name:?} is not the name of a point: take 1 to 64 letters, digits, '.', '_' and '-', and do not begin with lent-"
-    )]
-    InvalidName {
-        /// The name.
-        name: String,
-    },
-    /// There is one of this name.
-    #[error("{place} has a point {name} already: remove it first, or take another name")]
-    Taken {
-        /// Where.
-        place: String,
-        /// The name.
-        name: String,
-    },
-    /// There is no room for another one.
-    #[error("{place} has {MAX_POINTS} points, which is the most: remove one first")]
-    TooMany {
-        /// Where.
-        place: String,
-    },
-    /// What was to be kept has left the manifest meanwhile.
-    #[error("what was to be kept of {place} was removed meanwhile: try again")]
-    Outdated {
-        /// Where.
-        place: String,
-    },
-}
-
-impl From<BucketError> for PointError {
-    fn from(error: BucketError) -> Self {
-        ArchiveError::from(error).into()
-    }
-}
 
 /// What a state that is lent was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -339,60 +303,4 @@ pub(super) fn not_purged(head: &Head, place: &Place) -> Result<(), ArchiveError>
         return Err(ArchiveError::Purging { key });
     }
     Ok(())
-}
-
-/// Loads the state that a point of HEAD keeps.
-async fn load(archive: &PartitionArchive, point: &PointRef) -> Result<Head, ArchiveError> {
-    let key = archive.place().key(&point.object);
-    let (bytes, _) = archive.bucket().get(&key).await?;
-    let document: PointDocument = document::decode(PointDocument::KIND, &bytes)
-        .map_err(|error| ArchiveError::damaged(&key, error.to_string()))?;
-    let state = document.into_head(point, archive.place());
-    state.map_err(|reason| ArchiveError::damaged(&key, reason))
-}
-
-/// The names of all objects of this place that the points of a HEAD lead to, their documents not included.
-///
-/// # Errors
-///
-/// A document is missing or damaged, or the bucket cannot be asked. Then nobody knows what is held, and nothing may be deleted.
-pub(super) async fn held(archive: &PartitionArchive, head: &Head) -> Result<HashSet<String>, ArchiveError> {
-    let mut held = Names::default();
-    for point in &head.points {
-        held.add(archive, &load(archive, point).await?).await?;
-    }
-    Ok(held.names)
-}
-
-/// Names of segments and pages of a place.
-#[derive(Default)]
-struct Names {
-    names: HashSet<String>,
-    /// Pages of which all entries are there. Most states share most of their pages.
-    whole_pages: HashSet<String>,
-}
-
-impl Names {
-    /// Adds what a state leads to. What it borrows is not of this place.
-    async fn add(&mut self, archive: &PartitionArchive, state: &Head) -> Result<(), ArchiveError> {
-        let own_pages = state.pages.iter().filter(|page| page.place.is_none());
-        for page in own_pages {
-            if self.whole_pages.contains(&page.name) {
-                continue;
-            }
-            let loaded = archive.page(page).await?;
-            let kept = loaded
-                .entries()
-                .iter()
-                .filter(|entry| entry.range.end > state.start && entry.place.is_none());
-            self.names.extend(kept.map(|entry| entry.name.clone()));
-            self.names.insert(page.name.clone());
-            if page.range.start >= state.start {
-                self.whole_pages.insert(page.name.clone());
-            }
-        }
-        let own = state.entries.iter().filter(|entry| entry.place.is_none());
-        self.names.extend(own.map(|entry| entry.name.clone()));
-        Ok(())
-    }
 }

@@ -3,6 +3,9 @@
 //! Some stores take the headers of conditional writes and let two writers win. Such a bucket loses data silently, so
 //! that it is tried and not believed. Faults that pass prove nothing: what they hit is tried again, on objects of its own.
 
+mod report;
+mod trial;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +15,8 @@ use tokio::time::{Instant, sleep};
 
 use super::nonce::nonce;
 use super::{Bucket, BucketError, BucketOptions, Version};
+pub use report::{Failed, Finding, Report};
+use trial::Trial;
 
 /// Writers that race for one object.
 const RACERS: usize = 16;
@@ -23,60 +28,6 @@ const TRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Wait before something is tried the second time; it doubles with every further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// Why something that was tried has not worked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    /// The bucket does not do it, or does not let us.
-    #[error("{0}")]
-    Proven(String),
-    /// No usable answer, however often it was tried: whether the bucket does it is not known.
-    #[error("{0}")]
-    Unknown(String),
-}
-
-impl From<BucketError> for Failed {
-    fn from(error: BucketError) -> Self {
-        match error.leaves_doubt() {
-            true => Self::Unknown(error.to_string()),
-            false => Self::Proven(error.to_string()),
-        }
-    }
-}
-
-/// One thing that the archive needs of a bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What was tried.
-    pub what: &'static str,
-    /// Why it does not work.
-    pub result: Result<(), Failed>,
-}
-
-/// What a bucket can do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// All that was tried, in order.
-    pub findings: Vec<Finding>,
-}
-
-impl Report {
-    /// Whether archives can be kept in the bucket.
-    pub fn is_usable(&self) -> bool {
-        self.failures().next().is_none()
-    }
-
-    /// Whether something is known that the bucket does not do.
-    pub fn is_proven(&self) -> bool {
-        self.failures()
-            .any(|finding| matches!(finding.result, Err(Failed::Proven(_))))
-    }
-
-    /// What is missing.
-    pub fn failures(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.result.is_err())
-    }
-}
 
 /// Tries everything on objects below `strandline-check/`, and deletes them afterwards. What cannot be deleted is among the
 /// findings. Cancelled it leaves them there.
@@ -109,54 +60,6 @@ pub async fn probe(bucket: &Bucket) -> Report {
         report.findings.push(Finding { what, result });
     }
     report
-}
-
-/// What is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trial {
-    Create,
-    Get,
-    CreateAgain,
-    Replace,
-    ReplaceStale,
-    RaceToCreate,
-    RaceToReplace,
-    GetRange,
-    Multipart,
-    List,
-    Delete,
-}
-
-impl Trial {
-    const ALL: [Self; 11] = [
-        Self::Create,
-        Self::Get,
-        Self::CreateAgain,
-        Self::Replace,
-        Self::ReplaceStale,
-        Self::RaceToCreate,
-        Self::RaceToReplace,
-        Self::GetRange,
-        Self::Multipart,
-        Self::List,
-        Self::Delete,
-    ];
-
-    fn what(self) -> &'static str {
-        match self {
-            Self::Create => "write an object if there is none",
-            Self::Get => "read an object",
-            Self::CreateAgain => "refuse to write an object a second time",
-            Self::Replace => "replace an object of a known version",
-            Self::ReplaceStale => "refuse to replace an object of an old version",
-            Self::RaceToCreate => "let one of many writers create an object",
-            Self::RaceToReplace => "let one of many writers replace an object",
-            Self::GetRange => "read a part of an object",
-            Self::Multipart => "write an object in parts",
-            Self::List => "list objects",
-            Self::Delete => "delete objects",
-        }
-    }
 }
 
 struct Probe<'a> {

@@ -1,0 +1,57 @@
+//! What came of trying a bucket out.
+
+use super::super::BucketError;
+
+/// Why something that was tried has not worked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// The bucket does not do it, or does not let us.
+    #[error("{0}")]
+    Proven(String),
+    /// No usable answer, however often it was tried: whether the bucket does it is not known.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl From<BucketError> for Failed {
+    fn from(error: BucketError) -> Self {
+        match error.leaves_doubt() {
+            true => Self::Unknown(error.to_string()),
+            false => Self::Proven(error.to_string()),
+        }
+    }
+}
+
+/// One thing that the archive needs of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was tried.
+    pub what: &'static str,
+    /// Why it does not work.
+    pub result: Result<(), Failed>,
+}
+
+/// What a bucket can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// All that was tried, in order.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether archives can be kept in the bucket.
+    pub fn is_usable(&self) -> bool {
+        self.failures().next().is_none()
+    }
+
+    /// Whether something is known that the bucket does not do.
+    pub fn is_proven(&self) -> bool {
+        self.failures()
+            .any(|finding| matches!(finding.result, Err(Failed::Proven(_))))
+    }
+
+    /// What is missing.
+    pub fn failures(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.result.is_err())
+    }
+}
