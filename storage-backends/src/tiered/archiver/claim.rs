@@ -3,7 +3,7 @@
 use strandline_core::{LeaderEpoch, LogId, Offset};
 
 use super::super::nonce::nonce;
-use super::super::{ArchiveError, Head, Place, Tombstones, Version};
+use super::super::{ArchiveError, BucketError, Head, Place, Tombstones, Version};
 use super::publish::{Outcome, judge};
 use super::{Archiver, Expected, Held, State};
 
@@ -93,6 +93,13 @@ pub(super) fn fenced(found: &Head, place: &Place, ours: LeaderEpoch) -> ArchiveE
     }
 }
 
+/// A claim that has not worked, as far as is known.
+struct Doubt {
+    error: BucketError,
+    /// HEAD as it is now.
+    found: Option<(Head, Version)>,
+}
+
 impl Archiver {
     /// Makes HEAD ours, or finds that it is.
     pub(super) async fn claim(&mut self) -> Result<(), ArchiveError> {
@@ -102,8 +109,8 @@ impl Archiver {
         };
         self.writer = Some(writer.clone());
         let mut last = None;
+        let mut found = self.found().await?;
         for _ in 0..TRIES {
-            let found = self.found().await?;
             if let Some((head, version)) = &found
                 && head.writer == writer
             {
@@ -111,10 +118,10 @@ impl Archiver {
                 return Ok(());
             }
             let next = self.decide(&writer, found.as_ref().map(|(head, _)| head))?;
-            match self.try_claim(found, next).await? {
-                Ok(()) => return Ok(()),
-                Err(doubt) => last = Some(doubt),
-            }
+            let Some(doubt) = self.try_claim(found, next).await? else {
+                return Ok(());
+            };
+            (last, found) = (Some(doubt.error), doubt.found);
         }
         last.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -144,12 +151,12 @@ impl Archiver {
         }
     }
 
-    /// Writes our claim. The inner error says that HEAD has to be looked at again.
+    /// Writes our claim. None when HEAD is ours.
     async fn try_claim(
         &mut self,
         found: Option<(Head, Version)>,
         next: Head,
-    ) -> Result<Result<(), super::super::BucketError>, ArchiveError> {
+    ) -> Result<Option<Doubt>, ArchiveError> {
         let key = self.archive.place().key(Place::HEAD);
         let bytes = self.encoded(&next)?;
         let bucket = self.archive.bucket();
@@ -157,21 +164,22 @@ impl Archiver {
             Some((_, version)) => bucket.replace(&key, bytes, version).await,
             None => bucket.create(&key, bytes).await,
         };
-        let doubt = match written {
+        let error = match written {
             Ok(version) => {
                 self.hold(next, version);
-                return Ok(Ok(()));
+                return Ok(None);
             }
             Err(error) if error.leaves_doubt() => error,
             Err(error) => return Err(error.into()),
         };
-        if let Some((now, version)) = self.found().await?
-            && judge(&now, &next, found.as_ref().map(|(head, _)| head)) == Outcome::Worked
-        {
-            self.hold(now, version);
-            return Ok(Ok(()));
+        let before = found.map(|(head, _)| head);
+        match self.found().await? {
+            Some((now, version)) if judge(&now, &next, before.as_ref()) == Outcome::Worked => {
+                self.hold(now, version);
+                Ok(None)
+            }
+            found => Ok(Some(Doubt { error, found })),
         }
-        Ok(Err(doubt))
     }
 
     pub(super) fn hold(&mut self, head: Head, version: Version) {
