@@ -141,7 +141,7 @@ fn of_status(status: Option<u16>, action: &'static str, key: String, reason: Str
         Some(401 | 403) => BucketError::Denied { action, key, reason },
         Some(416) => BucketError::Damaged { key, reason },
         Some(501) => BucketError::Unsupported { action, reason },
-        Some(408 | 429) => BucketError::Unreachable { action, key, reason },
+        Some(408 | 409 | 429) => BucketError::Unreachable { action, key, reason },
         Some(300..=499) => BucketError::Refused { action, key, reason },
         _ => BucketError::Unreachable { action, key, reason },
     }
@@ -185,6 +185,8 @@ mod tests {
         let kind = |status| classify(&generic("x"), status, "list", "a");
         assert!(matches!(kind(Some(403)), BucketError::Denied { .. }));
         assert!(matches!(kind(Some(429)), BucketError::Unreachable { .. }));
+        // Another request for the same thing is under way.
+        assert!(matches!(kind(Some(409)), BucketError::Unreachable { .. }));
         assert!(matches!(kind(Some(503)), BucketError::Unreachable { .. }));
         assert!(matches!(kind(Some(400)), BucketError::Refused { .. }));
         assert!(matches!(kind(Some(501)), BucketError::Unsupported { .. }));
