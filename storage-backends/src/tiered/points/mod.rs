@@ -257,17 +257,13 @@ impl Points {
     /// What only this point leads to, and its document.
     async fn released(&self, head: &Head, point: &PointRef) -> Result<Vec<String>, ArchiveError> {
         let mut released = Names::default();
-        match load(&self.archive, point).await {
-            Ok(state) => released.add(&self.archive, &state).await?,
-            // Nobody can tell any more what it led to: that is garbage, and collected as such.
-            Err(ArchiveError::Damaged { .. } | ArchiveError::Bucket(BucketError::NotFound { .. })) => {}
-            Err(error) => return Err(error),
-        }
+        // What nobody can tell any more is garbage, and collected as such.
+        released.add_readable(&self.archive, point).await?;
         let mut kept = Names::default();
         kept.add(&self.archive, head).await?;
         for other in head.points.iter().filter(|other| *other != point) {
-            kept.add(&self.archive, &load(&self.archive, other).await?)
-                .await?;
+            // What one keeps that cannot be read is not deleted as long as it is registered.
+            kept.add_readable(&self.archive, other).await?;
         }
         let mut names = released.names;
         names.retain(|name| !kept.names.contains(name));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::point::{PointDocument, PointRef};
-use super::super::{ArchiveError, Head, PartitionArchive, document};
+use super::super::{ArchiveError, BucketError, Head, PartitionArchive, document};
 
 /// Loads the state that a point of HEAD keeps.
 pub(super) async fn load(archive: &PartitionArchive, point: &PointRef) -> Result<Head, ArchiveError> {
@@ -26,7 +26,7 @@ pub(in super::super) async fn held(
 ) -> Result<HashSet<String>, ArchiveError> {
     let mut held = Names::default();
     for point in &head.points {
-        held.add(archive, &load(archive, point).await?).await?;
+        held.add_point(archive, point).await?;
     }
     Ok(held.names)
 }
@@ -40,6 +40,27 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Adds what a point leads to.
+    async fn add_point(&mut self, archive: &PartitionArchive, point: &PointRef) -> Result<(), ArchiveError> {
+        let state = load(archive, point).await?;
+        self.add(archive, &state).await
+    }
+
+    /// As [`add_point`](Self::add_point), as far as its document and its pages are there and whole.
+    pub(super) async fn add_readable(
+        &mut self,
+        archive: &PartitionArchive,
+        point: &PointRef,
+    ) -> Result<(), ArchiveError> {
+        match self.add_point(archive, point).await {
+            Err(
+                ArchiveError::Damaged { .. }
+                | ArchiveError::Bucket(BucketError::NotFound { .. } | BucketError::Damaged { .. }),
+            ) => Ok(()),
+            added => added,
+        }
+    }
+
     /// Adds what a state leads to. What it borrows is not of this place.
     pub(super) async fn add(&mut self, archive: &PartitionArchive, state: &Head) -> Result<(), ArchiveError> {
         let own_pages = state.pages.iter().filter(|page| page.place.is_none());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use object_store::memory::InMemory;
-use strandline_core::storage::{Log, Store};
 use strandline_core::{LogId, Offset, Timestamp};
 
 use super::super::survey::{Depth, Survey, Witness};
@@ -20,39 +19,6 @@ fn other() -> Place {
     Place {
         root: "cluster/copy.99".to_owned(),
         ..place()
-    }
-}
-
-struct Lender {
-    inner: Arc<InMemory>,
-    store: Arc<dyn Store>,
-    log: Arc<dyn Log>,
-    archiver: Archiver,
-}
-
-impl Lender {
-    /// With records up to here in the archive; in pages, too, if there are many.
-    async fn new(end: u64) -> Self {
-        let inner = Arc::new(InMemory::new());
-        let (store, log) = memory_log();
-        fill(&store, &log, end, 1);
-        log.roll().unwrap();
-        let mut archiver = archiver(&Faulty::new(&inner).bucket(), &log, 1, Expected::New);
-        drive(&mut archiver, &keeping(&log, 100)).await.unwrap();
-        Self {
-            inner,
-            store,
-            log,
-            archiver,
-        }
-    }
-
-    async fn keep(&mut self, count: u64, now: u64) {
-        let situation = Situation {
-            total: records(count),
-            ..keeping(&self.log, now)
-        };
-        drive_on(&mut self.archiver, &situation).await;
     }
 }
 
@@ -77,7 +43,7 @@ async fn borrow(faulty: &Faulty, to: Option<Timestamp>) -> Result<Cut, PointErro
 #[tokio::test(start_paused = true)]
 async fn a_copy_holds_what_was_there_at_any_time_and_shares_all_but_a_part_of_a_segment() {
     const END: u64 = 40;
-    let lender = Lender::new(END).await;
+    let lender = Archived::new(END).await;
     for offset in 0..END + 3 {
         // The last record that is not later is the one before the offset.
         let to = Timestamp::from_nanos(time_of(offset).nanos() - 1);
@@ -115,10 +81,7 @@ async fn a_cut_inside_a_page_takes_its_entries_along() {
     }
     let mut leader = archiver(&Faulty::new(&inner).bucket(), &log, 1, Expected::New);
     drive(&mut leader, &keeping(&log, 100)).await.unwrap();
-    let situation = Situation {
-        total: records(END - 20),
-        ..keeping(&log, 200)
-    };
+    let situation = keeping_records(&log, END - 20, 200);
     drive(&mut leader, &situation).await.unwrap();
     let head = Points::of(&archive(&Faulty::new(&inner), place()))
         .head()
@@ -147,7 +110,7 @@ async fn a_cut_inside_a_page_takes_its_entries_along() {
 
 #[tokio::test(start_paused = true)]
 async fn neither_side_deletes_what_the_other_reads() {
-    let mut lender = Lender::new(40).await;
+    let mut lender = Archived::new(40).await;
     borrow(&Faulty::new(&lender.inner), Some(time_of(27)))
         .await
         .unwrap();
@@ -174,10 +137,7 @@ async fn neither_side_deletes_what_the_other_reads() {
     let mut archiver = Archiver::new(Arc::clone(&borrower), Arc::clone(&copy), settings);
     drive(&mut archiver, &keeping(&copy, 200)).await.unwrap();
     contents_at(&lender.inner, other()).await.assert_is(0, 50);
-    let trimming = Situation {
-        total: records(30),
-        ..keeping(&copy, 300)
-    };
+    let trimming = keeping_records(&copy, 30, 300);
     let steps = drive(&mut archiver, &trimming).await.unwrap();
     assert!(steps.iter().any(|step| matches!(step, Step::TrimmedArchive(_))));
     drive(
@@ -210,7 +170,7 @@ async fn neither_side_deletes_what_the_other_reads() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_left_the_manifest_since_it_was_read_is_not_lent() {
-    let mut lender = Lender::new(40).await;
+    let mut lender = Archived::new(40).await;
     let faulty = Faulty::new(&lender.inner);
     let loan = Loan::of_head(&archive(&faulty, place())).await.unwrap();
     let cut = loan.cut(None).await.unwrap();
@@ -232,7 +192,7 @@ async fn what_has_left_the_manifest_since_it_was_read_is_not_lent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_point_is_borrowed_as_it_was_and_a_copy_is_borrowed_on() {
-    let mut lender = Lender::new(40).await;
+    let mut lender = Archived::new(40).await;
     let faulty = Faulty::new(&lender.inner);
     let points = Points::of(&archive(&faulty, place()));
     let point = points.register("then", seconds(100)).await.unwrap();
@@ -283,7 +243,7 @@ async fn a_crash_or_a_fault_at_any_request_leaves_nothing_that_cannot_be_given_b
             .into_iter()
             .chain([Fault::KilledBefore, Fault::KilledAfter])
         {
-            let mut lender = Lender::new(40).await;
+            let mut lender = Archived::new(40).await;
             let faulty = Faulty::new(&lender.inner).fail(call, fault);
             let work = std::pin::pin!(borrow(&faulty, Some(time_of(27))));
             let killed = std::pin::pin!(faulty.killed());
@@ -329,7 +289,7 @@ impl Witness for Heard {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_borrowed_is_looked_at_where_it_lies() {
-    let mut lender = Lender::new(40).await;
+    let mut lender = Archived::new(40).await;
     let faulty = Faulty::new(&lender.inner);
     borrow(&faulty, Some(time_of(27))).await.unwrap();
     lender.keep(10, 200).await;

@@ -6,57 +6,16 @@ use std::time::Duration;
 
 use futures_util::future::select;
 use object_store::memory::InMemory;
-use strandline_core::storage::{Log, Store};
 
-use super::super::{
-    Archiver, Expected, MAX_POINTS, PartitionArchive, PointError, PointRef, Points, Situation,
-};
+use super::super::{Expected, MAX_POINTS, PartitionArchive, PointError, PointRef, Points, Situation};
 use super::store::{Fault, Faulty};
 use super::support::*;
 
 const END: u64 = 40;
 const KEPT: u64 = 12;
 
-/// A log of which all is archived.
-struct Archived {
-    inner: Arc<InMemory>,
-    log: Arc<dyn Log>,
-    archiver: Archiver,
-    _store: Arc<dyn Store>,
-}
-
-impl Archived {
-    async fn new() -> Self {
-        let inner = Arc::new(InMemory::new());
-        let (store, log) = memory_log();
-        fill(&store, &log, END, 1);
-        log.roll().unwrap();
-        let mut archiver = archiver(&Faulty::new(&inner).bucket(), &log, 1, Expected::New);
-        drive(&mut archiver, &keeping(&log, 100)).await.unwrap();
-        Self {
-            inner,
-            log,
-            archiver,
-            _store: store,
-        }
-    }
-
-    /// Retention takes all but a few records.
-    fn trimming(&self, now: u64) -> Situation {
-        Situation {
-            total: records(KEPT),
-            ..keeping(&self.log, now)
-        }
-    }
-
-    async fn drive(&mut self, now: u64) {
-        let situation = self.trimming(now);
-        drive_on(&mut self.archiver, &situation).await;
-    }
-
-    async fn names(&self) -> BTreeSet<String> {
-        names(&self.inner).await.into_iter().collect()
-    }
+async fn object_names(archived: &Archived) -> BTreeSet<String> {
+    names(&archived.inner).await.into_iter().collect()
 }
 
 fn points(faulty: &Faulty) -> Points {
@@ -84,7 +43,7 @@ async fn assert_is_whole(inner: &Arc<InMemory>, point: &PointRef) {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_point_leads_to_stays_until_the_point_is_removed() {
-    let mut archived = Archived::new().await;
+    let mut archived = Archived::new(END).await;
     let point = plain(&archived.inner)
         .register("before", seconds(100))
         .await
@@ -94,8 +53,8 @@ async fn what_a_point_leads_to_stays_until_the_point_is_removed() {
         .register("again", seconds(100))
         .await
         .unwrap();
-    archived.drive(200).await;
-    archived.drive(1000).await;
+    archived.keep(KEPT, 200).await;
+    archived.keep(KEPT, 1000).await;
     let head = plain(&archived.inner).head().await.unwrap();
     assert!(head.start.get() > 0 && head.gone.is_empty(), "{head:?}");
     assert_is_whole(&archived.inner, &point).await;
@@ -109,9 +68,9 @@ async fn what_a_point_leads_to_stays_until_the_point_is_removed() {
             .await
             .unwrap()
     );
-    archived.drive(2000).await;
+    archived.keep(KEPT, 2000).await;
     assert_is_whole(&archived.inner, &second).await;
-    assert!(!archived.names().await.contains(&point.object));
+    assert!(!object_names(&archived).await.contains(&point.object));
 
     assert!(
         plain(&archived.inner)
@@ -119,23 +78,23 @@ async fn what_a_point_leads_to_stays_until_the_point_is_removed() {
             .await
             .unwrap()
     );
-    archived.drive(2130).await;
+    archived.keep(KEPT, 2130).await;
     assert!(
-        archived.names().await.contains(&second.object),
+        object_names(&archived).await.contains(&second.object),
         "the grace time is not over"
     );
-    archived.drive(3000).await;
+    archived.keep(KEPT, 3000).await;
     let found = contents(&archived.inner).await;
     found.assert_is(found.start, END);
     let expected: BTreeSet<_> = found.entries.iter().map(|entry| entry.name.clone()).collect();
-    let mut left = archived.names().await;
+    let mut left = object_names(&archived).await;
     assert!(left.remove("HEAD"));
     assert_eq!(left, expected, "nothing else is left");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_a_point_is_refused_and_removing_one_twice_is_none() {
-    let archived = Archived::new().await;
+    let archived = Archived::new(END).await;
     let points = plain(&archived.inner);
     for name in ["", "a/b", "lent-1"] {
         let error = points.register(name, seconds(1)).await.unwrap_err();
@@ -156,20 +115,20 @@ async fn what_cannot_be_a_point_is_refused_and_removing_one_twice_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_point_that_cannot_be_read_keeps_everything_until_it_is_removed() {
-    let mut archived = Archived::new().await;
+    let mut archived = Archived::new(END).await;
     let point = plain(&archived.inner)
         .register("before", seconds(100))
         .await
         .unwrap();
     let bucket = Faulty::new(&archived.inner).bucket();
     bucket.delete(&place().key(&point.object)).await.unwrap();
-    let before = archived.names().await;
-    let situation = archived.trimming(1000);
+    let before = object_names(&archived).await;
+    let situation = keeping_records(&archived.log, KEPT, 1000);
     drive(&mut archived.archiver, &situation).await.unwrap();
-    let later = archived.trimming(2000);
+    let later = keeping_records(&archived.log, KEPT, 2000);
     let error = drive(&mut archived.archiver, &later).await.unwrap_err();
     assert!(error.to_string().contains(&point.object), "{error}");
-    let after = archived.names().await;
+    let after = object_names(&archived).await;
     assert!(
         before.is_subset(&after),
         "nobody knows what it held, so nothing is deleted"
@@ -180,9 +139,32 @@ async fn a_point_that_cannot_be_read_keeps_everything_until_it_is_removed() {
             .await
             .unwrap()
     );
-    archived.drive(3000).await;
+    archived.keep(KEPT, 3000).await;
     let found = contents(&archived.inner).await;
     found.assert_is(found.start, END);
+}
+
+// Removing a point looked at what the others keep, and gave up when one of those could not be read. Of two that could not be read
+// neither was ever removed, and nothing was deleted any more.
+#[tokio::test(start_paused = true)]
+async fn of_several_points_that_cannot_be_read_each_can_be_removed() {
+    let mut archived = Archived::new(END).await;
+    let points = plain(&archived.inner);
+    let bucket = Faulty::new(&archived.inner).bucket();
+    for name in ["one", "two"] {
+        let point = points.register(name, seconds(100)).await.unwrap();
+        bucket.delete(&place().key(&point.object)).await.unwrap();
+    }
+    points.register("whole", seconds(100)).await.unwrap();
+    for name in ["one", "whole", "two"] {
+        assert!(points.remove(name, seconds(200)).await.unwrap(), "{name}");
+    }
+    archived.keep(KEPT, 1000).await;
+    archived.keep(KEPT, 2000).await;
+    let found = contents(&archived.inner).await;
+    found.assert_is(found.start, END);
+    let left = object_names(&archived).await;
+    assert_eq!(left.len(), found.entries.len() + 1, "{left:?}");
 }
 
 /// Registers, or removes, with the process ending at a call.
@@ -207,7 +189,7 @@ async fn a_crash_or_a_fault_at_any_request_leaves_a_point_that_is_whole_or_none(
     for fault in faults {
         for removes in [false, true] {
             for call in 0..8 {
-                let mut archived = Archived::new().await;
+                let mut archived = Archived::new(END).await;
                 if removes {
                     plain(&archived.inner)
                         .register("kept", seconds(150))
@@ -217,8 +199,8 @@ async fn a_crash_or_a_fault_at_any_request_leaves_a_point_that_is_whole_or_none(
                 let faulty = Faulty::new(&archived.inner).fail(call, fault);
                 act(&faulty, removes).await;
                 let what = format!("{fault:?} at {call} while removing: {removes}");
-                archived.drive(300).await;
-                archived.drive(1000).await;
+                archived.keep(KEPT, 300).await;
+                archived.keep(KEPT, 1000).await;
                 let found = registered(&archived.inner).await;
                 assert!(found.len() <= 1, "{what}");
                 for point in &found {
@@ -228,13 +210,13 @@ async fn a_crash_or_a_fault_at_any_request_leaves_a_point_that_is_whole_or_none(
                     .remove("kept", seconds(1000))
                     .await
                     .unwrap();
-                archived.drive(2000).await;
+                archived.keep(KEPT, 2000).await;
                 let orphans = archived.archiver.collect(seconds(1 << 33), GRACE).await.unwrap();
                 assert!(orphans.deleted.len() <= 2, "{what}: {orphans:?}");
                 let found = contents(&archived.inner).await;
                 found.assert_is(found.start, END);
                 assert_eq!(
-                    archived.names().await.len(),
+                    object_names(&archived).await.len(),
                     found.entries.len() + 1,
                     "{what}: something is left"
                 );
@@ -252,10 +234,7 @@ async fn a_leader_that_publishes_at_the_same_time_goes_on_and_loses_nothing() {
         let turns = Arc::new(tokio::sync::Semaphore::new(0));
         let faulty = Faulty::with_turns(&inner, &turns);
         let mut archiver = archiver(&faulty.bucket(), &log, 1, Expected::New);
-        let trimming = Situation {
-            total: records(KEPT),
-            ..keeping(&log, 100)
-        };
+        let trimming = keeping_records(&log, KEPT, 100);
         let work = async {
             drive(&mut archiver, &trimming).await.unwrap();
             let later = Situation {

@@ -127,6 +127,46 @@ pub(super) fn records(count: u64) -> RetentionLimits {
     }
 }
 
+/// As [`keeping`], but of both tiers only so many records stay.
+pub(super) fn keeping_records(log: &Arc<dyn Log>, count: u64, now: u64) -> Situation {
+    Situation {
+        total: records(count),
+        ..keeping(log, now)
+    }
+}
+
+/// A log of which all is archived, under the leader epoch 1.
+pub(super) struct Archived {
+    pub(super) inner: Arc<InMemory>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) archiver: Archiver,
+}
+
+impl Archived {
+    /// With records up to here.
+    pub(super) async fn new(end: u64) -> Self {
+        let inner = Arc::new(InMemory::new());
+        let (store, log) = memory_log();
+        fill(&store, &log, end, 1);
+        log.roll().unwrap();
+        let mut archiver = archiver(&Faulty::new(&inner).bucket(), &log, 1, Expected::New);
+        drive(&mut archiver, &keeping(&log, 100)).await.unwrap();
+        Self {
+            inner,
+            store,
+            log,
+            archiver,
+        }
+    }
+
+    /// Retention takes all but so many records, whatever goes wrong.
+    pub(super) async fn keep(&mut self, count: u64, now: u64) {
+        let situation = keeping_records(&self.log, count, now);
+        drive_on(&mut self.archiver, &situation).await;
+    }
+}
+
 /// Steps until there is nothing to do.
 pub(super) async fn drive(archiver: &mut Archiver, situation: &Situation) -> Result<Vec<Step>, ArchiveError> {
     let mut steps = Vec::new();
