@@ -22,8 +22,8 @@ use super::object::Blocks;
 use super::point::{Borrowed, PointRef};
 use super::points::not_purged;
 use super::{
-    ArchiveError, Base, BucketError, Entry, Footer, Found, Head, Page, PartitionArchive, Place, PointError,
-    Points, Throttle, Upload, View,
+    ArchiveError, Base, Bucket, BucketError, Entry, Footer, Found, Head, Page, PartitionArchive, Place,
+    PointError, Points, Throttle, Upload, View, lent_points,
 };
 
 /// Bytes that one request reads of a segment that is copied, unless a single block is larger.
@@ -290,10 +290,7 @@ impl Loan {
             Err(ArchiveError::Missing { .. }) => return Ok(()),
             head => head?,
         };
-        for (lender, point) in super::lent_points(&head) {
-            let lender = PartitionArchive::new(Arc::clone(borrower.bucket()), lender);
-            Points::of(&lender).remove(&point, now).await?;
-        }
+        end_loans(borrower.bucket(), &head, now).await?;
         let (bucket, place) = (borrower.bucket(), borrower.place());
         let head = place.key(Place::HEAD);
         // A copy that HEAD does not name yet is there, too.
@@ -304,6 +301,23 @@ impl Loan {
         bucket.delete(&head).await?;
         Ok(())
     }
+}
+
+/// Lets go of all that a place has borrowed from others.
+///
+/// # Errors
+///
+/// The bucket cannot be asked, or the HEAD of a lender is damaged. It can be repeated.
+pub(super) async fn end_loans(bucket: &Arc<Bucket>, head: &Head, now: Timestamp) -> Result<(), PointError> {
+    for (lender, point) in lent_points(head) {
+        let lender = PartitionArchive::new(Arc::clone(bucket), lender);
+        match Points::of(&lender).remove(&point, now).await {
+            // Lost, or purged when nobody knew of this borrower any more.
+            Err(PointError::Archive(ArchiveError::Missing { .. })) => {}
+            removed => drop(removed?),
+        }
+    }
+    Ok(())
 }
 
 /// Consecutive blocks from this one on that one request reads.

@@ -11,11 +11,9 @@ use serde_json::Value;
 
 use strandline_core::Timestamp;
 
+use super::borrow::end_loans;
 use super::entry::is_name;
-use super::{
-    ArchiveError, Bucket, BucketError, Head, PartitionArchive, Place, PointError, Points, Version, document,
-    lent_points,
-};
+use super::{ArchiveError, Bucket, BucketError, Head, Place, PointError, Version, document};
 
 /// How often HEAD is marked while others change it.
 const TRIES: u32 = 5;
@@ -135,29 +133,12 @@ pub async fn purge(
     }
     // While HEAD is there it says whom to tell.
     if let Some(content) = content {
-        give_back(bucket, (&key, content), now).await?;
+        let head: Head = serde_json::from_value(content)
+            .map_err(|error| ArchiveError::damaged(&key, error.to_string()))?;
+        end_loans(bucket, &head, now).await?;
     }
     bucket.delete(&key).await?;
     deleted(0);
-    Ok(())
-}
-
-/// Lets go of what the place has borrowed from others.
-async fn give_back(
-    bucket: &Arc<Bucket>,
-    (key, content): (&str, Value),
-    now: Timestamp,
-) -> Result<(), PointError> {
-    let head: Head =
-        serde_json::from_value(content).map_err(|error| ArchiveError::damaged(key, error.to_string()))?;
-    for (lender, point) in lent_points(&head) {
-        let lender = PartitionArchive::new(Arc::clone(bucket), lender);
-        match Points::of(&lender).remove(&point, now).await {
-            // Lost, or purged when nobody knew of this borrower any more.
-            Err(PointError::Archive(ArchiveError::Missing { .. })) => {}
-            removed => drop(removed?),
-        }
-    }
     Ok(())
 }
 

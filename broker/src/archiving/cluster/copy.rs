@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use strandline_core::metadata::{self, ArchivePlace, PlaceRoot, RestoredPartition, State, StreamEntry};
 use strandline_core::{Offset, PartitionId};
 use strandline_storage_backends::tiered::{
-    ArchiveError, Bucket, BucketOptions, Cut, Loan, Means, PartitionArchive, Place, PointError, Throttle,
+    ArchiveError, Bucket, BucketOptions, Cut, Loan, Means, PartitionArchive, PointError, Throttle,
 };
 
 use super::point::{ClusterPoint, PartitionPoint, place};
@@ -34,7 +34,6 @@ pub(super) struct Copying<'a> {
 }
 
 /// A partition that is to be copied.
-#[derive(Clone)]
 struct Original {
     number: PartitionId,
     archive: Arc<PartitionArchive>,
@@ -63,11 +62,7 @@ impl Copying<'_> {
     async fn try_stream(&self, entry: &StreamEntry, restored: &mut RestoredStream) -> Result<(), Problem> {
         let context = self.context;
         let originals = self.originals(entry)?;
-        let cuts = self.cuts(&originals).await?;
-        let ranges = cuts
-            .iter()
-            .map(|cut| cut.as_ref().map_or_else(Default::default, range));
-        restored.partitions = ranges.collect();
+        restored.partitions = ranges(&self.cuts(&originals).await?);
         if context.metadata.state().stream(restored.name.as_str()).is_some() {
             return Err(Problem::NameTaken);
         }
@@ -85,10 +80,7 @@ impl Copying<'_> {
         let root = self.new_root(restored)?;
         let made = match self.borrow(&originals, &root).await {
             Ok(cuts) => {
-                let ranges = cuts
-                    .iter()
-                    .map(|cut| cut.as_ref().map_or_else(Default::default, range));
-                restored.partitions = ranges.collect();
+                restored.partitions = ranges(&cuts);
                 self.create(entry, (restored, &root, &cuts), new_key).await
             }
             Err(problem) => Err(problem),
@@ -132,16 +124,24 @@ impl Copying<'_> {
 
     /// Where each would end; none of one that has nothing in the archive.
     async fn cuts(&self, originals: &[Original]) -> Result<Vec<Option<Cut>>, Problem> {
-        let cuts: Vec<_> = originals.iter().map(|original| self.cut(original)).collect();
-        stream::iter(cuts).buffered(AT_ONCE).try_collect().await
+        let loans: Vec<_> = originals.iter().map(|original| self.cut(original)).collect();
+        let cut = |loan: Option<(Loan, Cut)>| loan.map(|(_, cut)| cut);
+        stream::iter(loans)
+            .buffered(AT_ONCE)
+            .map_ok(cut)
+            .try_collect()
+            .await
     }
 
-    async fn cut(&self, original: &Original) -> Result<Option<Cut>, Problem> {
+    /// What can be borrowed of it now, and where that would end; none when it has nothing in the archive.
+    async fn cut(&self, original: &Original) -> Result<Option<(Loan, Cut)>, Problem> {
         let Some(loan) = self.loan(original).await? else {
             return Ok(None);
         };
-        let cut = loan.cut(self.wanted.to).await;
-        cut.map(Some).map_err(|source| archive_problem(original, source))
+        match loan.cut(self.wanted.to).await {
+            Ok(cut) => Ok(Some((loan, cut))),
+            Err(source) => Err(archive_problem(original, source)),
+        }
     }
 
     async fn loan(&self, original: &Original) -> Result<Option<Loan>, Problem> {
@@ -198,11 +198,9 @@ impl Copying<'_> {
         };
         let mut tries = TRIES;
         loop {
-            let Some(loan) = self.loan(original).await? else {
+            let Some((loan, cut)) = self.cut(original).await? else {
                 return Ok(None);
             };
-            let cut = loan.cut(self.wanted.to).await;
-            let cut = cut.map_err(|source| archive_problem(original, source))?;
             tries -= 1;
             match loan.borrow(&cut, &borrower, means).await {
                 Ok(()) => return Ok(Some(cut)),
@@ -216,8 +214,7 @@ impl Copying<'_> {
     }
 
     fn borrower(&self, original: &Original, root: &PlaceRoot) -> Arc<PartitionArchive> {
-        let place: Place = place(root, original.number);
-        PartitionArchive::new(Arc::clone(self.bucket), place)
+        PartitionArchive::new(Arc::clone(self.bucket), place(root, original.number))
     }
 
     async fn create(
@@ -284,10 +281,13 @@ fn point_problem(original: &Original, source: PointError) -> Problem {
     Problem::Point { partition, source }
 }
 
-fn range(cut: &Cut) -> ArchivedRange {
-    ArchivedRange {
+fn ranges(cuts: &[Option<Cut>]) -> Vec<ArchivedRange> {
+    let range = |cut: &Cut| ArchivedRange {
         start: cut.start(),
         end: cut.end(),
         last_time: cut.last_time(),
-    }
+    };
+    cuts.iter()
+        .map(|cut| cut.as_ref().map_or_else(ArchivedRange::default, range))
+        .collect()
 }

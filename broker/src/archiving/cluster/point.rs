@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use strandline_core::metadata::{ClusterId, PlaceRoot, State};
 use strandline_core::plugin::Sha256;
 use strandline_core::{Offset, PartitionId, StreamName, Timestamp};
-use strandline_storage_backends::tiered::{Bucket, BucketError, Place, PointError, Version};
+use strandline_storage_backends::tiered::{
+    Bucket, BucketError, Place, PointError, Version, is_free_point_name,
+};
 
 use super::super::NoArchive;
 use super::export::ExportError;
@@ -126,6 +128,16 @@ impl From<BucketError> for PointFailure {
 }
 
 impl ClusterPoint {
+    /// Refuses what people may not call a point: names are keys.
+    pub(super) fn check_name(name: &str) -> Result<(), PointFailure> {
+        match is_free_point_name(name) {
+            true => Ok(()),
+            false => Err(PointFailure::InvalidName {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
     fn key(cluster: &ClusterId, name: &str) -> String {
         format!("{cluster}/points/{name}")
     }
@@ -136,6 +148,7 @@ impl ClusterPoint {
         cluster: &ClusterId,
         name: &str,
     ) -> Result<(Self, Version), PointFailure> {
+        Self::check_name(name)?;
         let key = Self::key(cluster, name);
         let (bytes, version) = match bucket.get(&key).await {
             Err(BucketError::NotFound { .. }) => {

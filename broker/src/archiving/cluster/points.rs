@@ -6,9 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use strandline_core::metadata::{ClusterId, StreamEntry};
 use strandline_core::{PartitionId, Timestamp};
-use strandline_storage_backends::tiered::{
-    ArchiveError, PartitionArchive, Place, PointError, Points, is_free_point_name,
-};
+use strandline_storage_backends::tiered::{ArchiveError, PartitionArchive, Place, PointError, Points};
 
 use super::super::NoArchive;
 use super::point::{ClusterPoint, PointFailure, StreamPoint, place};
@@ -61,10 +59,6 @@ pub(crate) async fn remove(
     let Some(cluster) = cluster.or_else(|| own.clone()) else {
         return Err(PointFailure::Nothing);
     };
-    if !is_free_point_name(name) {
-        let name = name.to_owned();
-        return Err(PointFailure::InvalidName { name });
-    }
     let removing = ClusterPoint::begin_removal(&bucket, &cluster, name).await;
     let places: Vec<Place> = match &removing {
         Ok(point) => point.streams.iter().flat_map(places_of).collect(),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use strandline_core::metadata::StreamEntry;
 use strandline_core::{LogId, Offset, PartitionId, StreamName};
-use strandline_storage_backends::tiered::{Bucket, PointError, PointRef, Points, is_free_point_name};
+use strandline_storage_backends::tiered::{Bucket, PointError, PointRef, Points};
 
 use super::super::{ArchivedPartition, NoArchive, Phase};
 use super::cursors;
@@ -60,10 +60,7 @@ pub(crate) async fn snapshot(
     name: &str,
     timeout: Duration,
 ) -> Result<Snapshot, PointFailure> {
-    if !is_free_point_name(name) {
-        let name = name.to_owned();
-        return Err(PointFailure::InvalidName { name });
-    }
+    ClusterPoint::check_name(name)?;
     let deadline = Instant::now() + timeout;
     let bucket = context.archives.bucket().ok_or(NoArchive)?;
     let _alone = context.archives.points.lock().await;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
-use strandline_core::metadata::{self, RestoredPartition, State, StreamEntry};
+use strandline_core::metadata::{self, PlaceRoot, RestoredPartition, State, StreamEntry};
 use strandline_core::{LeaderEpoch, Offset, PartitionId};
-use strandline_storage_backends::tiered::{ArchiveError, Bucket, PartitionArchive, Place, PointError, View};
+use strandline_storage_backends::tiered::{ArchiveError, Bucket, PartitionArchive, PointError, View};
 
 use super::super::proof::Unfit;
+use super::point::place;
 use super::restore::{AT_ONCE, ArchivedRange, RestoredStream};
 use crate::context::Context;
 use crate::metadata::ChangeError;
@@ -89,7 +90,7 @@ impl Restoring<'_> {
         let Some(place) = &entry.archive else {
             return Err(Problem::NeverArchived);
         };
-        let views = self.views(entry, place.root.as_str()).await?;
+        let views = self.views(entry, &place.root).await?;
         ranges.extend(
             views
                 .iter()
@@ -133,17 +134,13 @@ impl Restoring<'_> {
     }
 
     /// What the archive says of each partition; none of one that was never archived.
-    async fn views(&self, entry: &StreamEntry, root: &str) -> Result<Vec<Option<Arc<View>>>, Problem> {
+    async fn views(&self, entry: &StreamEntry, root: &PlaceRoot) -> Result<Vec<Option<Arc<View>>>, Problem> {
         let partitions = entry.numbered_partitions();
         let partitions: Vec<_> = partitions
             .map(|(partition, known)| (partition, known.is_archived))
             .collect();
         let loads = partitions.into_iter().map(|(partition, was_archived)| {
-            let place = Place {
-                root: root.to_owned(),
-                partition,
-            };
-            let archive = PartitionArchive::new(Arc::clone(self.bucket), place);
+            let archive = PartitionArchive::new(Arc::clone(self.bucket), place(root, partition));
             async move {
                 match archive.load().await {
                     Ok(view) => Ok(Some(view)),

@@ -49,7 +49,7 @@ pub async fn probe(bucket: &Bucket) -> Report {
         until: Instant::now() + PATIENCE,
     };
     for trial in Trial::ALL {
-        let is_silent = report.failures().count() > 0 && !report.is_proven() && Instant::now() >= probe.until;
+        let is_silent = !report.is_usable() && !report.is_proven() && Instant::now() >= probe.until;
         let result = match is_silent && trial != Trial::Delete {
             true => Err(Failed::Unknown(
                 "not tried, since the bucket gives no usable answers".to_owned(),
