@@ -1,7 +1,8 @@
 //! The threads on which turns at the archive are taken.
 //!
 //! Sixteen megabytes of a part are checked, hashed and sent in one go, which takes a processor for 20 ms: on threads like all others
-//! publishers felt it several times a second. So these have threads of their own, which run when nobody else wants to.
+//! publishers felt it several times a second. So these have threads of their own, which run when nobody else wants to, and so have their
+//! requests: driven by the threads that serve clients they cost publishers more than hashing did.
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -44,7 +45,7 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Whoever has a turn has been told to stop; nobody may wait for it here.
+            // Nobody may wait here, and nobody has a turn any more.
             runtime.shutdown_background();
         }
     }

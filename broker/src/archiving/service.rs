@@ -38,7 +38,7 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
     let mut turns = Turns::new(idle.clamp(TICK, LONGEST_IDLE));
     let (report, mut ended) = mpsc::channel(MAX_TURNS);
     let mut known = None;
-    let background = Background::begin(MAX_TURNS);
+    let background = Arc::new(Background::begin(MAX_TURNS));
     let (mut upload_rate, mut looked) = (UploadRate::default(), Instant::now());
     while !context.stopping.is_cancelled() {
         let changes = (context.streams.changes(), archives.renewals());
@@ -55,7 +55,7 @@ pub(crate) async fn run(context: Arc<Context>, ages: Arc<Ages>, limits: Compacti
         }
         for log in turns.begin(Instant::now(), MAX_TURNS) {
             let turn = Turn::new(&context, &ages, background.handle(), limits);
-            start(&turn, log, &report);
+            start(&turn, &background, (log, &report));
         }
         let now = Instant::now();
         let wake = turns
@@ -81,24 +81,22 @@ fn waiting(archives: &Archives) -> u64 {
 }
 
 /// Gives a partition its turn, on a thread that may block.
-fn start(turn: &Turn, log: LogId, report: &mpsc::Sender<(LogId, Ended)>) {
+fn start(turn: &Turn, background: &Arc<Background>, (log, report): (LogId, &mpsc::Sender<(LogId, Ended)>)) {
     let partition = turn.context.archives.get(log);
-    let (turn, report) = (turn.clone(), report.clone());
+    let (turn, report, background) = (turn.clone(), report.clone(), Arc::clone(background));
     turn.context.tasks.clone().spawn(async move {
         let how = match partition {
             None => Ended::Over,
             Some(partition) => {
-                let taken = turn
-                    .runtime
-                    .clone()
-                    .spawn_blocking(move || take_turn(&turn, &partition))
-                    .await;
+                let threads = background.handle();
+                let taken = threads.spawn_blocking(move || take_turn(&turn, &partition)).await;
                 // A turn that panics has said so.
                 taken.unwrap_or(Ended::Failed)
             }
         };
-        // Nobody listens when the broker stops.
+        // Nobody listens when the broker stops. What drives the requests of a turn has to outlive it.
         let _ = report.send((log, how)).await;
+        drop(background);
     });
 }
 
