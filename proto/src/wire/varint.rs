@@ -11,51 +11,60 @@ pub(super) fn varint_bytes(value: u64) -> usize {
     bits.div_ceil(7) as usize
 }
 
-/// A few bytes that go into a buffer together: every append checks the buffer's room, which costs more than a byte.
+/// A few bytes that go into a buffer together: every append checks the buffer's room, which costs more than a byte. They are
+/// written eight at a time: bytes that are written one by one and moved together stall the processor at every move, which was a
+/// quarter of all that replaying a message took.
 pub(super) struct Short {
-    bytes: [u8; Self::ROOM],
+    bytes: [u8; Self::ROOM + Self::SPARE],
     length: usize,
 }
 
 impl Short {
     /// Enough for a frame prefix and two number fields, which is the most that anybody puts in.
     const ROOM: usize = FRAME_PREFIX_BYTES + 2 * 11;
+    /// What a word that is written last may write behind them.
+    const SPARE: usize = 8;
 
     #[inline]
     pub(super) fn new() -> Self {
         Self {
-            bytes: [0; Self::ROOM],
+            bytes: [0; Self::ROOM + Self::SPARE],
             length: 0,
         }
     }
 
     /// The five bytes before a message of this length in a gRPC stream.
     #[inline]
-    pub(super) fn frame_prefix(self, message_bytes: usize) -> Self {
+    pub(super) fn frame_prefix(&mut self, message_bytes: usize) -> &mut Self {
         // Messages are bounded far below 4 GiB.
-        let [a, b, c, d] = (message_bytes as u32).to_be_bytes();
-        self.byte(0).byte(a).byte(b).byte(c).byte(d)
+        let length = (message_bytes as u32).swap_bytes();
+        self.word(u64::from(length) << 8, FRAME_PREFIX_BYTES)
     }
 
     #[inline]
-    pub(super) fn byte(mut self, byte: u8) -> Self {
-        self.bytes[self.length] = byte;
-        self.length += 1;
-        self
+    pub(super) fn byte(&mut self, byte: u8) -> &mut Self {
+        self.word(u64::from(byte), 1)
     }
 
     #[inline]
-    pub(super) fn varint(mut self, mut value: u64) -> Self {
-        while value >= 0x80 {
-            self = self.byte(value as u8 | 0x80);
-            value >>= 7;
+    pub(super) fn varint(&mut self, value: u64) -> &mut Self {
+        let bytes = varint_bytes(value);
+        // All of these bytes but the last say that another one follows.
+        let goes_on = match bytes {
+            1..=8 => CONTINUES >> (8 * (8 - bytes)) >> 8,
+            _ => CONTINUES,
+        };
+        self.word(sevens(value) | goes_on, bytes.min(8));
+        match bytes {
+            9 => self.word(value >> 56, 1),
+            10 => self.word(value >> 56 & 0x7f | 0x80 | value >> 63 << 8, 2),
+            _ => self,
         }
-        self.byte(value as u8)
     }
 
     /// A number field with a one-byte tag, unless it is 0.
     #[inline]
-    pub(super) fn number_field(self, field: u8, value: i64) -> Self {
+    pub(super) fn number_field(&mut self, field: u8, value: i64) -> &mut Self {
         if value == 0 {
             self
         } else {
@@ -64,9 +73,28 @@ impl Short {
     }
 
     #[inline]
-    pub(super) fn put_into(self, out: &mut BytesMut) {
+    pub(super) fn put_into(&self, out: &mut BytesMut) {
         out.put_slice(&self.bytes[..self.length]);
     }
+
+    /// The first of a word's bytes, the lowest first; what it writes behind them is written over.
+    #[inline]
+    fn word(&mut self, word: u64, bytes: usize) -> &mut Self {
+        self.bytes[self.length..self.length + 8].copy_from_slice(&word.to_le_bytes());
+        self.length += bytes;
+        self
+    }
+}
+
+/// The highest bit of each byte.
+const CONTINUES: u64 = 0x8080_8080_8080_8080;
+
+/// The lowest 56 bits, seven in each byte.
+#[inline]
+fn sevens(value: u64) -> u64 {
+    let halves = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let quarters = halves & 0x0000_3fff_0000_3fff | (halves & 0x0fff_c000_0fff_c000) << 2;
+    quarters & 0x007f_007f_007f_007f | (quarters & 0x3f80_3f80_3f80_3f80) << 1
 }
 
 /// Appends a number.
@@ -137,4 +165,24 @@ pub(super) fn put_number_field(out: &mut BytesMut, field: u8, value: i64) {
 /// Appends the five bytes before a message of this length in a gRPC stream.
 pub(super) fn put_frame_prefix(out: &mut BytesMut, message_bytes: usize) {
     Short::new().frame_prefix(message_bytes).put_into(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length_are_written_as_the_generated_code_writes_them() {
+        let edges = (0..u64::BITS).map(|bit| 1 << bit);
+        let around = edges.flat_map(|edge: u64| [edge - 1, edge, edge + 1, edge | 0x55_5555_5555_5555]);
+        for value in around.chain([u64::MAX, u64::MAX - 1, i64::MAX as u64]) {
+            let (mut ours, mut generated) = (BytesMut::new(), Vec::new());
+            // Where something stands before and behind it.
+            Short::new().byte(7).varint(value).byte(9).put_into(&mut ours);
+            prost::encoding::encode_varint(value, &mut generated);
+            assert_eq!(ours[1..ours.len() - 1], generated, "{value:#x}");
+            assert_eq!((ours[0], ours[ours.len() - 1]), (7, 9), "{value:#x}");
+            assert_eq!(read_varint(&generated), Some((value, varint_bytes(value))));
+        }
+    }
 }

@@ -161,14 +161,13 @@ impl Walk<'_> {
         while begun < segment.blocks() {
             let numbers = next_blocks(&segment, begun);
             begun = numbers.end;
-            let extent = segment.extent(&numbers);
-            let next = match self.archive.bucket().get_range(&key, extent.clone()).await {
-                Ok(bytes) => self.hand_out(&key, &segment, (&bytes, numbers)),
+            let next = match segment.read(&numbers).await {
+                Ok(read) => self.hand_out(&key, &segment, (read, numbers)),
                 Err(error) => {
                     let lost = Lost {
                         key: key.clone(),
                         range: range_of(&segment, &numbers),
-                        position: Some(extent.start),
+                        position: Some(segment.extent(&numbers).start),
                     };
                     self.lose(view, &lost, error.into()).await?
                 }
@@ -180,8 +179,13 @@ impl Walk<'_> {
         Ok(Next::On)
     }
 
-    fn hand_out(&mut self, key: &str, segment: &Segment, (bytes, numbers): (&Bytes, Range<usize>)) -> Next {
-        let mut checked = segment.check(bytes, numbers.clone());
+    fn hand_out(
+        &mut self,
+        key: &str,
+        segment: &Segment,
+        (read, numbers): (Vec<Bytes>, Range<usize>),
+    ) -> Next {
+        let mut checked = segment.check(read, numbers.clone());
         for number in numbers {
             if let Some(flaw) = checked.flaw_of(number) {
                 let finding = Finding::damage(key, flaw.reason, RESTORE).at(flaw.position);

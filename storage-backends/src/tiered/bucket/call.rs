@@ -2,8 +2,6 @@
 
 use std::future::Future;
 
-use bytes::Bytes;
-use object_store::GetResult;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::retry::Retry;
@@ -75,16 +73,6 @@ fn unconditional(error: BucketError, once: Once, action: &'static str) -> Bucket
         ),
         error => error,
     }
-}
-
-/// The whole body. One that is shorter than it was announced to be is a lost connection, to try again.
-pub(super) async fn whole(result: GetResult, length: u64, key: &str) -> Result<Bytes, Failure> {
-    let bytes = result.bytes().await?;
-    if bytes.len() as u64 == length {
-        return Ok(bytes);
-    }
-    let reason = format!("the answer ended after {} of {length} bytes", bytes.len());
-    Err(Failure::Answer(BucketError::unreachable("read", key, reason)))
 }
 
 /// A random number, for waits. Without randomness the longest wait is right too.

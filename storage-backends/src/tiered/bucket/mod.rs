@@ -1,5 +1,6 @@
 //! The bucket as the archive sees it: few kinds of calls, each with a deadline, bounded tries and an error that says what to do.
 
+mod body;
 mod call;
 mod error;
 mod http;
@@ -30,7 +31,8 @@ use object_store::{
 };
 use strandline_core::Timestamp;
 
-use call::{Failure, Once, whole};
+use body::{pieces, whole};
+use call::{Failure, Once};
 pub use error::BucketError;
 pub use options::BucketOptions;
 use pace::Pace;
@@ -192,6 +194,25 @@ impl Bucket {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
+        let mut pieces = self
+            .get_pieces(key, range.start, &[range.end - range.start])
+            .await?;
+        Ok(pieces.pop().unwrap_or_default())
+    }
+
+    /// Reads consecutive pieces of an object in one request: from a position on those of these lengths, none of which is 0. Each
+    /// has memory of its own, so that who keeps one does not keep the others.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Bucket::get_range`].
+    pub async fn get_pieces(
+        &self,
+        key: &str,
+        start: u64,
+        lengths: &[u64],
+    ) -> Result<Vec<Bytes>, BucketError> {
+        let range = start..start + lengths.iter().sum::<u64>();
         let path = self.path(key)?;
         let get = || async {
             let options = GetOptions::new().with_range(Some(range.clone()));
@@ -201,7 +222,7 @@ impl Bucket {
                 let reason = format!("bytes {range:?} are not in its {size} bytes");
                 return Err(Failure::Answer(BucketError::damaged(key, reason)));
             }
-            whole(result, range.end - range.start, key).await
+            pieces(result, lengths, key).await
         };
         self.run("read", key, Once::No, get).await
     }

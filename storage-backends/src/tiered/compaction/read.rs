@@ -85,11 +85,9 @@ impl ArchiveSegments<'_> {
         let key = segment.entry().key(self.archive.place());
         let mut flaw = None;
         for _ in 0..2 {
-            let extent = segment.extent(&numbers);
-            let read = self.archive.bucket().get_range(&key, extent);
-            let bytes = self.ask(async { read.await.map_err(ArchiveError::from) });
-            let bytes = bytes.ok_or_else(|| self.stopped())?;
-            let mut checked = segment.check(&bytes, numbers.clone());
+            let read = self.ask(async { segment.read(&numbers).await.map_err(ArchiveError::from) });
+            let read = read.ok_or_else(|| self.stopped())?;
+            let mut checked = segment.check(read, numbers.clone());
             match checked.flaws.pop() {
                 None => return Ok(checked.into_blocks()),
                 Some((_, damage)) => flaw = Some(damage),

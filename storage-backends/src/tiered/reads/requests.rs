@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use strandline_core::storage::{Fetch, FetchFailure};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -139,9 +141,9 @@ impl ArchiveReads {
         loop {
             let read = || {
                 self.numbers.requested();
-                segment.read(segment.extent(&request.numbers))
+                source::blocks(segment, &request.numbers)
             };
-            let bytes = match deadline.repeat(segment.key(), read).await {
+            let read = match deadline.repeat(segment.key(), read).await {
                 Err(Trouble::Missing(_)) => {
                     let (archive, entry) = (segment.archive(), segment.entry());
                     let key = entry.key(archive.place());
@@ -150,10 +152,10 @@ impl ArchiveReads {
                 }
                 other => other?,
             };
-            self.numbers.got(bytes.len());
+            self.numbers.got(read.iter().map(Bytes::len).sum());
             let (sum, numbers) = (segment.clone(), request.numbers.clone());
             // Checksums of megabytes would keep a thread of the runtime from its other tasks.
-            let check = tokio::task::spawn_blocking(move || sum.check(&bytes, numbers)).await;
+            let check = tokio::task::spawn_blocking(move || sum.check(read, numbers)).await;
             let mut checked = check.map_err(|error| Trouble::Silence(error.to_string()))?;
             let flaw = checked.flaw_of(request.wanted);
             if let Some(damage) = flaw.as_ref().filter(|_| !is_repeated) {

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use strandline_core::storage::Damage;
 use strandline_core::{Offset, Timestamp};
 
-use super::attempts::Trouble;
 use super::block::{Block, Promise};
 use super::memory::BlockId;
-use super::source::{key_of, trouble_of};
-use crate::tiered::{Entry, Footer, PartitionArchive};
+use super::source::key_of;
+use crate::tiered::{BucketError, Entry, Footer, PartitionArchive};
 
 /// A segment whose footer is at hand. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -139,24 +138,23 @@ impl Segment {
         extent.end - extent.start
     }
 
-    /// Reads bytes of the object.
+    /// Reads consecutive blocks of the object in one request, each into memory of its own.
     ///
     /// # Errors
     ///
     /// There is no object, it is shorter, or the bucket cannot be asked.
-    pub(super) async fn read(&self, extent: Range<u64>) -> Result<Bytes, Trouble> {
+    pub(in crate::tiered) async fn read(&self, numbers: &Range<usize>) -> Result<Vec<Bytes>, BucketError> {
         let key = self.entry.key(self.archive.place());
-        let read = self.archive.bucket().get_range(&key, extent.clone()).await;
-        read.map_err(|error| trouble_of(&self.archive, &error.into(), extent.start))
+        let lengths: Vec<_> = numbers.clone().map(|number| self.length(number)).collect();
+        let start = self.position(numbers.start);
+        self.archive.bucket().get_pieces(&key, start, &lengths).await
     }
 
-    /// Cuts bytes into the blocks that they are to be.
-    pub(in crate::tiered) fn check(&self, bytes: &Bytes, numbers: Range<usize>) -> Checked {
+    /// What was read as the blocks that it is to be.
+    pub(in crate::tiered) fn check(&self, read: Vec<Bytes>, numbers: Range<usize>) -> Checked {
         let mut checked = Checked::default();
-        let is_shared = numbers.len() > 1;
-        let begin = self.position(numbers.start);
-        for number in numbers {
-            match self.check_one(bytes, begin, number, is_shared) {
+        for (number, bytes) in numbers.zip(read) {
+            match self.check_one(bytes, number) {
                 Ok(block) => checked.blocks.push((number, Arc::new(block))),
                 Err(damage) => checked.flaws.push((number, damage)),
             }
@@ -164,23 +162,14 @@ impl Segment {
         checked
     }
 
-    fn check_one(&self, bytes: &Bytes, begin: u64, number: usize, is_shared: bool) -> Result<Block, Damage> {
-        let position = self.position(number);
+    fn check_one(&self, bytes: Bytes, number: usize) -> Result<Block, Damage> {
         let damage = |at: u64, reason: String| Damage {
             file: self.key().into(),
-            position: position + at,
+            position: self.position(number) + at,
             reason,
         };
-        let start = usize::try_from(position - begin).unwrap_or(usize::MAX);
-        let end = start.saturating_add(usize::try_from(self.length(number)).unwrap_or(usize::MAX));
-        let whole = bytes.get(start..end).zip(self.promise(number));
-        let (block, promise) = whole.ok_or_else(|| damage(0, "the block is not whole".to_owned()))?;
-        // A block of its own: one that is kept must not keep those that came with it.
-        let block = if is_shared {
-            Bytes::copy_from_slice(block)
-        } else {
-            bytes.slice(start..end)
-        };
-        Block::check(block, &promise).map_err(|flaw| damage(flaw.position, flaw.reason))
+        let promise = self.promise(number);
+        let promise = promise.ok_or_else(|| damage(0, "the footer has no such block".to_owned()))?;
+        Block::check(bytes, &promise).map_err(|flaw| damage(flaw.position, flaw.reason))
     }
 }

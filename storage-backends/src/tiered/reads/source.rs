@@ -1,11 +1,15 @@
 //! What is asked of archives, and what their answers mean to readers.
 
+use std::ops::Range;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use strandline_core::OffsetRange;
 use strandline_core::storage::{Damage, FetchFailure};
 
 use super::attempts::{Deadline, Trouble};
+use super::segment::Segment;
 use crate::tiered::{
     ArchiveError, BucketError, Entry, Footer, Found, Page, PageRef, PartitionArchive, Place,
 };
@@ -36,6 +40,12 @@ pub(super) async fn footer(
     let fetched = archive.footer(&entry).await;
     let at = Footer::range_of(&entry).start;
     fetched.map_err(|error| trouble_of(&archive, &error, at))
+}
+
+/// Fetches consecutive blocks of a segment.
+pub(super) async fn blocks(segment: &Segment, numbers: &Range<usize>) -> Result<Vec<Bytes>, Trouble> {
+    let read = segment.read(numbers).await;
+    read.map_err(|error| trouble_of(segment.archive(), &error.into(), segment.position(numbers.start)))
 }
 
 /// Why an object that the manifest named is not there: no reason to worry when a newer manifest does not name it.
@@ -75,7 +85,7 @@ pub(super) async fn explain_missing(
 }
 
 /// What an error means to a reader of a place in an object.
-pub(super) fn trouble_of(archive: &PartitionArchive, error: &ArchiveError, position: u64) -> Trouble {
+fn trouble_of(archive: &PartitionArchive, error: &ArchiveError, position: u64) -> Trouble {
     let in_bucket = format!("{}: {error}", archive.bucket().url());
     match error {
         ArchiveError::Bucket(BucketError::NotFound { .. }) => Trouble::Missing(in_bucket),

@@ -245,10 +245,9 @@ impl Survey {
         numbers: Range<usize>,
         witness: &mut dyn Witness,
     ) -> Result<(), BucketError> {
-        let extent = segment.extent(&numbers);
-        let length = extent.end - extent.start;
-        if let Some(bytes) = or_finding(self.bucket.get_range(key, extent).await, key, witness)? {
-            for (_, flaw) in segment.check(&bytes, numbers).flaws {
+        let length = segment.bytes(&numbers);
+        if let Some(read) = or_finding(segment.read(&numbers).await, key, witness)? {
+            for (_, flaw) in segment.check(read, numbers).flaws {
                 witness.found(Finding::damage(key, flaw.reason, RESTORE).at(flaw.position));
             }
         }
