@@ -4,9 +4,10 @@
 //! publishers felt it several times a second. So these have threads of their own, which run when nobody else wants to, and so have their
 //! requests: driven by the threads that serve clients they cost publishers more than hashing did.
 
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How much they give way: what `nice` calls it.
+/// How much more they give way than others: what `nice` calls it.
 const NICENESS: i32 = 10;
 /// Those that drive requests.
 const DRIVERS: usize = 1;
@@ -22,11 +23,12 @@ pub(super) struct Background {
 impl Background {
     /// Begins so many threads that may block, besides those that drive requests; from within the runtime that serves clients.
     pub(super) fn begin(blocking: usize) -> Self {
+        let niceness = niceness().unwrap_or_default() + NICENESS;
         let built = Builder::new_multi_thread()
             .thread_name("archive")
             .worker_threads(DRIVERS)
             .max_blocking_threads(blocking)
-            .on_thread_start(give_way)
+            .on_thread_start(move || give_way(niceness))
             .enable_all()
             .build();
         let runtime = built
@@ -51,9 +53,32 @@ impl Drop for Background {
     }
 }
 
-fn give_way() {
-    // On Linux niceness is a thread's.
-    if let Err(error) = rustix::process::nice(NICENESS) {
+/// Of this thread, as on Linux it is; whatever thread begins another, that one begins with the same.
+fn niceness() -> rustix::io::Result<i32> {
+    getpriority_process(None)
+}
+
+fn give_way(niceness: i32) {
+    if let Err(error) = setpriority_process(None, niceness) {
         tracing::debug!("uploads do not give way: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_thread_gives_way_as_much_whoever_began_it() {
+        let background = Background::begin(2);
+        let others = niceness().unwrap();
+        let driver = background.handle().spawn(async {
+            let blocking = tokio::task::spawn_blocking(niceness);
+            (niceness().unwrap(), blocking.await.unwrap().unwrap())
+        });
+        // More than 19 there is not.
+        let wanted = (others + NICENESS).min(19);
+        assert_eq!(driver.await.unwrap(), (wanted, wanted));
+        assert_eq!(niceness().unwrap(), others);
     }
 }

@@ -17,13 +17,13 @@ pub(super) enum Unfit {
     /// It does not.
     #[error("the bucket cannot be used for archives: {failures}")]
     Proven {
-        /// What was tried, and what came of it.
+        /// What was tried and failed.
         failures: String,
     },
     /// It gives no answers, or only such as pass.
     #[error("whether the bucket can be used for archives cannot be told now, it is tried again: {failures}")]
     Unknown {
-        /// What was tried, and what came of it.
+        /// What was tried and failed.
         failures: String,
     },
 }
@@ -62,11 +62,7 @@ impl Proof {
             *known = Known::Fit;
             return Ok(());
         }
-        let failures = report.failures().map(|finding| match &finding.result {
-            Ok(()) => finding.what.to_owned(),
-            Err(reason) => format!("{}: {reason}", finding.what),
-        });
-        let failures = failures.collect::<Vec<_>>().join("; ");
+        let failures = report.summary();
         let unfit = match report.is_proven() {
             true => Unfit::Proven { failures },
             false => Unfit::Unknown { failures },

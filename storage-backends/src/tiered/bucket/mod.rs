@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+mod crypto;
 mod error;
 mod http;
 mod local;

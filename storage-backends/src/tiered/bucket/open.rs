@@ -11,6 +11,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
+use super::crypto::Steps;
 use super::http::Connector;
 use super::pace::Pace;
 use super::profile::{Credentials, credentials_of};
@@ -156,6 +157,7 @@ impl Target<'_> {
             .with_virtual_hosted_style_request(!in_path)
             .with_bucket_name(self.bucket)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_crypto_provider(Arc::new(Steps))
             .with_disable_bulk_delete(true)
             .with_allow_http(true)
             .with_retry(no_retries())

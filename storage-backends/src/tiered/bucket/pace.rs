@@ -2,7 +2,8 @@
 //!
 //! A part of 16 MiB that is sent as fast as the connection takes it is half a second of quiet and then a burst in which sender, network
 //! and store take all processors for tens of milliseconds, which whoever publishes at that moment feels. In small pieces, each at its
-//! time, the same bytes are not felt.
+//! time, the same bytes are not felt. Pieces that are late together go one by one too, so that no call to the system is for more than
+//! one: not every system interrupts a call for somebody who has to run.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub(super) struct Paced<B> {
     /// When the next piece may go.
     due: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whether a piece was just given that is to leave before the next one is asked for.
+    is_leaving: bool,
 }
 
 impl<B> Paced<B> {
@@ -58,6 +61,7 @@ impl<B> Paced<B> {
             rest: Bytes::new(),
             due: Instant::now(),
             sleep: None,
+            is_leaving: false,
         }
     }
 
@@ -70,6 +74,10 @@ impl<B> Paced<B> {
         let Some(time) = self.pace.time_of(self.rest.len().min(PIECE)) else {
             return Poll::Ready(std::mem::take(&mut self.rest));
         };
+        if std::mem::take(&mut self.is_leaving) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let now = Instant::now();
         if self.due > now {
             let mut sleep = Box::pin(sleep_until(self.due));
@@ -80,6 +88,7 @@ impl<B> Paced<B> {
         }
         let earliest = now.checked_sub(CREDIT).unwrap_or(now);
         self.due = self.due.max(earliest) + time;
+        self.is_leaving = true;
         Poll::Ready(self.rest.split_to(self.rest.len().min(PIECE)))
     }
 }
@@ -121,6 +130,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use http_body_util::{BodyExt as _, Full};
 
     use super::*;
@@ -167,5 +178,17 @@ mod tests {
         let mut body = body(3 * PIECE, &pace);
         body.frame().await.unwrap().unwrap();
         assert_eq!(body.size_hint().exact(), Some(2 * PIECE as u64));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pieces_that_are_late_together_leave_one_by_one() {
+        let pace = Pace::default();
+        pace.set(Some(MIB as u64));
+        let mut body = body(4 * PIECE, &pace);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut cx).is_ready();
+        assert!(poll(), "the first one");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!([poll(), poll(), poll()], [false, true, false]);
     }
 }

@@ -54,4 +54,53 @@ impl Report {
     pub fn failures(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.result.is_err())
     }
+
+    /// What is missing in one line: why the first thing fails, and the names of the others, whose reasons are mostly the same. Empty
+    /// when nothing is.
+    pub fn summary(&self) -> String {
+        let mut failures = self.failures();
+        let Some(Finding {
+            what,
+            result: Err(why),
+        }) = failures.next()
+        else {
+            return String::new();
+        };
+        let others: Vec<_> = failures.map(|finding| finding.what).collect();
+        if others.is_empty() {
+            return format!("{what}: {why}");
+        }
+        let others = others.join(", ");
+        format!("{what}: {why}; as little works: {others} (`strandline archive check` says of each why)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failed: &[(&'static str, Option<&str>)]) -> Report {
+        let finding = |&(what, why): &(&'static str, Option<&str>)| Finding {
+            what,
+            result: why.map_or(Ok(()), |why| Err(Failed::Proven(why.to_owned()))),
+        };
+        Report {
+            findings: failed.iter().map(finding).collect(),
+        }
+    }
+
+    #[test]
+    fn a_summary_says_why_once_however_much_fails() {
+        assert_eq!(report(&[("write", None)]).summary(), "");
+        let one = report(&[("write", None), ("list", Some("403")), ("delete", None)]);
+        assert_eq!(one.summary(), "list: 403");
+        let many = report(&[
+            ("write", Some("no bucket")),
+            ("list", Some("no bucket")),
+            ("delete", Some("no bucket")),
+        ]);
+        let expected =
+            "write: no bucket; as little works: list, delete (`strandline archive check` says of each why)";
+        assert_eq!(many.summary(), expected);
+    }
 }
