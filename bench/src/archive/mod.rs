@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use store::Store;
+use tempfile::TempDir;
 
 use crate::error::BenchError;
 use crate::report::ArchiveRow;
@@ -45,6 +46,9 @@ pub struct ArchiveOptions {
     pub works: Vec<ArchiveWork>,
     /// Where to.
     pub store: Store,
+    /// Where a store that is started keeps its data; beside that of the brokers if none is named. A broker's archive is seldom on the
+    /// broker's own disk, and there the two fight for the journal of one file system.
+    pub store_directory: Option<PathBuf>,
     /// Bytes of a stream that is archived, read or restored; the work `archive-memory` writes twice as many.
     pub bytes: u64,
     /// Streams of the work `archive-memory`.
@@ -115,7 +119,10 @@ pub(crate) async fn run(
     mut begun: impl FnMut(ArchiveWork),
     mut done: impl FnMut(Vec<ArchiveRow>),
 ) -> Result<(), BenchError> {
-    let store = Running::start(&setting.options.store, &setting.directory.join("store")).await?;
+    let own = setting.options.store_directory.as_deref().map(temporary).transpose()?;
+    let beside = setting.directory.join("store");
+    let kept = own.as_ref().map_or(&*beside, TempDir::path);
+    let store = Running::start(&setting.options.store, kept).await?;
     let mut outcome = Ok(());
     for &work in &setting.options.works {
         begun(work);
@@ -138,6 +145,17 @@ pub(crate) async fn run(
         emptied?;
     }
     outcome.and(store.end().await)
+}
+
+/// A directory that is removed when it is dropped, in one that is there.
+fn temporary(directory: &Path) -> Result<TempDir, BenchError> {
+    tempfile::Builder::new()
+        .prefix("strandline-bench-")
+        .tempdir_in(directory)
+        .map_err(BenchError::io(format!(
+            "make a directory in {}",
+            directory.display()
+        )))
 }
 
 fn fresh(directory: &Path) -> Result<PathBuf, BenchError> {

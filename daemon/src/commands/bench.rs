@@ -67,6 +67,9 @@ pub(crate) struct BenchArgs {
     /// broker reaches it
     #[arg(long, value_name = "minio=PATH|URL", value_parser = store, conflicts_with_all = ["servers", "all"])]
     archive: Option<Store>,
+    /// Where a minio that is started keeps its data, if not beside the brokers' [for instance /dev/shm]
+    #[arg(long, value_name = "PATH", requires = "archive")]
+    archive_directory: Option<PathBuf>,
     /// MiB that are archived, read and restored
     #[arg(long, value_name = "NUMBER", default_value_t = ArchiveOptions::DEFAULT_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     archive_mib: u64,
@@ -247,6 +250,7 @@ fn works(args: &BenchArgs) -> Result<(Vec<Work>, Option<ArchiveOptions>), Failur
     let archive = ArchiveOptions {
         works: of_archive,
         store: store.clone(),
+        store_directory: args.archive_directory.clone(),
         bytes: args.archive_mib << 20,
         streams: args.archive_streams,
         time: Duration::from_secs(args.archive_seconds),
