@@ -185,9 +185,10 @@ def minio() -> str:
     return f"minio={settings.minio_binary()}"
 
 
-def test_what_archiving_costs_stands_beside_the_same_without_it(bench):
+def test_what_archiving_costs_stands_beside_the_same_without_it(bench, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("store")
     sizes = ["--archive-mib", 4, "--archive-streams", 3, "--archive-seconds", 4]
-    done = bench("--archive", minio(), *sizes, "--json")
+    done = bench("--archive", minio(), "--archive-directory", elsewhere, *sizes, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["rows"] == [] and report["limits"] is None
@@ -199,6 +200,7 @@ def test_what_archiving_costs_stands_beside_the_same_without_it(bench):
     [upload, writes] = figures["archive-upload"]
     assert upload["times"] > 0 and upload["asked"] == {"times_at_least": 0.8} and upload["is_reached"] in (True, False)
     assert writes["value"] >= 1
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_an_archive_of_ones_own_is_measured_and_emptied_again(bench, tmp_path_factory):
@@ -215,6 +217,8 @@ def test_an_archive_that_cannot_be_had_is_named(bench):
         (["--archive", "minio"], "minio=PATH"),
         (["--archive", "minio=/no/such/minio"], "/no/such/minio"),
         (["--archive", "minio=/bin/false"], "minio"),
+        (["--archive", minio(), "--archive-directory", "/no/such/place"], "/no/such/place"),
+        (["--archive", "file:///tmp", "--archive-directory", "/tmp"], "--archive-directory"),
     ]:
         done = bench(*arguments)
         assert done.returncode in (1, 2) and says in done.stderr, done.stderr

@@ -119,7 +119,12 @@ pub(crate) async fn run(
     mut begun: impl FnMut(ArchiveWork),
     mut done: impl FnMut(Vec<ArchiveRow>),
 ) -> Result<(), BenchError> {
-    let own = setting.options.store_directory.as_deref().map(temporary).transpose()?;
+    let own = setting
+        .options
+        .store_directory
+        .as_deref()
+        .map(temporary)
+        .transpose()?;
     let beside = setting.directory.join("store");
     let kept = own.as_ref().map_or(&*beside, TempDir::path);
     let store = Running::start(&setting.options.store, kept).await?;

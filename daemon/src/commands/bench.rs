@@ -244,6 +244,11 @@ fn works(args: &BenchArgs) -> Result<(Vec<Work>, Option<ArchiveOptions>), Failur
         }
         return Ok((of_broker, None));
     };
+    if let (Store::Url(url), Some(_)) = (store, &args.archive_directory) {
+        let problem =
+            format!("--archive-directory is for a minio that is started: what is at {url} has its place");
+        return Err(Failure::new(problem));
+    }
     if of_archive.is_empty() {
         of_archive = ArchiveWork::ALL.to_vec();
     }
@@ -337,6 +342,16 @@ mod tests {
         );
         assert!(archive("--archive minio").unwrap_err().contains("minio=PATH"));
         assert!(archive("--archive s3://b --servers localhost:1").is_err());
+        let elsewhere = archive("--archive minio=/bin/minio --archive-directory /mnt")
+            .unwrap()
+            .1;
+        assert_eq!(
+            elsewhere.and_then(|archive| archive.store_directory),
+            Some("/mnt".into())
+        );
+        let misplaced = archive("--archive s3://b/x --archive-directory /mnt").unwrap_err();
+        assert!(misplaced.contains("s3://b/x"), "{misplaced}");
+        assert!(archive("--archive-directory /mnt").is_err());
     }
 
     #[test]

@@ -201,8 +201,8 @@ impl Bucket {
         Ok(pieces.pop().unwrap_or_default())
     }
 
-    /// Reads consecutive pieces of an object in one request: from a position on those of these lengths, none of which is 0. Each
-    /// has memory of its own, so that who keeps one does not keep the others.
+    /// Reads consecutive pieces of an object in one request: from a position on those of these lengths. Each has memory of its own,
+    /// so that who keeps one does not keep the others.
     ///
     /// # Errors
     ///
