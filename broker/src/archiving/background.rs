@@ -21,13 +21,14 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Begins so many threads that may block, besides those that drive requests; from within the runtime that serves clients.
-    pub(super) fn begin(blocking: usize) -> Self {
+    /// Begins threads for so many turns at a time, besides those that drive requests; from within the runtime that serves clients.
+    pub(super) fn begin(turns: usize) -> Self {
         let niceness = niceness().unwrap_or_default() + NICENESS;
         let built = Builder::new_multi_thread()
             .thread_name("archive")
             .worker_threads(DRIVERS)
-            .max_blocking_threads(blocking)
+            // A turn keeps one, and waits for what it has read on another.
+            .max_blocking_threads(2 * turns)
             .on_thread_start(move || give_way(niceness))
             .enable_all()
             .build();
@@ -67,6 +68,27 @@ fn give_way(niceness: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// There were as many threads as turns: when all turns ran at once each kept a thread and waited for one to read on, for ever, and
+    /// nothing was archived any more.
+    #[tokio::test]
+    async fn turns_that_run_all_at_once_can_all_read() {
+        const TURNS: usize = 4;
+        let background = Background::begin(TURNS);
+        let together = std::sync::Arc::new(std::sync::Barrier::new(TURNS));
+        let turn = || {
+            let (handle, together) = (background.handle().clone(), std::sync::Arc::clone(&together));
+            background.handle().spawn_blocking(move || {
+                together.wait();
+                handle.block_on(async { tokio::task::spawn_blocking(|| 1).await.unwrap() })
+            })
+        };
+        let turns: Vec<_> = (0..TURNS).map(|_| turn()).collect();
+        for turn in turns {
+            let read = tokio::time::timeout(std::time::Duration::from_secs(30), turn).await;
+            assert_eq!(read.expect("the turn ends").unwrap(), 1);
+        }
+    }
 
     #[tokio::test]
     async fn every_thread_gives_way_as_much_whoever_began_it() {
