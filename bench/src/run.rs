@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveWork};
@@ -31,13 +32,7 @@ const TARGET: &str = "strandline";
 /// What made the broker's own figures impossible. A peer that cannot do a work has a row that says why.
 pub async fn run(options: &Options, stop: &CancellationToken, report: &mut Report) -> Result<(), BenchError> {
     report.value_bytes = options.value_bytes;
-    let directory = tempfile::Builder::new()
-        .prefix("strandline-bench-")
-        .tempdir_in(&options.directory)
-        .map_err(BenchError::io(format!(
-            "make a directory in {}",
-            options.directory.display()
-        )))?;
+    let directory = temporary(&options.directory)?;
     let run = Run {
         options,
         stop,
@@ -56,6 +51,17 @@ pub async fn run(options: &Options, stop: &CancellationToken, report: &mut Repor
         .close()
         .map_err(BenchError::io(format!("remove {path}")));
     outcome.and(removed)
+}
+
+/// An empty directory in one that is there, removed when it is dropped.
+pub(crate) fn temporary(directory: &Path) -> Result<TempDir, BenchError> {
+    let made = tempfile::Builder::new()
+        .prefix("strandline-bench-")
+        .tempdir_in(directory);
+    made.map_err(BenchError::io(format!(
+        "make a directory in {}",
+        directory.display()
+    )))
 }
 
 /// Short where nobody else has streams: the name is the subject too, and stands in every message.

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::error::BenchError;
 use crate::report::ArchiveRow;
+use crate::run::temporary;
 use scene::Stage;
 use store::Running;
 
@@ -150,17 +151,6 @@ pub(crate) async fn run(
         emptied?;
     }
     outcome.and(store.end().await)
-}
-
-/// A directory that is removed when it is dropped, in one that is there.
-fn temporary(directory: &Path) -> Result<TempDir, BenchError> {
-    tempfile::Builder::new()
-        .prefix("strandline-bench-")
-        .tempdir_in(directory)
-        .map_err(BenchError::io(format!(
-            "make a directory in {}",
-            directory.display()
-        )))
 }
 
 fn fresh(directory: &Path) -> Result<PathBuf, BenchError> {

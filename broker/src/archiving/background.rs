@@ -67,6 +67,11 @@ fn give_way(niceness: i32) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Barrier};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     /// There were as many threads as turns: when all turns ran at once each kept a thread and waited for one to read on, for ever, and
@@ -75,9 +80,9 @@ mod tests {
     async fn turns_that_run_all_at_once_can_all_read() {
         const TURNS: usize = 4;
         let background = Background::begin(TURNS);
-        let together = std::sync::Arc::new(std::sync::Barrier::new(TURNS));
+        let together = Arc::new(Barrier::new(TURNS));
         let turn = || {
-            let (handle, together) = (background.handle().clone(), std::sync::Arc::clone(&together));
+            let (handle, together) = (background.handle().clone(), Arc::clone(&together));
             background.handle().spawn_blocking(move || {
                 together.wait();
                 handle.block_on(async { tokio::task::spawn_blocking(|| 1).await.unwrap() })
@@ -85,7 +90,7 @@ mod tests {
         };
         let turns: Vec<_> = (0..TURNS).map(|_| turn()).collect();
         for turn in turns {
-            let read = tokio::time::timeout(std::time::Duration::from_secs(30), turn).await;
+            let read = timeout(Duration::from_secs(30), turn).await;
             assert_eq!(read.expect("the turn ends").unwrap(), 1);
         }
     }
