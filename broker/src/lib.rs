@@ -34,3 +34,4 @@ mod streams;
 
 pub use broker::{Broker, StartError};
 pub use settings::Settings;
+pub use strandline_storage_backends::panic_is_contained;

@@ -23,6 +23,7 @@ use crate::exit::{Exit, Failure};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    keep_contained_panics_quiet();
     let cli = Cli::parse_from(serve::with_go_flags(std::env::args_os()));
     match run(cli) {
         Ok(exit) => exit.into(),
@@ -49,6 +50,18 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Demo(args)) => commands::run(commands::demo::run(args)),
         Some(Command::Version) => commands::version::run(&mut std::io::stdout().lock()),
     }
+}
+
+/// A panic that becomes an error is told as that, not as a panic besides.
+fn keep_contained_panics_quiet() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if strandline_broker::panic_is_contained() {
+            tracing::debug!(%panic, "contained");
+        } else {
+            told(panic);
+        }
+    }));
 }
 
 /// Every line of the message is marked as an error. Whoever closed the error output does not want to read it.

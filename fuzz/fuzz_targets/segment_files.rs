@@ -5,17 +5,16 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 
 use strandline_core::disk::{Disk, OpenMode};
-use strandline_core::record::{Batch, BatchBuilder, Fields, RecordIter, append_record, crc32c};
-use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, SyncBy};
-use strandline_core::{LeaderEpoch, LogId, Offset, Timestamp};
+use strandline_core::record::crc32c;
+use strandline_core::storage::{Factory, Log, ReadLimit};
+use strandline_core::{LeaderEpoch, Offset, Timestamp};
+use strandline_fuzz::{LOG, fill, settings};
 use strandline_storage_backends::SegmentFactory;
 use strandline_storage_backends::sim::{Image, SimDisk};
 
-const LOG: LogId = LogId::new(1);
 const ROOT: &str = "/data";
 
 fuzz_target!(|data: &[u8]| {
@@ -51,13 +50,6 @@ fn log_directory() -> std::path::PathBuf {
     Path::new(ROOT).join("store").join(LOG.to_string())
 }
 
-fn settings() -> LogSettings {
-    LogSettings {
-        segment_max_bytes: 400,
-        ..LogSettings::default()
-    }
-}
-
 /// A log of a few segments, closed.
 fn whole_log() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
@@ -66,31 +58,10 @@ fn whole_log() -> &'static Image {
         let store = SegmentFactory::new()
             .open(Arc::new(disk.clone()), &Path::new(ROOT).join("store"))
             .expect("a new store opens");
-        let log = store.create(LOG, &settings()).expect("a new log is created");
-        for offset in 0..8 {
-            let _commit = log.append(&[batch(offset)]).expect("an append is taken");
-        }
-        store.sync(SyncBy::Caller);
-        log.close().expect("the log closes");
-        drop((log, store));
+        fill(&store).expect("a new log is made");
+        drop(store);
         disk.now()
     })
-}
-
-fn batch(offset: u64) -> Batch {
-    let mut bytes = BytesMut::new();
-    let fields = Fields {
-        key: None,
-        value: &[b'x'; 80],
-        subject: "s",
-        reply: "",
-    };
-    append_record(&mut bytes, &fields, []).expect("the record is small");
-    let record = RecordIter::new(&bytes).next().expect("a record was appended");
-    let mut builder = BatchBuilder::new();
-    let time = Timestamp::from_nanos(offset as i64);
-    builder.push(&record, LeaderEpoch::new(1), Offset::new(offset), time);
-    builder.finish().expect("the batch has a record")
 }
 
 /// Whatever the files say, nothing of this may hang or end in a panic.

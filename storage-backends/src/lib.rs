@@ -14,12 +14,14 @@
 pub mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod contained;
 mod directory;
 mod disk;
 mod epochs;
 mod files;
 mod memory;
 mod redb;
+mod repair;
 mod segment;
 mod tail_cache;
 mod tail_memory;
@@ -27,15 +29,17 @@ mod tail_memory;
 pub mod tiered;
 
 pub use self::redb::{
-    Compacted, RedbFactory, check_redb_store, compact_redb, dump_redb_log, redb_store_bytes,
+    Compacted, RedbFactory, check_redb_store, compact_redb, dump_redb_log, plan_redb_repair, redb_store_bytes,
 };
+pub use contained::panic_is_contained;
 pub use disk::SystemDisk;
 #[cfg(any(test, feature = "test-util"))]
 pub use disk::sim;
 pub use memory::MemoryFactory;
+pub use repair::{RepairAction, RepairPlan};
 pub use segment::{
-    RepairAction, RepairPlan, SegmentFactory, check_segment_log, check_segment_store, dump_segment_file,
-    dump_segment_log, plan_segment_repair, segment_log_bytes,
+    SegmentFactory, check_segment_log, check_segment_store, dump_segment_file, dump_segment_log,
+    plan_segment_repair, segment_log_bytes,
 };
 pub use tail_cache::TailCache;
 pub use tail_memory::TailMemory;

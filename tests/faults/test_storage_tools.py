@@ -76,3 +76,45 @@ async def test_damage_is_dropped_and_the_partition_serves_the_rest(own_broker, u
         for message in messages:
             assert message.value.startswith(b"%d " % message.offset)
         assert (await api.publish(stub, unique, b"next")).offset == 50
+
+
+async def test_damage_in_redb_is_dropped_and_other_partitions_stay(own_broker, unique):
+    other = f"{unique}-other"
+    for stream in (unique, other):
+        await fill(own_broker, stream, 50, backend="redb")
+    assert own_broker.stop() == 0
+    database = own_broker.data_dir / "streams-redb" / "store.redb"
+    # Those of the offsets 9, 19, 29, 39 and 49.
+    damage_all(database, b"9 " + b"x" * 2000)
+    findings, _, code = check(own_broker.data_dir)
+    assert code == 6 and {finding["file"] for finding in findings} == {str(database)}, findings
+    repair = ["repair", "--data-dir", own_broker.data_dir, "--stream", unique, "--action", "drop-damaged"]
+    for stream in (unique, other):
+        repair[4] = stream
+        looked = storage(*repair, "--dry-run")
+        lost = [line for line in looked.stdout.splitlines() if line.startswith("lost: ")]
+        assert lost == [f"lost: whatever was at the offsets {offset} to {offset}" for offset in range(9, 50, 10)], looked
+        assert (looked.returncode, looked.stderr) == (0, "")
+        assert storage(*repair).returncode != 0, "records were given up without --yes"
+        repaired = storage(*repair, "--yes")
+        assert repaired.returncode == 0, repaired
+    assert storage(*repair, "--yes").stdout == "there is nothing to do\n"
+    assert check(own_broker.data_dir)[2] == 0
+    assert len(list(own_broker.data_dir.glob("repair-*/streams-redb/store.redb"))) == 2
+    await asyncio.to_thread(own_broker.start)
+    async with api.connected(own_broker) as stub:
+        for stream in (unique, other):
+            offsets = [message.offset for message in await api.replay(stub, stream)]
+            assert offsets == [offset for offset in range(50) if offset % 10 != 9]
+            assert (await api.publish(stub, stream, b"next")).offset == 50
+
+
+def damage_all(path, text):
+    """A database that writes pages anew has old copies of them."""
+    content = bytearray(path.read_bytes())
+    place = content.find(text)
+    assert place >= 0
+    while place >= 0:
+        content[place + 100] ^= 0x55
+        place = content.find(text, place + 1)
+    path.write_bytes(content)

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use strandline_core::OffsetRange;
 use strandline_core::disk::{Disk, DiskLock};
 use strandline_core::storage::{Backend, StorageError};
-use strandline_storage_backends::{RepairAction, RepairPlan, SystemDisk, plan_segment_repair};
+use strandline_storage_backends::{
+    RepairAction, RepairPlan, SystemDisk, plan_redb_repair, plan_segment_repair,
+};
 
 use super::MaintenanceError;
 use super::dump::one_place;
 use super::inventory::Target;
 use super::lock::lock;
-use crate::streams::SEGMENT_DIRECTORY;
+use crate::streams::{REDB_DIRECTORY, SEGMENT_DIRECTORY};
 
 /// With what the names of directories begin that repairs keep originals in.
 pub(super) const ASIDE_PREFIX: &str = "repair-";
@@ -51,15 +53,13 @@ impl Repair {
         let disk = SystemDisk::new();
         let lock = lock(&disk, &options.data_dir)?;
         let place = one_place(disk, &options.data_dir, &options.target)?;
-        if place.backend() != Backend::Segment {
-            return Err(StorageError::Unsupported {
-                backend: place.backend().name(),
-                what: "repair a partition; restore the data directory from a backup".to_owned(),
+        let store = |name: &str| options.data_dir.join(name);
+        let plan = match place.backend() {
+            Backend::Segment => {
+                plan_segment_repair(&disk, &store(SEGMENT_DIRECTORY), place.log, options.action)?
             }
-            .into());
-        }
-        let store = options.data_dir.join(SEGMENT_DIRECTORY);
-        let plan = plan_segment_repair(&disk, &store, place.log, options.action)?;
+            Backend::Redb => plan_redb_repair(&disk, &store(REDB_DIRECTORY), place.log, options.action)?,
+        };
         Ok(Self {
             data_dir: options.data_dir.clone(),
             aside: options.data_dir.join(format!("{ASIDE_PREFIX}{}", options.suffix)),

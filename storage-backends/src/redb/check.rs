@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use bytes::BytesMut;
 use redb::ReadableTable;
 
 use strandline_core::disk::{Disk, EntryKind, OpenMode};
-use strandline_core::record::{Batch, MAX_BATCH_BYTES};
-use strandline_core::storage::{ReadError, StorageError};
+use strandline_core::record::Batch;
+use strandline_core::storage::StorageError;
 use strandline_core::{LogId, Offset, OffsetRange};
 
 use super::RedbFactory;
@@ -18,11 +17,10 @@ use super::database::{DATABASE_FILE, Database};
 use super::shape::{Content, Segment, SegmentId, Shape};
 use super::store::FORMAT;
 use super::stored::{as_storage_error, list, load};
-use super::tables::{
-    BATCHES, BatchKey, LEFTOVERS, SegmentKey, batch_key, batch_keys, batch_of_key, segment_key,
-};
+use super::tables::{BATCHES, BatchKey, LEFTOVERS, SegmentKey, batch_key, segment_key};
+use super::walk::each_batch;
 use crate::check::{
-    Contents, Field, Finding, Inspector, LEFT_ALONE, LogTotals, NEWER, Piece, REMOVED, RESTORE_ONLY,
+    Contents, Field, Finding, Inspector, LEFT_ALONE, LogTotals, NEWER, Piece, REMOVED, RESTORE, RESTORE_ONLY,
     UNREADABLE,
 };
 use crate::directory::{FORMAT_FILE, LOCK_FILE};
@@ -113,7 +111,7 @@ pub fn dump_redb_log(
         if !goes_on || segment.content.range.end <= from {
             continue;
         }
-        let walked = each_batch(&database, (log, segment.id), &mut |base, batch| {
+        let walked = each_batch(&database, (log, segment.id), Offset::ZERO, &mut |base, batch| {
             goes_on = match batch {
                 Ok(batch) if batch.header().end() <= from => true,
                 Ok(batch) => show(Piece::of_batch(None, &batch)),
@@ -144,7 +142,8 @@ fn segment_fields(segment: &Segment) -> Vec<(&'static str, Field)> {
     ]
 }
 
-fn open(disk: &dyn Disk, directory: &Path) -> Result<Database, StorageError> {
+/// Opens the database of a store to be read; what redb writes stays in memory.
+pub(super) fn open(disk: &dyn Disk, directory: &Path) -> Result<Database, StorageError> {
     Database::open(&Overlay::new(disk), directory, RedbFactory::DEFAULT_CACHE_BYTES)
 }
 
@@ -223,7 +222,7 @@ fn check_log(
     inspector: &mut dyn Inspector,
 ) -> Option<LogTotals> {
     let path = database.path();
-    let damage = |problem: String| Finding::damage(path, format!("log {log}: {problem}"), RESTORE_ONLY);
+    let damage = |problem: String| Finding::damage(path, format!("log {log}: {problem}"), RESTORE);
     let shape = match load(database, log) {
         Ok(shape) => shape?,
         Err(error) => {
@@ -243,7 +242,7 @@ fn check_log(
     for segment in shape.segments() {
         totals.segments += 1;
         let (mut found, mut is_whole) = (Content::empty(segment.content.range.start), true);
-        let walked = each_batch(database, (log, segment.id), &mut |base, batch| {
+        let walked = each_batch(database, (log, segment.id), Offset::ZERO, &mut |base, batch| {
             let checked = batch.and_then(|batch| {
                 let header = batch.header();
                 inspector.read(u64::from(header.bytes));
@@ -330,83 +329,6 @@ fn epoch_problem(epochs: &Epochs, batch: &Batch) -> Result<(), String> {
         Some(known) if known == header.epoch => Ok(()),
         Some(known) => Err(format!("its epoch is {}, the log says {known}", header.epoch)),
         None => Err("the log knows no epoch for it".to_owned()),
-    }
-}
-
-/// Goes over the batches of a segment, each with the offset that its key says, for as long as `visit` wants.
-fn each_batch(
-    database: &Database,
-    (log, segment): (LogId, SegmentId),
-    visit: &mut dyn FnMut(Offset, Result<Batch, String>) -> bool,
-) -> Result<(), ReadError> {
-    database.read(|transaction| {
-        let mut look = || {
-            let batches = transaction.open_table(BATCHES)?;
-            let (first, last) = batch_keys(log, segment);
-            let mut parts = Parts::default();
-            for entry in ReadableTable::range::<&BatchKey>(&batches, &first..=&last)? {
-                let (key, value) = entry?;
-                let (base, part) = batch_of_key(key.value());
-                if parts.base != Some(base)
-                    && let Some((base, batch)) = parts.finish()
-                    && !visit(base, batch)
-                {
-                    return Ok(());
-                }
-                parts.add(base, part, value.value());
-            }
-            if let Some((base, batch)) = parts.finish() {
-                visit(base, batch);
-            }
-            Ok(())
-        };
-        look().map_err(|error: redb::Error| database.read_error(error))
-    })
-}
-
-/// The parts of one batch.
-#[derive(Default)]
-struct Parts {
-    base: Option<Offset>,
-    next: u32,
-    bytes: BytesMut,
-    problem: Option<String>,
-}
-
-impl Parts {
-    fn add(&mut self, base: Offset, part: u32, bytes: &[u8]) {
-        self.base = Some(base);
-        if part != self.next {
-            self.problem
-                .get_or_insert_with(|| format!("part {} of it is missing", self.next));
-        }
-        self.next = part.saturating_add(1);
-        if self.bytes.len() + bytes.len() > MAX_BATCH_BYTES {
-            self.problem
-                .get_or_insert_with(|| "its parts are longer than any batch".to_owned());
-        }
-        if self.problem.is_none() {
-            self.bytes.extend_from_slice(bytes);
-        }
-    }
-
-    fn finish(&mut self) -> Option<(Offset, Result<Batch, String>)> {
-        let parts = std::mem::take(self);
-        let base = parts.base?;
-        if let Some(problem) = parts.problem {
-            return Some((base, Err(problem)));
-        }
-        let bytes = parts.bytes.freeze();
-        let batch = match Batch::checked(&bytes) {
-            Err(error) => Err(error.to_string()),
-            Ok(batch) if batch.bytes().len() != bytes.len() => Err("more bytes follow it".to_owned()),
-            Ok(batch) if batch.header().base != base => Err(format!(
-                "it says that it is the batch at offset {}",
-                batch.header().base
-            )),
-            Ok(batch) => Ok(batch),
-        };
-        Some((base, batch))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -15,10 +14,13 @@ use strandline_core::storage::{Damage, ReadError, StorageError};
 use super::backend::Backend;
 use super::blocks::{Blocks, MISMATCH};
 use super::tables::{BATCHES, EPOCHS, LEFTOVERS, LOGS, SEGMENTS, Tables};
-use crate::files::{TEMPORARY, failed, remove_if_there};
+use crate::contained::contain;
+use crate::files::{failed, remove_if_there};
 
 /// Name of the file.
 pub(super) const DATABASE_FILE: &str = "store.redb";
+/// Name of one that is being written.
+const UNFINISHED_FILE: &str = "store.redb.tmp";
 /// The newest file format of redb that this program reads.
 const KNOWN_REDB_FORMAT: u32 = 3;
 
@@ -40,6 +42,14 @@ impl fmt::Debug for Database {
     }
 }
 
+impl Drop for Database {
+    /// redb ends with a transaction of its own, which meets whatever is damaged.
+    fn drop(&mut self) {
+        let redb = self.redb.get_mut().take();
+        let _ = contain(|| drop(redb));
+    }
+}
+
 impl Database {
     /// Opens the database of a directory. After a crash redb reads all of it first.
     ///
@@ -55,38 +65,47 @@ impl Database {
             // To redb this would be a database to be made.
             return Err(damage(&path, "the file is empty").into());
         }
-        let (blocks, redb) = open_file(file, &path, cache_bytes)?;
-        let database = Self {
-            path,
-            blocks,
-            redb: RwLock::new(Some(redb)),
-            failure: OnceLock::new(),
-        };
+        let database = Self::of(file, path, cache_bytes)?;
         database.check_tables()?;
         Ok(database)
     }
 
-    /// Creates an empty database, which is there as a whole or not at all.
-    pub(super) fn create(disk: &dyn Disk, directory: &Path, cache_bytes: usize) -> Result<(), StorageError> {
-        let path = directory.join(DATABASE_FILE);
-        let aside = directory.join(format!("{DATABASE_FILE}{TEMPORARY}"));
-        remove_if_there(disk, &aside).map_err(failed("removing", &aside))?;
+    /// Makes a new database beside the place of the one of this directory, where [`Database::put_in_place`] puts it.
+    pub(super) fn make_aside(
+        disk: &dyn Disk,
+        directory: &Path,
+        cache_bytes: usize,
+    ) -> Result<Self, StorageError> {
+        remove_unfinished(disk, directory)?;
+        let path = directory.join(UNFINISHED_FILE);
         let file = disk
-            .open(&aside, OpenMode::CreateNew)
-            .map_err(failed("creating", &aside))?;
-        let (blocks, redb) = open_file(file, &aside, cache_bytes)?;
-        let made = contained(|| {
-            let transaction = redb.begin_write()?;
-            Tables::open(&transaction)?;
-            transaction.commit()?;
-            Ok(redb.close()?)
-        });
-        made.map_err(io_error).map_err(failed("writing", &aside))?;
-        if let Some(failure) = blocks.failure() {
-            return Err(failed("writing", &aside)(copy_of(&failure)));
+            .open(&path, OpenMode::CreateNew)
+            .map_err(failed("creating", &path))?;
+        let database = Self::of(file, path, cache_bytes)?;
+        let made = database.write(|_| Ok(()));
+        made.map_err(|error| failed("writing", &database.path)(copy_of(&error)))?;
+        Ok(database)
+    }
+
+    /// Makes this the database of the directory, which it is as a whole or not at all, and closes it.
+    pub(super) fn put_in_place(&self, disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
+        self.close()?;
+        if let Some(failure) = self.blocks.failure() {
+            return Err(failed("writing", &self.path)(copy_of(&failure)));
         }
-        disk.rename(&aside, &path).map_err(failed("renaming", &aside))?;
+        disk.rename(&self.path, &directory.join(DATABASE_FILE))
+            .map_err(failed("renaming", &self.path))?;
         disk.sync_dir(directory).map_err(failed("sync of", directory))
+    }
+
+    fn of(file: Arc<dyn DiskFile>, path: PathBuf, cache_bytes: usize) -> Result<Self, StorageError> {
+        let (blocks, redb) = open_file(file, &path, cache_bytes)?;
+        Ok(Self {
+            path,
+            blocks,
+            redb: RwLock::new(Some(redb)),
+            failure: OnceLock::new(),
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -115,7 +134,7 @@ impl Database {
             None => return Err(ReadError::Closed),
             Some(redb) => contained(|| Ok(redb.begin_read()?)).map_err(|error| self.read_error(error))?,
         };
-        let looked = catch_unwind(AssertUnwindSafe(|| look(&transaction)));
+        let looked = contain(|| look(&transaction));
         looked.unwrap_or_else(|_| Err(self.damage(PANICKED).into()))
     }
 
@@ -224,9 +243,15 @@ impl Database {
 /// What a panic of redb is told as: it asserts what only a damaged file breaks.
 const PANICKED: &str = "redb gave up on what is in the file";
 
+/// Removes a database that was never put in place.
+pub(super) fn remove_unfinished(disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
+    let path = directory.join(UNFINISHED_FILE);
+    remove_if_there(disk, &path).map_err(failed("removing", &path))
+}
+
 /// Contains panics of redb.
 pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(redb::Error::Corrupted(PANICKED.to_owned())))
+    contain(work).unwrap_or_else(|_| Err(redb::Error::Corrupted(PANICKED.to_owned())))
 }
 
 /// Makes a change, and keeps the tables open for no longer.
@@ -245,7 +270,7 @@ fn open_file(
 ) -> Result<(Blocks, redb::Database), StorageError> {
     let blocks = Blocks::open(Backend::new(file)).map_err(|error| unreadable(error, path))?;
     let shown = path.to_owned();
-    let opened = catch_unwind(AssertUnwindSafe(|| {
+    let opened = contain(|| {
         Builder::new()
             .set_cache_size(cache_bytes)
             .set_repair_callback(move |repair| {
@@ -253,7 +278,7 @@ fn open_file(
                     "checking a store that was not closed");
             })
             .create_with_backend(blocks.clone())
-    }));
+    });
     let opened = opened.unwrap_or_else(|_| {
         let reason = PANICKED.to_owned();
         Err(DatabaseError::Storage(redb::StorageError::Corrupted(reason)))

@@ -26,11 +26,13 @@ mod compact;
 mod database;
 mod log;
 mod read;
+mod repair;
 mod rounds;
 mod shape;
 mod store;
 mod stored;
 mod tables;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ use strandline_core::storage::{Capabilities, Factory, StorageError, Store};
 
 pub use check::{check_redb_store, dump_redb_log, redb_store_bytes};
 pub use compact::{Compacted, compact_redb};
+pub use repair::plan_redb_repair;
 
 /// Name of this backend in settings and errors.
 const NAME: &str = "redb";

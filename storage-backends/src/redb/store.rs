@@ -12,7 +12,7 @@ use strandline_core::disk::{Disk, DiskLock, OpenMode};
 use strandline_core::storage::{Capabilities, Log, LogSettings, StorageError, Store, SyncBy};
 use strandline_core::{LogId, Offset};
 
-use super::database::{DATABASE_FILE, Database, copy_of, damage};
+use super::database::{DATABASE_FILE, Database, copy_of, damage, remove_unfinished};
 use super::log::{RedbLog, check_settings};
 use super::rounds::Rounds;
 use super::shape::{SegmentId, Shape};
@@ -264,8 +264,10 @@ pub(super) fn open_or_create(
     };
     match (is_marked, is_there) {
         (true, false) => return Err(damage(&path, "the file is missing").into()),
-        (false, false) => Database::create(disk, directory, cache_bytes)?,
-        (_, true) => {}
+        (false, false) => {
+            Database::make_aside(disk, directory, cache_bytes)?.put_in_place(disk, directory)?;
+        }
+        (_, true) => remove_unfinished(disk, directory)?,
     }
     let database = Database::open(disk, directory, cache_bytes)?;
     if !is_marked {

@@ -10,7 +10,7 @@ use strandline_core::record::{Batch, BatchHeader, HEADER_BYTES};
 use strandline_core::storage::{ReadError, ReadLimit, Run, StorageError};
 use strandline_core::{LogId, Offset, Timestamp};
 
-use super::database::{Database, damage};
+use super::database::{Database, contained, damage};
 use super::shape::{Content, Segment, SegmentId, Shape};
 use super::tables::{
     BATCHES, BatchKey, EPOCHS, EpochKey, LEFTOVERS, LOGS, SEGMENTS, SegmentKey, batch_key, batch_keys,
@@ -58,19 +58,20 @@ impl<'a> Stored<'a> {
         let max_bytes = limit.max_bytes.min(READ_MAX_BYTES);
         let mut bytes = BytesMut::new();
         let mut headers: Vec<BatchHeader> = Vec::new();
-        while let Some((header, first)) = self.next_batch(&mut entries)? {
-            if header.base >= limit.end
-                || (!headers.is_empty() && bytes.len() + header.bytes as usize > max_bytes)
-            {
-                break;
-            }
-            let is_wanted = header.end() > from;
+        // To look for more behind the last one might mean a damaged page of another log.
+        while headers.last().is_none_or(|last| last.end() < limit.end) {
             let length = bytes.len();
-            self.collect(&header, &first, &mut entries, &mut bytes)?;
-            if is_wanted {
-                headers.push(header);
-            } else {
-                bytes.truncate(length);
+            let room = (!headers.is_empty()).then(|| max_bytes.saturating_sub(length));
+            match self.take_batch(&mut entries, limit.end, room, &mut bytes) {
+                Ok(Some(header)) if header.end() > from => headers.push(header),
+                Ok(Some(_)) => bytes.truncate(length),
+                Ok(None) => break,
+                // What comes before it can be read; the next read begins here, and fails.
+                Err(_) if !headers.is_empty() => {
+                    bytes.truncate(length);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         let bytes = bytes.freeze();
@@ -79,6 +80,24 @@ impl<'a> Stored<'a> {
             bytes,
             next: last.end(),
         }))
+    }
+
+    /// Adds the next batch, unless there is none before `end` or it does not go into `room`, if that matters.
+    fn take_batch(
+        &self,
+        entries: &mut Entries<'_>,
+        end: Offset,
+        room: Option<usize>,
+        out: &mut BytesMut,
+    ) -> Result<Option<BatchHeader>, ReadError> {
+        let Some((header, first)) = self.next_batch(entries)? else {
+            return Ok(None);
+        };
+        if header.base >= end || room.is_some_and(|room| header.bytes as usize > room) {
+            return Ok(None);
+        }
+        self.collect(&header, &first, entries, out)?;
+        Ok(Some(header))
     }
 
     /// The last batch of a segment that begins before this offset.
@@ -152,6 +171,11 @@ impl<'a> Stored<'a> {
 
     /// Where the last batch begins that begins at or before this offset.
     fn last_base(&self, segment: SegmentId, at: Offset) -> Result<Option<Offset>, ReadError> {
+        // Mostly one begins right there. To look for the last one before means to look at the page behind, which may be damaged.
+        let exact = contained(|| Ok(self.batches.get(&batch_key(self.log, segment, at, 0))?.is_some()));
+        if exact.map_err(|error| self.database.read_error(error))? {
+            return Ok(Some(at));
+        }
         let (first, _) = batch_keys(self.log, segment);
         let mut entries = self.entries(first..=batch_key(self.log, segment, at, u32::MAX))?;
         match entries.next_back() {
@@ -182,17 +206,12 @@ impl<'a> Stored<'a> {
 
     /// The header and the first part of the next batch.
     fn next_batch(&self, entries: &mut Entries<'_>) -> Result<Option<(BatchHeader, Bytes)>, ReadError> {
-        let Some(entry) = entries.next() else {
+        let Some((offset, part, first)) = self.advance(entries)? else {
             return Ok(None);
         };
-        let (key, value) = entry.map_err(|error| self.database.read_error(error.into()))?;
-        let (offset, part) = batch_of_key(key.value());
-        let first = value.value();
         let header = first.first_chunk::<HEADER_BYTES>().map(BatchHeader::decode);
         match header {
-            Some(Ok(header)) if part == 0 && header.base == offset => {
-                Ok(Some((header, Bytes::copy_from_slice(first))))
-            }
+            Some(Ok(header)) if part == 0 && header.base == offset => Ok(Some((header, first))),
             Some(Err(reason)) => Err(self.damaged(offset, reason)),
             _ => Err(self.damaged(offset, "this is no first part of it")),
         }
@@ -219,13 +238,20 @@ impl<'a> Stored<'a> {
     }
 
     fn next_part(&self, base: Offset, entries: &mut Entries<'_>) -> Result<Bytes, ReadError> {
-        match entries.next() {
-            Some(Ok((key, value))) if batch_of_key(key.value()).0 == base => {
-                Ok(Bytes::copy_from_slice(value.value()))
-            }
-            Some(Err(error)) => Err(self.database.read_error(error.into())),
+        match self.advance(entries)? {
+            Some((offset, _, bytes)) if offset == base => Ok(bytes),
             _ => Err(self.damaged(base, "a part of it is missing")),
         }
+    }
+
+    /// The next part: where its batch begins, which part of it this is, and its bytes. redb panics where a page is damaged.
+    fn advance(&self, entries: &mut Entries<'_>) -> Result<Option<(Offset, u32, Bytes)>, ReadError> {
+        let entry = contained(|| Ok(entries.next().transpose()?));
+        let entry = entry.map_err(|error| self.database.read_error(error))?;
+        Ok(entry.map(|(key, value)| {
+            let (offset, part) = batch_of_key(key.value());
+            (offset, part, Bytes::copy_from_slice(value.value()))
+        }))
     }
 
     fn check_batches(&self, headers: &[BatchHeader], bytes: &Bytes) -> Result<(), ReadError> {

@@ -36,6 +36,8 @@ pub(super) const EPOCHS: TableDefinition<'_, &EpochKey, &EpochValue> = TableDefi
 pub(super) const BATCHES: TableDefinition<'_, &BatchKey, &[u8]> = TableDefinition::new("batches");
 pub(super) const LEFTOVERS: TableDefinition<'_, &SegmentKey, ()> = TableDefinition::new("leftovers");
 
+/// Stands for a batch that could not be read when the database was written anew.
+const LOST: &[u8] = b"lost";
 /// Bytes of a page of the database.
 const PAGE_BYTES: usize = 4096;
 /// Bytes of a page that holds one part which are not the part's: its key, its length, the page's header.
@@ -67,7 +69,13 @@ impl<'txn> Tables<'txn> {
     /// Adds a log.
     pub(super) fn create(&mut self, log: LogId, shape: &Shape) -> Result<(), redb::Error> {
         self.put_log(log, shape)?;
-        self.put_segment(log, &shape.active)
+        for segment in shape.segments() {
+            self.put_segment(log, segment)?;
+        }
+        for epoch in shape.epochs.iter() {
+            self.put_epoch(log, epoch)?;
+        }
+        Ok(())
     }
 
     /// Makes a log have this shape instead of the one that is stored. Segments that it no longer has are left over.
@@ -90,8 +98,7 @@ impl<'txn> Tables<'txn> {
             self.epochs.remove(&epoch_key(log, epoch.epoch))?;
         }
         for epoch in without(&new.epochs, &old.epochs) {
-            let value = epoch.start.get().to_le_bytes();
-            self.epochs.insert(&epoch_key(log, epoch.epoch), &value)?;
+            self.put_epoch(log, epoch)?;
         }
         Ok(())
     }
@@ -132,6 +139,17 @@ impl<'txn> Tables<'txn> {
             self.batches.insert(&batch_key(log, segment, offset, part), now)?;
             (rest, part) = (later, part + 1);
         }
+        Ok(())
+    }
+
+    /// Adds what is no batch, so that reads fail here as they did where the batch that begins here was damaged.
+    pub(super) fn put_damage(
+        &mut self,
+        log: LogId,
+        segment: SegmentId,
+        at: Offset,
+    ) -> Result<(), redb::Error> {
+        self.batches.insert(&batch_key(log, segment, at, 0), LOST)?;
         Ok(())
     }
 
@@ -193,6 +211,12 @@ impl<'txn> Tables<'txn> {
         value[..8].copy_from_slice(&shape.start.get().to_le_bytes());
         value[8..].copy_from_slice(&shape.generation.to_le_bytes());
         self.logs.insert(&log_key(log), &value)?;
+        Ok(())
+    }
+
+    fn put_epoch(&mut self, log: LogId, epoch: EpochStart) -> Result<(), redb::Error> {
+        let value = epoch.start.get().to_le_bytes();
+        self.epochs.insert(&epoch_key(log, epoch.epoch), &value)?;
         Ok(())
     }
 

@@ -38,7 +38,7 @@ use strandline_core::storage::{Capabilities, Factory, StorageError, Store};
 
 pub use check::{check_segment_log, check_segment_store, segment_log_bytes};
 pub use dump::{dump_segment_file, dump_segment_log};
-pub use repair::{RepairAction, RepairPlan, plan_segment_repair};
+pub use repair::plan_segment_repair;
 
 /// Opens stores of segment files.
 #[derive(Clone, Copy, Debug)]

@@ -1,41 +1,15 @@
 //! Damage in the file: it is told, with its place, by whatever needs what is damaged, and by nothing else.
 
 use strandline_core::Offset;
-use strandline_core::disk::{Disk, OpenMode};
 use strandline_core::storage::{LogSettings, ReadError, StorageError, SyncBy};
 
 use super::support::*;
 use crate::sim::SimDisk;
 
-/// A closed store with two logs, whose batches take many blocks each.
-fn closed_store() -> SimDisk {
-    let (disk, _) = empty_disk();
-    let store = open_store(&disk).unwrap();
-    for id in [LOG, OTHER] {
-        let log = store.create(id, &LogSettings::default()).unwrap();
-        for number in 0..10 {
-            let marked = padded_batch(number, 1, 9_000 + 1_000 * id.get() as usize);
-            drop(log.append(&[marked]).unwrap());
-            store.sync(SyncBy::Caller);
-        }
-    }
-    disk
-}
-
-/// Where in the file these bytes are.
-fn find(disk: &SimDisk, bytes: &[u8]) -> usize {
-    let file = disk.open(&database_file(), OpenMode::Read).unwrap();
-    let mut content = Vec::new();
-    file.read_at(0, usize::MAX, &mut content).unwrap();
-    let found = content.windows(bytes.len()).position(|window| window == bytes);
-    found.unwrap()
-}
-
 #[test]
 fn damage_in_the_batches_of_one_log_is_named_and_leaves_the_others_in_service() {
     let disk = closed_store();
-    let damaged = padded_batch(4, 1, 9_000 + 1_000 * LOG.get() as usize);
-    let position = find(&disk, &damaged.bytes()[..64]) + 1_000;
+    let position = find(&disk, &large_batch(LOG, 4).bytes()[..64]) + 1_000;
     disk.flip(&database_file(), position, 1);
     let store = open_store(&disk).unwrap();
     let [log, other] = [LOG, OTHER].map(|id| store.open(id, &LogSettings::default()).unwrap());
@@ -90,9 +64,8 @@ fn every_damaged_block_is_told_or_not_needed() {
                 match log.read(next, ALL) {
                     Ok(run) => {
                         let batches: Vec<_> = run.batches().map(Result::unwrap).collect();
-                        let padding = 9_000 + 1_000 * id.get() as usize;
                         for (offset, found) in (next.get()..).zip(&batches) {
-                            assert_eq!(*found, padded_batch(offset, 1, padding), "byte {position}");
+                            assert_eq!(*found, large_batch(id, offset), "byte {position}");
                         }
                         assert!(
                             !batches.is_empty(),

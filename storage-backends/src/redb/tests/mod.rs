@@ -6,4 +6,5 @@ mod damage;
 mod faults;
 mod files;
 mod queue;
+mod repair;
 mod support;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use strandline_core::disk::{Disk, OpenMode};
 use strandline_core::record::{Batch, BatchBuilder, Fields, RecordIter, append_record};
-use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, StorageError, Store};
+use strandline_core::storage::{Factory, Log, LogSettings, ReadLimit, StorageError, Store, SyncBy};
 use strandline_core::{LeaderEpoch, LogId, Offset, Timestamp};
 
 use crate::RedbFactory;
@@ -72,6 +73,34 @@ pub(super) fn padded_batch(base: u64, count: u64, padding: usize) -> Batch {
         builder.push(&record, LeaderEpoch::new(1), Offset::new(offset), time);
     }
     builder.finish().unwrap()
+}
+
+/// A batch of many blocks, by which can be told which log it is of.
+pub(super) fn large_batch(log: LogId, offset: u64) -> Batch {
+    padded_batch(offset, 1, 9_000 + 1_000 * log.get() as usize)
+}
+
+/// A closed store with two logs, whose batches take many blocks each.
+pub(super) fn closed_store() -> SimDisk {
+    let (disk, _) = empty_disk();
+    let store = open_store(&disk).unwrap();
+    for id in [LOG, OTHER] {
+        let log = store.create(id, &LogSettings::default()).unwrap();
+        for number in 0..10 {
+            drop(log.append(&[large_batch(id, number)]).unwrap());
+            store.sync(SyncBy::Caller);
+        }
+    }
+    disk
+}
+
+/// Where in the file these bytes are.
+pub(super) fn find(disk: &SimDisk, bytes: &[u8]) -> usize {
+    let file = disk.open(&database_file(), OpenMode::Read).unwrap();
+    let mut content = Vec::new();
+    file.read_at(0, usize::MAX, &mut content).unwrap();
+    let found = content.windows(bytes.len()).position(|window| window == bytes);
+    found.unwrap()
 }
 
 /// All records of a log, read forwards, checked against what their values tell.

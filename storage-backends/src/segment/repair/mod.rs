@@ -11,37 +11,20 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
-use strandline_core::disk::{Disk, OpenMode};
+use strandline_core::disk::Disk;
 use strandline_core::storage::StorageError;
 use strandline_core::{LogId, OffsetRange};
 
 use super::check::log_directory;
-use super::files::failed;
+use crate::repair::{RepairAction, RepairPlan};
 use layout::Layout;
-use work::Work;
+use work::{Work, WorkIn};
 
-/// What can be done to a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RepairAction {
-    /// Build the indexes anew that are not what their segments say.
-    RebuildIndex,
-    /// Build a state that is missing or damaged anew from the segments.
-    RebuildState,
-    /// End the log before the first place that cannot be read.
-    Cut,
-    /// Take out what cannot be read and leave a gap, as compaction would.
-    DropDamaged,
-}
-
-/// What a repair will do.
-#[derive(Debug)]
-pub struct RepairPlan {
-    /// In words, in the order in which it is done. Empty = nothing.
-    pub steps: Vec<String>,
-    /// Offsets that are lost, as far as there were records at them.
-    pub lost: Vec<OffsetRange>,
-    /// Files that are changed or removed, and those that a name is reused of.
-    pub originals: Vec<PathBuf>,
+/// A plan in the making.
+struct Plan {
+    steps: Vec<String>,
+    lost: Vec<OffsetRange>,
+    originals: Vec<PathBuf>,
     directory: PathBuf,
     work: Work,
 }
@@ -59,15 +42,16 @@ pub fn plan_segment_repair(
 ) -> Result<RepairPlan, StorageError> {
     let directory = log_directory(store, log);
     let layout = Layout::read(disk, &directory, log)?;
-    match action {
-        RepairAction::RebuildIndex => layout.plan_indexes(disk),
-        RepairAction::RebuildState => layout.plan_state(),
-        RepairAction::Cut => Ok(layout.plan_cut()),
-        RepairAction::DropDamaged => Ok(layout.plan_drop()),
-    }
+    let plan = match action {
+        RepairAction::RebuildIndex => layout.plan_indexes(disk)?,
+        RepairAction::RebuildState => layout.plan_state()?,
+        RepairAction::Cut => layout.plan_cut(),
+        RepairAction::DropDamaged => layout.plan_drop(),
+    };
+    Ok(plan.into())
 }
 
-impl RepairPlan {
+impl Plan {
     fn nothing(directory: &Path) -> Self {
         Self {
             steps: Vec::new(),
@@ -77,32 +61,17 @@ impl RepairPlan {
             work: Work::default(),
         }
     }
+}
 
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    /// Does it. What `keep` is given must be kept aside, durably, when it returns; nothing has changed until then. A repair
-    /// that is interrupted leaves the log as it was or as it is to be, and can be repeated.
-    ///
-    /// # Errors
-    ///
-    /// The disk failed, or the originals could not be kept.
-    pub fn carry_out(
-        &self,
-        disk: &dyn Disk,
-        keep: &mut dyn FnMut(&[PathBuf]) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        if self.is_empty() {
-            return Ok(());
+impl From<Plan> for RepairPlan {
+    fn from(plan: Plan) -> Self {
+        let Plan { directory, work, .. } = plan;
+        Self {
+            steps: plan.steps,
+            lost: plan.lost,
+            originals: plan.originals,
+            work: Box::new(WorkIn { directory, work }),
         }
-        let there = |path: &&PathBuf| disk.open(path, OpenMode::Read).is_ok();
-        let originals: Vec<_> = self.originals.iter().filter(there).cloned().collect();
-        keep(&originals)?;
-        self.work.carry_out(disk, &self.directory)?;
-        disk.sync_dir(&self.directory)
-            .map_err(failed("sync of", &self.directory))
     }
 }
 

@@ -10,12 +10,12 @@ use super::super::reading::SegmentFile;
 use super::super::recovery::{check_reaches, scan};
 use super::super::state::{Content, STATE_FILE, SealedEntry};
 use super::layout::{Layout, Part};
-use super::{RepairPlan, invalid};
+use super::{Plan, invalid};
 
 impl Layout {
     /// Builds the indexes anew that are not what their segments say.
-    pub(super) fn plan_indexes(&self, disk: &dyn Disk) -> Result<RepairPlan, StorageError> {
-        let mut plan = RepairPlan::nothing(&self.directory);
+    pub(super) fn plan_indexes(&self, disk: &dyn Disk) -> Result<Plan, StorageError> {
+        let mut plan = Plan::nothing(&self.directory);
         if self.state.is_none() {
             return Err(invalid(
                 "the state of the log is missing or damaged: rebuild it first, with --action rebuild-state",
@@ -50,7 +50,7 @@ impl Layout {
     }
 
     /// Builds a state that cannot be read anew.
-    pub(super) fn plan_state(self) -> Result<RepairPlan, StorageError> {
+    pub(super) fn plan_state(self) -> Result<Plan, StorageError> {
         if self.state.is_some() {
             return Err(invalid(
                 "the state of the log is whole: there is nothing to rebuild",
@@ -70,7 +70,7 @@ impl Layout {
                 check_reaches(file, part.id, part.found.range.end, next)?;
             }
         }
-        let mut plan = RepairPlan::nothing(&self.directory);
+        let mut plan = Plan::nothing(&self.directory);
         let state = self.state_now();
         plan.steps.push(format!(
             "write the state anew from {} segments with the offsets {} to {}",
@@ -85,8 +85,8 @@ impl Layout {
     }
 
     /// Ends the log before the first place that cannot be read.
-    pub(super) fn plan_cut(self) -> RepairPlan {
-        let mut plan = RepairPlan::nothing(&self.directory);
+    pub(super) fn plan_cut(self) -> Plan {
+        let mut plan = Plan::nothing(&self.directory);
         let Some(place) = self.parts.iter().position(Part::is_damaged) else {
             return plan;
         };
@@ -125,8 +125,8 @@ impl Layout {
     }
 
     /// Takes out what cannot be read.
-    pub(super) fn plan_drop(self) -> RepairPlan {
-        let mut plan = RepairPlan::nothing(&self.directory);
+    pub(super) fn plan_drop(self) -> Plan {
+        let mut plan = Plan::nothing(&self.directory);
         if !self.parts.iter().any(Part::is_damaged) {
             return plan;
         }

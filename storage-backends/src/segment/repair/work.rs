@@ -1,6 +1,6 @@
 //! Carries a plan out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use strandline_core::disk::{Disk, OpenMode};
 use strandline_core::storage::StorageError;
@@ -10,8 +10,9 @@ use super::super::index::Index;
 use super::super::reading::SegmentFile;
 use super::super::recovery::scan;
 use super::super::state::{Content, STATE_FILE, State};
-use super::RepairPlan;
+use super::Plan;
 use super::rewrite::Rewrite;
+use crate::repair::RepairWork;
 
 /// What a plan has to do.
 #[derive(Debug, Default)]
@@ -29,7 +30,22 @@ pub(super) struct Work {
     pub(super) gone: Vec<SegmentId>,
 }
 
-impl RepairPlan {
+/// The work in the directory of the log.
+#[derive(Debug)]
+pub(super) struct WorkIn {
+    pub(super) directory: PathBuf,
+    pub(super) work: Work,
+}
+
+impl RepairWork for WorkIn {
+    fn carry_out(&self, disk: &dyn Disk) -> Result<(), StorageError> {
+        self.work.carry_out(disk, &self.directory)?;
+        disk.sync_dir(&self.directory)
+            .map_err(failed("sync of", &self.directory))
+    }
+}
+
+impl Plan {
     /// Removes segments, which the state does not name any more.
     pub(super) fn remove(&mut self, gone: impl Iterator<Item = SegmentId>) {
         self.originals.push(self.directory.join(STATE_FILE));
@@ -44,7 +60,7 @@ impl RepairPlan {
 
 impl Work {
     /// Everything but the removals can be done twice; until the state is replaced it means nothing.
-    pub(super) fn carry_out(&self, disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
+    fn carry_out(&self, disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
         for rewrite in &self.rewrites {
             rewrite.write(disk, directory)?;
         }

@@ -7,9 +7,10 @@ use strandline_core::Offset;
 use strandline_core::disk::{Disk, OpenMode};
 use strandline_core::storage::StorageError;
 
-use super::super::repair::{RepairAction, RepairPlan, plan_segment_repair};
+use super::super::repair::plan_segment_repair;
 use super::check::{check, closed, content, crashed, files};
 use super::support::*;
+use crate::repair::{RepairAction, RepairPlan};
 use crate::sim::SimDisk;
 
 const FIRST: &str = "00000000000000000000-00000000.seg";
