@@ -10,28 +10,37 @@ use libfuzzer_sys::fuzz_target;
 use strandline_core::disk::{Disk, OpenMode};
 use strandline_core::storage::{Factory, StorageError, Store};
 use strandline_fuzz::{Change, LOG, check, fill, settings};
-use strandline_storage_backends::RedbFactory;
 use strandline_storage_backends::sim::{Image, SimDisk};
+use strandline_storage_backends::{RedbFactory, panic_is_contained};
 
 const ROOT: &str = "/data";
 
-fuzz_target!(|data: &[u8]| {
-    let whole = whole_store();
-    let disk = SimDisk::of(whole.clone());
-    let files: Vec<(PathBuf, usize)> = whole
-        .paths()
-        .into_iter()
-        .filter(|(_, bytes)| *bytes > 0)
-        .collect();
-    for change in data.chunks_exact(8) {
-        let (path, _) = &files[usize::from(change[0]) % files.len()];
-        damage(&disk, path, change);
+fuzz_target!(
+    init: let_contained_panics_pass(),
+    |data: &[u8]| {
+        let whole = whole_store();
+        let disk = SimDisk::of(whole.clone());
+        let files: Vec<(PathBuf, usize)> = whole.paths().into_iter().filter(|(_, bytes)| *bytes > 0).collect();
+        for change in data.chunks_exact(8) {
+            let (path, _) = &files[usize::from(change[0]) % files.len()];
+            damage(&disk, path, change);
+        }
+        let Ok(store) = open_store(&disk) else { return };
+        if let Ok(log) = store.open(LOG, &settings()) {
+            check(log.as_ref());
+        }
     }
-    let Ok(store) = open_store(&disk) else { return };
-    if let Ok(log) = store.open(LOG, &settings()) {
-        check(log.as_ref());
-    }
-});
+);
+
+/// libFuzzer ends the process at any panic. Those of redb are made errors.
+fn let_contained_panics_pass() {
+    let ends = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic_is_contained() {
+            ends(panic);
+        }
+    }));
+}
 
 fn open_store(disk: &SimDisk) -> Result<Arc<dyn Store>, StorageError> {
     RedbFactory::new().open(Arc::new(disk.clone()), &Path::new(ROOT).join("store"))
