@@ -4,7 +4,7 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use bytes::{Bytes, BytesMut};
-use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTable};
+use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use strandline_core::record::{Batch, BatchHeader, HEADER_BYTES};
 use strandline_core::storage::{ReadError, ReadLimit, Run, StorageError};
@@ -22,6 +22,8 @@ use super::tables::{
 const READ_MAX_BYTES: usize = 8 << 20;
 
 type Entries<'a> = Range<'a, &'static BatchKey, &'static [u8]>;
+/// In the page where they are stored.
+type PartBytes<'a> = AccessGuard<'a, &'static [u8]>;
 
 /// The batches of a log as they were committed at one moment.
 pub(super) struct Stored<'a> {
@@ -62,6 +64,10 @@ impl<'a> Stored<'a> {
         while headers.last().is_none_or(|last| last.end() < limit.end) {
             let length = bytes.len();
             let room = (!headers.is_empty()).then(|| max_bytes.saturating_sub(length));
+            if headers.len() == 1 {
+                // More seem to come: room for all of them.
+                bytes.reserve(room.unwrap_or_default());
+            }
             match self.take_batch(&mut entries, limit.end, room, &mut bytes) {
                 Ok(Some(header)) if header.end() > from => headers.push(header),
                 Ok(Some(_)) => bytes.truncate(length),
@@ -96,7 +102,7 @@ impl<'a> Stored<'a> {
         if header.base >= end || room.is_some_and(|room| header.bytes as usize > room) {
             return Ok(None);
         }
-        self.collect(&header, &first, entries, out)?;
+        self.collect(&header, first.value(), entries, out)?;
         Ok(Some(header))
     }
 
@@ -114,7 +120,7 @@ impl<'a> Stored<'a> {
             return Ok(None);
         };
         let mut bytes = BytesMut::new();
-        self.collect(&header, &first, &mut entries, &mut bytes)?;
+        self.collect(&header, first.value(), &mut entries, &mut bytes)?;
         self.checked(header.base, &bytes.freeze()).map(Some)
     }
 
@@ -160,10 +166,10 @@ impl<'a> Stored<'a> {
                 return Ok(Err(header));
             }
             content.note(&header);
-            let mut left = (header.bytes as usize).saturating_sub(first.len());
+            let mut left = (header.bytes as usize).saturating_sub(first.value().len());
             while left > 0 {
                 let part = self.next_part(header.base, &mut entries)?;
-                left = left.saturating_sub(part.len().max(1));
+                left = left.saturating_sub(part.value().len().max(1));
             }
         }
         Ok(Ok(content))
@@ -205,11 +211,17 @@ impl<'a> Stored<'a> {
     }
 
     /// The header and the first part of the next batch.
-    fn next_batch(&self, entries: &mut Entries<'_>) -> Result<Option<(BatchHeader, Bytes)>, ReadError> {
+    fn next_batch<'e>(
+        &self,
+        entries: &mut Entries<'e>,
+    ) -> Result<Option<(BatchHeader, PartBytes<'e>)>, ReadError> {
         let Some((offset, part, first)) = self.advance(entries)? else {
             return Ok(None);
         };
-        let header = first.first_chunk::<HEADER_BYTES>().map(BatchHeader::decode);
+        let header = first
+            .value()
+            .first_chunk::<HEADER_BYTES>()
+            .map(BatchHeader::decode);
         match header {
             Some(Ok(header)) if part == 0 && header.base == offset => Ok(Some((header, first))),
             Some(Err(reason)) => Err(self.damaged(offset, reason)),
@@ -229,7 +241,7 @@ impl<'a> Stored<'a> {
         out.reserve(header.bytes as usize);
         out.extend_from_slice(first);
         while out.len() < end {
-            out.extend_from_slice(&self.next_part(header.base, entries)?);
+            out.extend_from_slice(self.next_part(header.base, entries)?.value());
         }
         if out.len() > end {
             return Err(self.damaged(header.base, "its parts are longer than it is"));
@@ -237,7 +249,7 @@ impl<'a> Stored<'a> {
         Ok(())
     }
 
-    fn next_part(&self, base: Offset, entries: &mut Entries<'_>) -> Result<Bytes, ReadError> {
+    fn next_part<'e>(&self, base: Offset, entries: &mut Entries<'e>) -> Result<PartBytes<'e>, ReadError> {
         match self.advance(entries)? {
             Some((offset, _, bytes)) if offset == base => Ok(bytes),
             _ => Err(self.damaged(base, "a part of it is missing")),
@@ -245,12 +257,15 @@ impl<'a> Stored<'a> {
     }
 
     /// The next part: where its batch begins, which part of it this is, and its bytes. redb panics where a page is damaged.
-    fn advance(&self, entries: &mut Entries<'_>) -> Result<Option<(Offset, u32, Bytes)>, ReadError> {
+    fn advance<'e>(
+        &self,
+        entries: &mut Entries<'e>,
+    ) -> Result<Option<(Offset, u32, PartBytes<'e>)>, ReadError> {
         let entry = contained(|| Ok(entries.next().transpose()?));
         let entry = entry.map_err(|error| self.database.read_error(error))?;
-        Ok(entry.map(|(key, value)| {
+        Ok(entry.map(|(key, bytes)| {
             let (offset, part) = batch_of_key(key.value());
-            (offset, part, Bytes::copy_from_slice(value.value()))
+            (offset, part, bytes)
         }))
     }
 
