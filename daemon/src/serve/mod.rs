@@ -21,7 +21,9 @@ pub(crate) use ready_file::Ready;
 
 use signals::Asked;
 
-/// Threads unless another number is set: the broker batches, so few of them carry far.
+/// Threads unless another number is set. The broker batches, so few of them carry far; and the threads of the partitions and of
+/// the syncs want cores, too: as many threads as cores cost a message more (docs/performance.md).
+const CORES_A_WORKER: usize = 2;
 const MAX_DEFAULT_WORKERS: usize = 4;
 /// Segment files get this part of the limit of open files; clients need the rest.
 const OPEN_FILES_FOR_SEGMENTS: usize = 4;
@@ -87,6 +89,7 @@ fn workers(config: &Config) -> usize {
     }
     std::thread::available_parallelism()
         .map_or(1, usize::from)
+        .div_ceil(CORES_A_WORKER)
         .min(MAX_DEFAULT_WORKERS)
 }
 

@@ -139,7 +139,7 @@ pub(super) const PROCESS: &[Key] = &[
     Key::new("logging.raft", Kind::Bool, "false", "log what the consensus library reports below warnings")
         .first_named("clustering.raft.logging"),
     Key::new("logging.nats", Kind::Bool, "false", "log what the embedded NATS server, or the client of an external one, reports below warnings"),
-    Key::new("runtime.workers", Kind::Integer { min: 0, max: 1_024 }, "0", "threads that serve connections; 0 = one per core, at most 4"),
+    Key::new("runtime.workers", Kind::Integer { min: 0, max: 1_024 }, "0", "threads that serve connections; 0 = one for two cores, at most 4"),
     Key::new("storage.backend", Kind::Choice(&["segment", "redb"]), "segment", "storage engine of streams whose creator does not choose one: `segment`, append-only files; `redb`, one database file for all of them. Streams that there are stay where they are"),
     Key::new("storage.open.files", Kind::Integer { min: 16, max: 1_000_000 }, "4096", "segment files that are kept open; others are opened when they are needed. Never more than a quarter of the process's limit of open files"),
     Key::new("storage.scrub.interval", Kind::Duration { min: Duration::from_secs(1), zero: true }, "168h", "how often all sealed segments are read to find damage; 0 = never"),
