@@ -24,6 +24,10 @@ use strandline_storage_backends::{RedbFactory, SegmentFactory};
 
 use work::{Figures, Work};
 
+/// That of the broker. The system's gives large buffers back at once, and pays for them anew.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// First argument of the process that is to crash.
 const CRASH: &str = "crash";
 

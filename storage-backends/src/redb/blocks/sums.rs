@@ -6,7 +6,7 @@ use std::io;
 use parking_lot::RwLock;
 
 use super::super::backend::Backend;
-use super::layout::{SUM_BYTES, Sum, place_of_sum, sum_of};
+use super::layout::{GROUP, SUM_BYTES, Sum, place_of_sum, sum_of};
 
 /// Sums that are kept in memory until the next sync, at the most.
 const KEPT_SUMS: usize = 1 << 16;
@@ -49,24 +49,31 @@ impl Sums {
     /// Writes those that are kept in memory.
     pub(super) fn write(&self, file: &Backend) -> io::Result<()> {
         let mut kept = self.kept.write();
-        let (mut place, mut run) = (0, Vec::new());
-        for (&number, sum) in kept.iter() {
-            if place_of_sum(number) != place + run.len() as u64 {
-                write_run(file, place, &run)?;
-                place = place_of_sum(number);
-                run.clear();
-            }
-            run.extend_from_slice(sum);
+        let mut rest = kept.iter().map(|(number, sum)| (*number, *sum)).peekable();
+        while let Some(&(first, _)) = rest.peek() {
+            let is_of_group = |(number, _): &(u64, Sum)| number / GROUP == first / GROUP;
+            let group: Vec<_> = std::iter::from_fn(|| rest.next_if(is_of_group)).collect();
+            write_group(file, first, &group)?;
         }
-        write_run(file, place, &run)?;
+        drop(rest);
         kept.clear();
         Ok(())
     }
 }
 
-fn write_run(file: &Backend, place: u64, run: &[u8]) -> io::Result<()> {
-    if run.is_empty() {
-        return Ok(());
+/// Writes sums of one group at once, from the first to the last: what lies between them is written as it is, which takes two system
+/// calls instead of one for each run of them.
+fn write_group(file: &Backend, first: u64, sums: &[(u64, Sum)]) -> io::Result<()> {
+    let count = sums.last().map_or(0, |(last, _)| (last - first) as usize + 1);
+    let mut bytes = vec![0; count * SUM_BYTES];
+    if sums.len() < count {
+        file.read(place_of_sum(first), &mut bytes)?;
     }
-    file.write(place, run)
+    let (places, _) = bytes.as_chunks_mut::<SUM_BYTES>();
+    for (number, sum) in sums {
+        if let Some(place) = places.get_mut((number - first) as usize) {
+            *place = *sum;
+        }
+    }
+    file.write(place_of_sum(first), &bytes)
 }
