@@ -1,6 +1,7 @@
 //! Runs over real segment files, against what the definition leaves.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use strandline_codec::PackBuffers;
 use strandline_core::compaction::{CompactionSettings, KeyTable, Verdict};
+use strandline_core::disk::Disk;
 use strandline_core::record::{Batch, BatchBuilder, Codec, Fields, RecordIter, RecordView, append_record};
 use strandline_core::retention::{Retention, RetentionLimits};
 use strandline_core::storage::{Factory, LogSettings, ReadError, ReadLimit, Store, SyncBy};
 use strandline_core::{LeaderEpoch, Offset, OffsetRange};
-use strandline_storage_backends::{MemoryFactory, SegmentFactory, SystemDisk};
+use strandline_storage_backends::sim::{Image, SimDisk};
+use strandline_storage_backends::{MemoryFactory, RedbFactory, SegmentFactory, SystemDisk};
 
 use super::rewrite::RewriteError;
 use super::*;
@@ -76,9 +79,13 @@ fn batch(base: u64, entries: &[Entry]) -> Batch {
 impl Fixture {
     fn on(factory: &dyn Factory) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = factory
-            .open(Arc::new(SystemDisk::new()), directory.path())
-            .unwrap();
+        let disk = Arc::new(SystemDisk::new());
+        let root = directory.path().to_owned();
+        Self::on_disk(factory, disk, &root, directory)
+    }
+
+    fn on_disk(factory: &dyn Factory, disk: Arc<dyn Disk>, root: &Path, directory: TempDir) -> Self {
+        let store = factory.open(disk, root).unwrap();
         let settings = LogSettings {
             segment_max_bytes: SEGMENT_BYTES,
             ..LogSettings::default()
@@ -106,9 +113,19 @@ impl Fixture {
 
     /// Compacts if it is due, with room for so many keys.
     fn compact(&mut self, settings: &CompactionSettings, keys: u64) -> Option<Report> {
+        self.try_compact(settings, keys).unwrap()
+    }
+
+    fn try_compact(
+        &mut self,
+        settings: &CompactionSettings,
+        keys: u64,
+    ) -> Result<Option<Report>, RewriteError> {
         let (log, progress) = (Arc::clone(&self.log), self.progress);
         let dirt = Dirt::of(&log.segments(), &progress, log.end(), settings, self.now);
-        let work = Work::due(&dirt, &progress, settings, self.now)?;
+        let Some(work) = Work::due(&dirt, &progress, settings, self.now) else {
+            return Ok(None);
+        };
         let pace = Pace::new(CancellationToken::new(), 0);
         let means = Means {
             memory_bytes: keys * KeyTable::KEY_BYTES,
@@ -120,7 +137,7 @@ impl Fixture {
             floor: self.floor,
             ..packed(&log, &packing)
         };
-        Some(run(log, &work, progress, &means, self).unwrap())
+        run(log, &work, progress, &means, self).map(Some)
     }
 }
 
@@ -395,6 +412,49 @@ fn a_damaged_segment_ends_the_run_and_nothing_counts_as_clean() {
 }
 
 #[test]
+fn a_disk_that_gets_full_in_the_middle_costs_the_run_and_nothing_else() {
+    let segment = SegmentFactory::new();
+    let redb = RedbFactory::new();
+    let engines: [(&dyn Factory, u64); 2] = [(&segment, 300), (&redb, 3 << 20)];
+    for (factory, step) in engines {
+        let failures = (0_u64..)
+            .map(|step_number| compact_with_room(factory, step_number * step))
+            .take_while(Result::is_err)
+            .count();
+        assert!(failures > 1, "{}: {failures}", factory.name());
+    }
+}
+
+/// Compacts on a disk with so much room, and again when there is more.
+fn compact_with_room(factory: &dyn Factory, room: u64) -> Result<(), RewriteError> {
+    let root = Path::new("/data");
+    let disk = SimDisk::of(Image::with_dir(root));
+    let unused = tempfile::tempdir().unwrap();
+    let store = root.join("store");
+    let mut fixture = Fixture::on_disk(factory, Arc::new(disk.clone()), &store, unused);
+    let entries: Vec<Entry> = (0..200)
+        .map(|number| keyed(&format!("key {}", number % 90), &format!("value {number:50}")))
+        .collect();
+    entries.chunks(7).for_each(|entries| fixture.append(entries));
+    fixture.log.roll().unwrap();
+    fixture._store.sync(SyncBy::Caller);
+    disk.limit_room(Some(room));
+    let outcome = fixture.try_compact(&eager(), 40);
+    let left = definition(&entries, entries.len() as u64);
+    let all: BTreeMap<u64, Entry> = (0..).zip(entries).collect();
+    let found = forwards(fixture.log.as_ref());
+    assert!(found.iter().all(|(offset, entry)| all[offset] == *entry));
+    assert!(
+        left.keys().all(|offset| found.contains_key(offset)),
+        "room for {room} bytes"
+    );
+    disk.limit_room(None);
+    fixture.compact(&eager(), 40);
+    assert_eq!(forwards(fixture.log.as_ref()), left, "room for {room} bytes");
+    outcome.map(drop)
+}
+
+#[test]
 fn a_run_ends_when_the_broker_stops() {
     let fixture = Fixture::new();
     fixture.append(&[keyed("a", "1"), keyed("a", "2")]);
@@ -561,7 +621,7 @@ fn stored(log: &dyn Log) -> Vec<Batch> {
     found
 }
 
-fn any_file_holds(directory: &std::path::Path, wanted: &[u8]) -> bool {
+fn any_file_holds(directory: &Path, wanted: &[u8]) -> bool {
     std::fs::read_dir(directory).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {

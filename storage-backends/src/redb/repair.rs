@@ -12,7 +12,7 @@ use strandline_core::{LogId, Offset, OffsetRange};
 
 use super::RedbFactory;
 use super::check::open;
-use super::database::{DATABASE_FILE, Database, copy_of};
+use super::database::{DATABASE_FILE, Database, copy_of, remove_unfinished};
 use super::shape::{Content, Segment, SegmentId, Shape};
 use super::stored::{as_storage_error, list, load};
 use super::tables::Tables;
@@ -143,13 +143,22 @@ struct Rewrite {
 
 impl RepairWork for Rewrite {
     fn carry_out(&self, disk: &dyn Disk) -> Result<(), StorageError> {
-        let new = Database::make_aside(disk, &self.store, RedbFactory::DEFAULT_CACHE_BYTES)?;
-        self.copy_all(disk, &new)?;
-        new.put_in_place(disk, &self.store)
+        let written = self.write(disk);
+        if written.is_err() {
+            // A disk that got full has its room again; what cannot be removed now is by the next start.
+            let _ = remove_unfinished(disk, &self.store);
+        }
+        written
     }
 }
 
 impl Rewrite {
+    fn write(&self, disk: &dyn Disk) -> Result<(), StorageError> {
+        let new = Database::make_aside(disk, &self.store, RedbFactory::DEFAULT_CACHE_BYTES)?;
+        self.copy_all(disk, &new)?;
+        new.put_in_place(disk, &self.store)
+    }
+
     fn copy_all(&self, disk: &dyn Disk, new: &Database) -> Result<(), StorageError> {
         let old = open(disk, &self.store)?;
         let logs = list(&old).map_err(|error| as_storage_error(&old, error))?;
