@@ -386,11 +386,7 @@ fn streams_in_redb_and_encrypted_ones_are_verified_and_shown() {
         "{ledger}"
     );
     let cut = ["repair", "--stream", "ledger", "--action", "cut"];
-    let (code, error) = fail(&Stored::args(data_dir, &cut));
-    assert!(
-        code == Some(1) && error.contains("redb") && error.contains("backup"),
-        "{error}"
-    );
+    assert_eq!(succeed(&Stored::args(data_dir, &cut)), "there is nothing to do\n");
 
     let database = data.join("streams-redb/store.redb");
     let mut bytes = std::fs::read(&database).unwrap();
