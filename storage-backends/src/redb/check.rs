@@ -222,7 +222,10 @@ fn check_log(
     inspector: &mut dyn Inspector,
 ) -> Option<LogTotals> {
     let path = database.path();
-    let damage = |problem: String| Finding::damage(path, format!("log {log}: {problem}"), RESTORE);
+    // A repair gives up what cannot be read. What can be read and is wrong it leaves as it is.
+    let found_damage = |problem: String, help| Finding::damage(path, format!("log {log}: {problem}"), help);
+    let unreadable = |problem: String| found_damage(problem, RESTORE);
+    let damage = |problem: String| found_damage(problem, RESTORE_ONLY);
     let shape = match load(database, log) {
         Ok(shape) => shape?,
         Err(error) => {
@@ -243,6 +246,7 @@ fn check_log(
         totals.segments += 1;
         let (mut found, mut is_whole) = (Content::empty(segment.content.range.start), true);
         let walked = each_batch(database, (log, segment.id), Offset::ZERO, &mut |base, batch| {
+            let help = if batch.is_ok() { RESTORE_ONLY } else { RESTORE };
             let checked = batch.and_then(|batch| {
                 let header = batch.header();
                 inspector.read(u64::from(header.bytes));
@@ -259,12 +263,15 @@ fn check_log(
             });
             if let Err(problem) = checked {
                 is_whole = false;
-                inspector.found(damage(format!("the batch at offset {base}: {problem}")));
+                inspector.found(found_damage(
+                    format!("the batch at offset {base}: {problem}"),
+                    help,
+                ));
             }
             true
         });
         if let Err(error) = walked {
-            inspector.found(damage(error.to_string()));
+            inspector.found(unreadable(error.to_string()));
         } else if is_whole && let Some(problem) = difference(segment, &found) {
             inspector.found(damage(format!(
                 "the segment from offset {} {problem}",

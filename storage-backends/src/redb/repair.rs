@@ -16,7 +16,7 @@ use super::database::{DATABASE_FILE, Database, copy_of, remove_unfinished};
 use super::shape::{Content, Segment, SegmentId, Shape};
 use super::stored::{as_storage_error, list, load};
 use super::tables::Tables;
-use super::walk::{each_readable, survey};
+use super::walk::each_readable;
 use crate::files::failed;
 use crate::repair::{RepairAction, RepairPlan, RepairWork};
 
@@ -91,8 +91,13 @@ type Surveyed = (Segment, Vec<OffsetRange>);
 /// The segments with what can be read of each, and where the rest is.
 fn survey_all(database: &Database, log: LogId, shape: &Shape) -> Result<Vec<Surveyed>, StorageError> {
     let look = |segment: &Segment| {
-        let (content, gaps) = survey(database, log, segment)?;
-        let id = segment.id;
+        let (id, range) = (segment.id, segment.content.range);
+        let mut content = Content::empty(range.start);
+        let gaps = each_readable(database, log, segment, &mut |batch| {
+            content.note(batch.header());
+            Ok(())
+        })?;
+        content.range = range;
         Ok((Segment { id, content }, gaps))
     };
     shape.segments().map(look).collect()
@@ -117,11 +122,10 @@ fn cut(database: &Database, log: LogId, shape: &Shape, end: Offset) -> Result<Sh
         .copied()
         .collect();
     if let Some(mut last) = segments.pop() {
-        let mut content = Content::empty(last.content.range.start.min(end));
+        last.content.range = OffsetRange::new(last.content.range.start.min(end), end);
+        let mut content = Content::empty(last.content.range.start);
         each_readable(database, log, &last, &mut |batch| {
-            if batch.header().end() <= end {
-                content.note(batch.header());
-            }
+            content.note(batch.header());
             Ok(())
         })?;
         content.range.end = end;
@@ -166,12 +170,8 @@ impl Rewrite {
         for log in logs {
             if log == self.log {
                 copy.log(log, &self.shape)?;
-                continue;
-            }
-            let shape = shape_of(&old, log)?;
-            copy.log(log, &shape)?;
-            for segment in shape.segments() {
-                copy.mark_damage(log, segment)?;
+            } else {
+                copy.log(log, &shape_of(&old, log)?)?;
             }
         }
         Ok(())
@@ -185,15 +185,12 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Copies a log as far as it can be read and this shape reaches.
+    /// Copies a log as far as it can be read and this shape reaches. A mark stands where less is there than the shape says.
     fn log(&self, log: LogId, shape: &Shape) -> Result<(), StorageError> {
         self.write(&mut |tables| tables.create(log, shape))?;
         for segment in shape.segments() {
             let (mut batches, mut bytes) = (Vec::new(), 0);
-            each_readable(self.old, log, segment, &mut |batch| {
-                if batch.header().end() > shape.end() {
-                    return Ok(());
-                }
+            let gaps = each_readable(self.old, log, segment, &mut |batch| {
                 bytes += batch.bytes().len();
                 batches.push(batch.clone());
                 if bytes < COPY_BYTES {
@@ -203,6 +200,7 @@ impl Copy<'_> {
                 self.put(log, segment.id, &std::mem::take(&mut batches))
             })?;
             self.put(log, segment.id, &batches)?;
+            self.mark(log, segment.id, &gaps)?;
         }
         Ok(())
     }
@@ -215,15 +213,13 @@ impl Copy<'_> {
         })
     }
 
-    /// Puts a mark where batches of a segment could not be copied.
-    fn mark_damage(&self, log: LogId, segment: &Segment) -> Result<(), StorageError> {
-        let (_, gaps) = survey(self.old, log, segment)?;
+    fn mark(&self, log: LogId, segment: SegmentId, gaps: &[OffsetRange]) -> Result<(), StorageError> {
         if gaps.is_empty() {
             return Ok(());
         }
         self.write(&mut |tables| {
             gaps.iter()
-                .try_for_each(|gap| tables.put_damage(log, segment.id, gap.start))
+                .try_for_each(|gap| tables.put_damage(log, segment, gap.start))
         })
     }
 

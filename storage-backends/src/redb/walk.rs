@@ -8,12 +8,12 @@ use strandline_core::storage::{ReadError, StorageError};
 use strandline_core::{LogId, Offset, OffsetRange};
 
 use super::database::Database;
-use super::shape::{Content, Segment, SegmentId};
+use super::shape::{Segment, SegmentId};
 use super::stored::as_storage_error;
 use super::tables::{BATCHES, BatchKey, batch_key, batch_keys, batch_of_key};
 
-/// Goes over the batches of a segment that can be read, in order. Gives back where others are, as far as can be told: gaps
-/// which compaction has left count where they lie beside what is lost.
+/// Goes over the batches of a segment that can be read, in order. Gives back where others are, as far as can be told and there are
+/// fewer than the segment's entry says: gaps which compaction has left count where they lie beside what is lost.
 ///
 /// # Errors
 ///
@@ -26,14 +26,23 @@ pub(super) fn each_readable(
 ) -> Result<Vec<OffsetRange>, StorageError> {
     let OffsetRange { start, end } = segment.content.range;
     let mut gaps = Gaps::default();
+    let mut found = (0, 0);
     let mut next = segment.id.base;
     loop {
         let mut failure = None;
         let walked = each_batch(database, (log, segment.id), next, &mut |base, batch| {
+            if base >= end {
+                return false;
+            }
             match batch {
                 Ok(batch) if base >= next => {
                     gaps.end(base);
-                    next = batch.header().end();
+                    let header = batch.header();
+                    next = header.end();
+                    found = (
+                        found.0 + u64::from(header.records),
+                        found.1 + u64::from(header.bytes),
+                    );
                     failure = visit(&batch).err();
                 }
                 _ => {
@@ -58,24 +67,8 @@ pub(super) fn each_readable(
         }
     }
     gaps.end(end);
-    Ok(gaps.closed)
-}
-
-/// What of a segment can be read, and where the rest is; none if it is all there.
-pub(super) fn survey(
-    database: &Database,
-    log: LogId,
-    segment: &Segment,
-) -> Result<(Content, Vec<OffsetRange>), StorageError> {
-    let mut content = Content::empty(segment.content.range.start);
-    let gaps = each_readable(database, log, segment, &mut |batch| {
-        content.note(batch.header());
-        Ok(())
-    })?;
-    let promised = &segment.content;
-    let is_whole = (content.records, content.bytes) == (promised.records, promised.bytes);
-    content.range = promised.range;
-    Ok((content, if is_whole { Vec::new() } else { gaps }))
+    let is_whole = found == (segment.content.records, segment.content.bytes);
+    Ok(if is_whole { Vec::new() } else { gaps.closed })
 }
 
 /// Ranges of what cannot be read.
